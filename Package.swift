@@ -1,0 +1,46 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+
+let package = Package(
+    name: "mlmirror",
+    products: [.executable(name: "mlmirror", targets: ["mlmirror"])],
+    dependencies: [
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+
+        .target(name: "Curl", dependencies: ["CCurl"], swiftSettings: settings),
+        .target(name: "Replication", dependencies: ["CCrypto", grdb, logging], swiftSettings: settings),
+        .target(name: "Platforms", dependencies: ["Curl", "Replication", logging], swiftSettings: settings),
+        .executableTarget(
+            name: "mlmirror",
+            dependencies: [
+                "Curl", "Platforms", "Replication", logging, "Yams",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings
+        ),
+
+        .target(name: "TestSupport", dependencies: ["Replication"], path: "Tests/Support", exclude: ["python"], swiftSettings: settings),
+        .testTarget(name: "CurlTests", dependencies: ["Curl", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "ReplicationTests", dependencies: ["Replication", "TestSupport", grdb], swiftSettings: settings),
+        .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "Curl", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "mlmirrorTests", dependencies: ["mlmirror", "Platforms", "Curl", "TestSupport"], swiftSettings: settings),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,162 @@
+import Curl
+import Foundation
+import Replication
+
+/// Turns answers and failures into `StoreError`.
+struct MLflowFailure: Sendable {
+    /// The store's name.
+    var store: String
+    /// The time of reading, in seconds since 1970: for a `Retry-After` that is a date.
+    var now: @Sendable () -> Double = { Date().timeIntervalSince1970 }
+
+    /// The longest `Retry-After` that is obeyed, in seconds.
+    static let longestWait: Double = 3600
+
+    /// `{"error_code": ..., "message": ...}`, as MLflow writes every error (mlflow/exceptions.py).
+    struct Answer: Decodable, Sendable {
+        var errorCode: String?
+        var message: String?
+
+        init?(_ body: [UInt8]) {
+            guard body.first(where: { $0 > 0x20 }) == UInt8(ascii: "{"), let answer = try? WireDecoder.decode(Answer.self, from: body)
+            else {
+                return nil
+            }
+            self = answer
+        }
+    }
+
+    /// An answer whose status is not 2xx.
+    func error(_ call: MLflowCall, status: Int, headers: [HTTPHeader], body: [UInt8]) -> StoreError {
+        let answer = Answer(body)
+        let code = answer?.errorCode ?? ""
+        let said = answer?.message ?? (Self.isHTML(headers, body) ? "a web page" : Self.text(body))
+        let (decision, reason, advice) = judge(call, status, code, said, headers)
+        var isInDoubt = false
+        // A proxy may give up on what the server goes on doing; a server may fail after its commit.
+        if call.isWrite, case .retry = decision, status == 408 || status >= 500 { isInDoubt = true }
+        let what = code.isEmpty ? "HTTP \(status)" : "HTTP \(status) \(code)"
+        return StoreError(decision, reason, isInDoubt: isInDoubt, message(call, "\(what): \(said)", advice))
+    }
+
+    private func judge(
+        _ call: MLflowCall, _ status: Int, _ code: String, _ said: String, _ headers: [HTTPHeader]
+    ) -> (StoreError.Decision, StoreError.Reason, String) {
+        switch (status, code) {
+        case (_, "RESOURCE_DOES_NOT_EXIST"), (404, "NOT_FOUND"): return (.setAside, .notFound, "it does not exist there")
+        case (_, "RESOURCE_ALREADY_EXISTS"), (_, "ALREADY_EXISTS"): return (.setAside, .alreadyExists, "use the one that is there")
+        case (_, "INVALID_STATE"): return (.setAside, .invalid, "the thing is in a state that forbids this")
+        case (401, _): return (.stop, .unauthorized, "check the credentials of this store")
+        case (403, _): return (.setAside, .forbidden, "give the credentials' owner access to this")
+        case (404, _), (405, _), (501, _):
+            return (.setAside, .unsupported, "this server has no such call: check its version and the address's path")
+        case (400, _) where Self.isDuplicateKey(said):
+            return call.duplicate == .exists
+                ? (.setAside, .alreadyExists, "it is there already") : (.retry(after: nil), .serverFailure, "two writers met; ask again")
+        case (413, _): return (.setAside, .tooLarge, "a proxy or the server takes no request of this size")
+        case (409, _): return (.retry(after: wait(headers)), .serverFailure, "another writer was at it; ask again")
+        case (429, _): return (.retry(after: wait(headers)), .throttled, "ask less often")
+        case (408, _), (500..., _): return (.retry(after: wait(headers)), .serverFailure, "see the server's log")
+        case (300..<400, _): return (.stop, .notMLflow, "the address leads elsewhere: give the one it leads to")
+        default: return (.setAside, .invalid, "the server refuses it as it is")
+        }
+    }
+
+    /// A 2xx answer that is not what MLflow answers.
+    func malformed(_ call: MLflowCall, headers: [HTTPHeader] = [], body: [UInt8] = [], _ why: String) -> StoreError {
+        if Self.isHTML(headers, body) {
+            return StoreError(
+                .stop, .notMLflow, isInDoubt: call.isWrite,
+                message(
+                    call, "a web page", "this is a log-in page or another service in front of MLflow: check the address and credentials"))
+        }
+        let decision: StoreError.Decision = call.isWrite ? .retry(after: nil) : .setAside
+        return StoreError(
+            decision, .malformed, isInDoubt: call.isWrite,
+            message(call, "\(why): \(Self.text(body))", "check what stands before the server"))
+    }
+
+    /// A read that ended too early: asking again is all there is to do.
+    func truncated(_ call: MLflowCall, _ why: String) -> StoreError {
+        StoreError(.retry(after: nil), .truncated, isInDoubt: false, message(call, why, "ask again"))
+    }
+
+    /// A failure below HTTP.
+    func error(_ call: MLflowCall, _ error: HTTPError) -> StoreError {
+        let (decision, reason, advice): (StoreError.Decision, StoreError.Reason, String) =
+            switch error.kind {
+            case .truncated, .bodyFailed: (.retry(after: nil), .truncated, "ask again")
+            case .bodyTooLarge: (.setAside, .tooLarge, "the answer is larger than this program reads")
+            case .badURL: (.setAside, .invalid, "the address cannot be used")
+            case .tooManyRedirects, .forbiddenRedirect: (.stop, .notMLflow, "the address leads elsewhere: give the one it leads to")
+            case .closed: (.stop, .unreachable, "the program is ending")
+            case .tls: (.retry(after: nil), .unreachable, "check the server's certificate and the CA file")
+            case .unresolved: (.retry(after: nil), .unreachable, "check the host's name and the name service")
+            case .proxy: (.retry(after: nil), .unreachable, "check the proxy settings")
+            default: (.retry(after: nil), .unreachable, "check that the server runs and can be reached from here")
+            }
+        return StoreError(decision, reason, isInDoubt: call.isWrite && error.isInDoubt, message(call, error.description, advice))
+    }
+
+    func message(_ call: MLflowCall, _ what: String, _ advice: String) -> String {
+        "\(store), \(call.subject) (\(Redaction.text(call.route))): \(Redaction.text(String(what.prefix(300)))); \(advice)"
+    }
+
+    /// Seconds from `Retry-After`: a number or an HTTP date (RFC 9110, section 10.2.3), at most an hour.
+    func wait(_ headers: [HTTPHeader]) -> Double? {
+        guard let text = headers.first(where: { $0.name.lowercased() == "retry-after" })?.value else { return nil }
+        let trimmed = text[...].trimmingSpaces()
+        let seconds = Double(trimmed) ?? HTTPDate.parse(String(trimmed)).map { $0 - now() }
+        guard let seconds, seconds.isFinite else { return nil }
+        return min(max(seconds, 0), Self.longestWait)
+    }
+
+    /// SQLite's, PostgreSQL's, MySQL's and SQL Server's words for a broken uniqueness: the server passes them on.
+    private static func isDuplicateKey(_ message: String) -> Bool {
+        ["UNIQUE constraint failed", "duplicate key value", "Duplicate entry", "Cannot insert duplicate key"].contains {
+            message.contains($0)
+        }
+    }
+
+    private static func isHTML(_ headers: [HTTPHeader], _ body: [UInt8]) -> Bool {
+        if let type = headers.first(where: { $0.name.lowercased() == "content-type" })?.value, type.lowercased().hasPrefix("text/html") {
+            return true
+        }
+        return body.first { $0 > 0x20 } == UInt8(ascii: "<")
+    }
+
+    /// The first 300 characters on one line.
+    private static func text(_ body: [UInt8]) -> String {
+        let text = String(decoding: body.prefix(1200), as: UTF8.self).split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        return text.isEmpty ? "an empty answer" : String(text.prefix(300))
+    }
+}
+
+/// The three date formats of RFC 9110, section 5.6.7.
+enum HTTPDate {
+    private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+    /// Seconds since 1970.
+    static func parse(_ text: String) -> Double? {
+        let words = text.split { $0 == " " || $0 == "," || $0 == "-" }
+        // "Sun 06 Nov 1994 08:49:37 GMT", "Sunday 06 Nov 94 08:49:37 GMT", "Sun Nov 6 08:49:37 1994"
+        guard words.count >= 5 else { return nil }
+        let isAsctime = Int(words[1]) == nil
+        let (dayText, monthText, yearText, clock) =
+            isAsctime ? (words[2], words[1], words[4], words[3]) : (words[1], words[2], words[3], words[4])
+        guard let day = Int(dayText), let month = months.firstIndex(of: String(monthText)), var year = Int(yearText) else { return nil }
+        if year < 100 { year += year < 70 ? 2000 : 1900 }
+        let time = clock.split(separator: ":").compactMap { Int($0) }
+        guard time.count == 3, (1...31).contains(day), (1970...9999).contains(year) else { return nil }
+        return Double(days(year, month + 1, day) * 86400 + time[0] * 3600 + time[1] * 60 + time[2])
+    }
+
+    /// Days since 1970-01-01 in the Gregorian calendar.
+    private static func days(_ year: Int, _ month: Int, _ day: Int) -> Int {
+        let y = month <= 2 ? year - 1 : year
+        let era = y / 400
+        let yearOfEra = y - era * 400
+        let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
+        return era * 146097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719468
+    }
+}

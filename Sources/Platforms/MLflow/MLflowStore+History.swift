@@ -1,0 +1,140 @@
+import Curl
+public import Replication
+
+extension MLflowStore {
+    /// Most points in one answer of a server that pages.
+    private static let historyPage = 25000
+
+    /// Servers from MLflow 3 on answer in pages, earlier ones ignore the page size and answer with everything: both are told by the
+    /// answer itself. Memory: one answer's points, 24 bytes each.
+    public func history(of run: RunID, metric: String, _ receive: @Sendable ([MetricPoint]) async throws -> Void) async throws {
+        var page: String?
+        var last: MetricPoint?
+        repeat {
+            var query = [("run_id", run.rawValue), ("metric_key", metric), ("max_results", String(Self.historyPage))]
+            if let page { query.append(("page_token", page)) }
+            let call = MLflowCall.get(MLflowCall.api("metrics/get-history"), query, of: "metric \(metric) of run \(run)")
+            var (points, next) = try await readHistory(call, into: [MetricPoint]()) { points, _, point in points.append(point) }
+            if !points.isSortedAsHistory { points.sort { $0.precedesInHistory($1) } }
+            // A point written before this page's start meanwhile pushes the last page's last point onto this page.
+            if let last, let first = points.first, first.isSameInHistory(as: last) { points.removeFirst() }
+            last = points.last ?? last
+            var rest = points[...]
+            while !rest.isEmpty {
+                try Task.checkCancellation()
+                try await receive(Array(rest.prefix(Self.historyPage)))
+                rest = rest.dropFirst(Self.historyPage)
+            }
+            guard next == nil || next != page else { throw failure.malformed(call, "the same page twice") }
+            page = next
+        } while page != nil
+    }
+
+    /// The answer holds the runs in the order of their ids, cut off at a number of points: a full answer's last run is left out.
+    public func histories(of runs: [RunID], metric: String) async throws -> [RunID: [MetricPoint]]? {
+        guard dialect.bulkHistoryRuns > 0, await memory.hasBulkHistory else { return nil }
+        let asked = Set(runs)
+        guard !asked.isEmpty else { return [:] }
+        let query =
+            asked.sorted().map { ("run_id", $0.rawValue) } + [("metric_key", metric), ("max_results", String(dialect.bulkHistoryPoints))]
+        let call = MLflowCall.get(MLflowCall.ajax("metrics/get-history-bulk"), query, of: "metric \(metric) of \(asked.count) runs")
+        var found: BulkHistory
+        do {
+            found = try await readHistory(call, into: BulkHistory()) { found, run, point in found.append(run, point) }.0
+        } catch let error as StoreError where error.reason == .unsupported || error.reason == .notFound {
+            await memory.bulkHistoryIsMissing()
+            return nil
+        }
+        var answer = found.close()
+        if found.count >= dialect.bulkHistoryPoints, let last = answer.keys.max() { answer[last] = nil }
+        for (run, points) in answer where !points.isSortedAsHistory { answer[run] = points.sorted { $0.precedesInHistory($1) } }
+        return answer.filter { asked.contains($0.key) }
+    }
+
+    /// Feeds an answer to the parser while it arrives.
+    private func readHistory<Result: Sendable>(
+        _ call: MLflowCall, into empty: Result, _ add: @Sendable @escaping (inout Result, UnsafeBufferPointer<UInt8>, MetricPoint) -> Void
+    ) async throws -> (Result, next: String?) {
+        try Task.checkCancellation()
+        do {
+            return try await client.withResponse(request(call)) { response in
+                guard (200..<300).contains(response.status) else {
+                    let body = try await response.collect(limit: 1 << 20)
+                    throw failure.error(call, status: response.status, headers: response.headers, body: body)
+                }
+                var parser = MetricHistoryParser()
+                var result = empty
+                var head: [UInt8] = []
+                do {
+                    while let chunk = try await response.next() {
+                        if head.count < 300 { head += chunk.prefix(300) }
+                        try parser.feed(chunk) { run, point in add(&result, run, point) }
+                    }
+                    try parser.finish { run, point in add(&result, run, point) }
+                } catch let error as MetricHistoryParser.Failure {
+                    guard error != .cutShort || head.first(where: { $0 > 0x20 }) == UInt8(ascii: "<") else {
+                        throw failure.truncated(call, error.description)
+                    }
+                    throw failure.malformed(call, headers: response.headers, body: head, error.description)
+                }
+                return (result, parser.nextPageToken.flatMap { $0.isEmpty ? nil : $0 })
+            }
+        } catch let error as HTTPError {
+            if error.kind == .cancelled { throw CancellationError() }
+            throw failure.error(call, error)
+        }
+    }
+}
+
+/// Points of several runs as they come: one run after the other.
+private struct BulkHistory: Sendable {
+    private(set) var count = 0
+    private var run: [UInt8] = []
+    private var points: [MetricPoint] = []
+    private var done: [RunID: [MetricPoint]] = [:]
+
+    mutating func append(_ run: UnsafeBufferPointer<UInt8>, _ point: MetricPoint) {
+        if !run.elementsEqual(self.run) {
+            flush()
+            self.run = Array(run)
+        }
+        points.append(point)
+        count += 1
+    }
+
+    private mutating func flush() {
+        guard !points.isEmpty else { return }
+        done[RunID(String(decoding: run, as: UTF8.self)), default: []] += points
+        points = []
+    }
+
+    mutating func close() -> [RunID: [MetricPoint]] {
+        flush()
+        return done
+    }
+}
+
+extension MetricPoint {
+    /// By timestamp, step and value, as MLflow's SQL store orders a history. It keeps NaN as the value 0 with a mark.
+    func precedesInHistory(_ other: MetricPoint) -> Bool {
+        if timestamp != other.timestamp { return timestamp < other.timestamp }
+        if step != other.step { return step < other.step }
+        let (a, b) = (value.isNaN ? 0 : value, other.value.isNaN ? 0 : other.value)
+        return a == b ? !value.isNaN && other.value.isNaN : a < b
+    }
+
+    func isSameInHistory(as other: MetricPoint) -> Bool {
+        timestamp == other.timestamp && step == other.step && (value == other.value || value.isNaN && other.value.isNaN)
+    }
+}
+
+extension [MetricPoint] {
+    var isSortedAsHistory: Bool {
+        var previous: MetricPoint?
+        for point in self {
+            if let previous, point.precedesInHistory(previous) { return false }
+            previous = point
+        }
+        return true
+    }
+}

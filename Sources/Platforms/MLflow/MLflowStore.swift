@@ -1,0 +1,103 @@
+public import Curl
+public import Replication
+
+/// One MLflow server, spoken to over its REST interface.
+///
+/// Written from MLflow 3.17's `server/handlers.py` and `protos/*.proto`, tried with 3.17.2 and 2.22.4. It repeats nothing by itself,
+/// except for two reads that a young server answers wrongly (`search` below says when).
+public struct MLflowStore: WritableStore {
+    public let endpoint: MLflowEndpoint
+    public let dialect: Dialect
+    let client: HTTPClient
+    let failure: MLflowFailure
+    let memory = ServerMemory()
+
+    public init(_ endpoint: MLflowEndpoint, client: HTTPClient, dialect: Dialect = .mlflow) {
+        self.endpoint = endpoint
+        self.client = client
+        self.dialect = dialect
+        failure = MLflowFailure(store: endpoint.name)
+    }
+
+    public var name: String { endpoint.name }
+
+    /// What was found out about the server, so that it is asked once.
+    actor ServerMemory {
+        var hasBulkHistory = true
+        var hasMultipart = true
+        func bulkHistoryIsMissing() { hasBulkHistory = false }
+        func multipartIsMissing() { hasMultipart = false }
+    }
+
+    // MARK: - Sending
+
+    func request(_ call: MLflowCall) -> HTTPRequest {
+        var headers = endpoint.headers
+        if !call.body.isEmpty { headers.append(HTTPHeader("Content-Type", "application/json")) }
+        var timeouts = Timeouts()
+        timeouts.firstByte = endpoint.requestTimeout
+        return HTTPRequest(
+            call.method, endpoint.baseURL + call.path, headers: headers, isIdempotent: !call.isWrite, timeouts: timeouts,
+            maximumResponseBytes: call.maximumResponseBytes)
+    }
+
+    /// A 2xx answer's body.
+    @discardableResult
+    func send(_ call: MLflowCall) async throws -> [UInt8] {
+        try Task.checkCancellation()
+        let response: HTTPResponse
+        do {
+            response = try await client.send(request(call), body: call.body.isEmpty ? .none : .bytes(call.body))
+        } catch let error as HTTPError {
+            if error.kind == .cancelled { throw CancellationError() }
+            throw failure.error(call, error)
+        }
+        guard (200..<300).contains(response.status) else {
+            throw failure.error(call, status: response.status, headers: response.headers, body: response.body)
+        }
+        guard response.body.first(where: { $0 > 0x20 }) != UInt8(ascii: "<") else {
+            throw failure.malformed(call, headers: response.headers, body: response.body, "not JSON")
+        }
+        return response.body
+    }
+
+    /// A read, repeated at once where the server's answer is known to be its own start-up trouble: until MLflow's optional
+    /// authentication module has been imported once, parallel searches of runs find it half imported and answer 500 with
+    /// `auth_config` in the text (`search_runs_impl` of mlflow/server/handlers.py).
+    func search(_ call: MLflowCall) async throws -> [UInt8] {
+        for _ in 0..<3 {
+            do {
+                return try await send(call)
+            } catch let error as StoreError where error.reason == .serverFailure && error.message.contains("auth_config") {
+                continue
+            }
+        }
+        return try await send(call)
+    }
+
+    func decode<T: Decodable>(_ type: T.Type, _ body: [UInt8], _ call: MLflowCall) throws(StoreError) -> T {
+        do {
+            return try WireDecoder.decode(type, from: body)
+        } catch {
+            throw failure.malformed(call, body: body, WireDecoder.reason(error))
+        }
+    }
+
+    /// A read of one thing; nil where the server says that it does not exist.
+    func find<T: Decodable>(_ type: T.Type, _ call: MLflowCall) async throws -> T? {
+        do {
+            return try decode(type, try await send(call), call)
+        } catch let error as StoreError where error.reason == .notFound {
+            return nil
+        }
+    }
+
+    /// One entity out of its wire form.
+    func entity<E>(_ call: MLflowCall, _ convert: () throws -> E) throws(StoreError) -> E {
+        do {
+            return try convert()
+        } catch {
+            throw failure.malformed(call, WireDecoder.reason(error))
+        }
+    }
+}

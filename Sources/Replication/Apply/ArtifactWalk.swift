@@ -1,0 +1,46 @@
+extension Mirror {
+    /// Every file under an owner's root, folder by folder. A name that is not safe is handed to `refused`.
+    func walk(
+        _ store: some TrackingStore, _ owner: ArtifactOwner, _ visit: (ArtifactEntry) async throws -> Void,
+        refused: (_ path: String, _ why: String) throws -> Void
+    ) async throws {
+        var folders = [""]
+        while let folder = folders.popLast() {
+            var token: PageToken?
+            var seen: Set<PageToken> = []
+            repeat {
+                let page: Page<ArtifactEntry>
+                do {
+                    page = try await store.artifacts(of: owner, under: folder, token)
+                } catch let error as StoreError where error.reason == .notFound {
+                    break
+                }
+                for item in page.undecodable { try refused(item.id ?? "?", item.reason) }
+                for entry in page.elements {
+                    if let why = Self.refusal(entry, in: folder) {
+                        try refused(entry.path, why)
+                    } else if entry.isDirectory {
+                        folders.append(entry.path)
+                    } else {
+                        try await visit(entry)
+                    }
+                }
+                token = page.next
+                // A listing that gives the same token twice would never end.
+                if let next = token, !seen.insert(next).inserted { throw StoreError(.setAside, .malformed, "the file listing of \(owner.id) repeats itself") }
+            } while token != nil
+        }
+    }
+
+    private static func refusal(_ entry: ArtifactEntry, in folder: String) -> String? {
+        if let why = ArtifactPath.refusal(entry.path) { return why }
+        if folder.isEmpty { return nil }
+        return entry.path.hasPrefix(folder + "/") && entry.path != folder + "/" ? nil : "it lies outside the folder \"\(folder)\" that was listed"
+    }
+
+    func listing(_ store: some TrackingStore, _ owner: ArtifactOwner) async throws -> [String: Int64] {
+        var sizes: [String: Int64] = [:]
+        try await walk(store, owner) { sizes[$0.path] = $0.size ?? -1 } refused: { _, _ in }
+        return sizes
+    }
+}

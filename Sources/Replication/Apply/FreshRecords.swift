@@ -1,0 +1,76 @@
+/// Records of the primary that enumeration has just read, until the replicator takes them: an entity is then read once, not twice.
+///
+/// Bounded: who puts waits while it is full. A record is good for every change up to the one that it was read after.
+final class FreshRecords: Sendable {
+    struct FreshRun: Sendable {
+        var run: Run
+        /// Histories that were read in bulk with it; a metric that is missing is read by itself.
+        var histories: [String: [MetricPoint]] = [:]
+        var weight: Int { 1 + histories.values.reduce(0) { $0 + $1.count } / 100 }
+    }
+    enum Record: Sendable {
+        case experiment(Experiment)
+        case run(FreshRun)
+        case loggedModel(LoggedModel)
+        case registeredModel(RegisteredModel, [ModelVersion])
+
+        var weight: Int {
+            switch self {
+            case .run(let fresh): fresh.weight
+            case .registeredModel(_, let versions): 1 + versions.count
+            case .experiment, .loggedModel: 1
+            }
+        }
+    }
+    private struct State {
+        var records: [EntityKey: (record: Record, latest: LSN)] = [:]
+        var weight = 0
+        var roots: [RunID: String] = [:]
+    }
+    private let state = Locked(State())
+    private let taken = Signal()
+    /// One is a record, or a hundred metric points: about 20 MB at the very most.
+    private static let limit = 4000
+
+    func put(_ records: [(EntityKey, Record, LSN)]) {
+        state.withLock { state in
+            for (key, record, latest) in records {
+                if let old = state.records.updateValue((record, latest), forKey: key) { state.weight -= old.record.weight }
+                state.weight += record.weight
+            }
+        }
+    }
+
+    /// Returns when there is room again.
+    func waitForRoom() async throws {
+        while state.withLock({ $0.weight > Self.limit }) {
+            await taken.wait()
+            try Task.checkCancellation()
+        }
+    }
+
+    /// Where a run's files lie, for the artifact lane that follows: when forgotten, it is asked for.
+    func root(of id: RunID) -> String? { state.withLock { $0.roots.removeValue(forKey: id) } }
+    func remember(root: String, of id: RunID) {
+        state.withLock { state in
+            if state.roots.count > 20_000 { state.roots = [:] }
+            state.roots[id] = root
+        }
+    }
+
+    /// Hands a record over, once. One that was read after a newer change than the entry tells of finishes that change too.
+    func take(_ entry: inout ChangeLogEntry) -> Record? {
+        let found = state.withLock { state in
+            let found = state.records.removeValue(forKey: entry.key)
+            if let found { state.weight -= found.record.weight }
+            return found
+        }
+        taken.raise()
+        guard let found, found.latest >= entry.latest else { return nil }
+        entry.latest = found.latest
+        return found.record
+    }
+
+    /// A look without taking: for what another entity needs of this one.
+    func peek(_ key: EntityKey) -> Record? { state.withLock { $0.records[key]?.record } }
+}

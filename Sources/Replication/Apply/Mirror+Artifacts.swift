@@ -1,0 +1,152 @@
+import Logging
+
+extension Mirror {
+    /// Copies the files of a run or logged model that are not on the secondary yet.
+    func applyArtifacts(_ entry: ChangeLogEntry) async throws {
+        guard let owners = try await artifactOwners(entry.key) else { return try acknowledge(Acknowledgement(entry: entry)) }
+        try await locks.withLock(entry.key) {
+            try state.clearFileLetters(of: entry.key)
+            let manifest = try state.manifest(of: entry.key)
+            // Without a manifest, a run that was adopted may have its files already: the secondary is asked.
+            let there = manifest.isEmpty && owners.mayHaveFiles ? try await listing(secondary, owners.secondary) : [:]
+            let isWhole = try await withThrowingTaskGroup(of: Bool.self) { group in
+                var inFlight = 0
+                var isWhole = true
+                try await walk(primary, owners.primary) { file in
+                    if let known = manifest[file.path], known.size == file.size, known.isSettled, !configuration.deep { return }
+                    if inFlight >= configuration.artifactWindow * 2 {
+                        if let ok = try await group.next() { isWhole = isWhole && ok }
+                        inFlight -= 1
+                    }
+                    inFlight += 1
+                    let sizeThere = manifest[file.path] == nil ? there[file.path] : nil
+                    group.addTask {
+                        try await filePermits.withPermit { try await copy(file, owners, manifest[file.path], sizeThere: sizeThere, entry.key) }
+                    }
+                } refused: { path, why in
+                    isWhole = false
+                    try setFileAside(entry.key, path, "refused_name", "its name is refused: \(why). Nothing was written for it.")
+                }
+                for try await ok in group { isWhole = isWhole && ok }
+                return isWhole
+            }
+            if entry.key.kind == .loggedModelArtifacts { try await finalize(LoggedModelID(entry.key.id), owners.secondary) }
+            try finish(entry, isWhole: isWhole)
+        }
+    }
+
+    private struct Owners: Sendable {
+        var primary: ArtifactOwner
+        var secondary: ArtifactOwner
+        var isSettled: Bool
+        var mayHaveFiles: Bool
+    }
+
+    private func artifactOwners(_ key: EntityKey) async throws -> Owners? {
+        let isRun = key.kind == .runArtifacts
+        guard let identity = try state.identity(isRun ? .run : .loggedModel, key.id), let root = identity.root else { return nil }
+        let here: ArtifactOwner
+        if isRun {
+            guard let record = try await artifactRoot(ofRun: RunID(key.id)) else { return nil }
+            here = ArtifactOwner(.run(RunID(key.id)), root: record)
+        } else {
+            guard let record = try await primary.loggedModel(LoggedModelID(key.id)) else { return nil }
+            here = ArtifactOwner(.loggedModel(record.id), root: record.artifactURI)
+        }
+        let there: ArtifactOwner.ID = isRun ? .run(RunID(identity.secondaryID)) : .loggedModel(LoggedModelID(identity.secondaryID))
+        return Owners(
+            primary: here, secondary: ArtifactOwner(there, root: root), isSettled: identity.isSettled,
+            mayHaveFiles: configuration.repairs || identity.base?[.adopted] != nil)
+    }
+
+    /// Reading a run only for its root would be a request a run: the last reading is remembered for a while.
+    private func artifactRoot(ofRun id: RunID) async throws -> String? {
+        if let root = fresh.root(of: id) { return root }
+        return try await primary.run(id)?.artifactURI
+    }
+
+    private func finish(_ entry: ChangeLogEntry, isWhole: Bool) throws {
+        guard !isWhole else { return try acknowledge(Acknowledgement(entry: entry)) }
+        let letter = DeadLetter(key: entry.key, reason: "incomplete", message: "\(entry.key): some files could not be copied; each has its own letter")
+        try state.setAside(letter, entry: entry, at: clock.nowMilliseconds)
+    }
+
+    private func setFileAside(_ owner: EntityKey, _ path: String, _ reason: String, _ message: String) throws {
+        let letter = DeadLetter(key: owner, path: path, reason: reason, message: "file \"\(path)\" of \(owner): \(message)")
+        try state.setAside(letter, entry: nil, at: clock.nowMilliseconds)
+        logger.error("file set aside", metadata: ["entity": "\(owner)", "path": "\(path)", "reason": "\(reason)"])
+        board.count { $0.deadLetters += 1 }
+    }
+
+    // MARK: One file
+
+    /// - Returns: false when the file was set aside.
+    private func copy(
+        _ file: ArtifactEntry, _ owners: Owners, _ known: ManifestRow?, sizeThere: Int64?, _ key: EntityKey
+    ) async throws -> Bool {
+        do {
+            guard let size = file.size else {
+                throw StoreError(.setAside, .malformed, "file \"\(file.path)\" of \(key): the primary does not say how long it is")
+            }
+            let isPresent = sizeThere == size || known?.size == size
+            if isPresent {
+                let here = try await digest(primary, file.path, owners.primary, size)
+                let there = if let known { known.sha256 } else { try await digest(secondary, file.path, owners.secondary, size) }
+                if here == there {
+                    try state.note(ManifestRow(path: file.path, size: size, sha256: here, isSettled: owners.isSettled), of: key)
+                    return true
+                }
+            }
+            let written = try await transfer(file.path, size, owners)
+            try state.note(ManifestRow(path: file.path, size: size, sha256: written, isSettled: owners.isSettled), of: key)
+            board.count { counts in
+                counts.files += 1
+                counts.fileBytes += size
+            }
+            return true
+        } catch let error as StoreError where error.reason == .notFound {
+            // Listed a moment ago, gone now: the next look at its owner settles it.
+            logger.notice("file vanished while it was copied", metadata: ["entity": "\(key)", "path": "\(file.path)"])
+            return true
+        } catch let error as StoreError where error.decision == .setAside {
+            try setFileAside(key, file.path, error.reason.rawValue, error.message)
+            return false
+        }
+    }
+
+    private func transfer(_ path: String, _ size: Int64, _ owners: Owners) async throws -> SHA256Digest {
+        try await primary.readArtifact(path, of: owners.primary) { source in
+            let meter = Meter()
+            let counted = ByteStream {
+                guard let chunk = try await source.next() else {
+                    try meter.finish(path, expected: size)
+                    return nil
+                }
+                try meter.add(chunk, path, expected: size)
+                return chunk
+            }
+            try await secondary.writeArtifact(path, size: size, to: owners.secondary, counted)
+            // A writer that knows the length may never ask for the end.
+            try meter.finish(path, expected: size)
+            return meter.digest()
+        }
+    }
+
+    func digest(_ store: some TrackingStore, _ path: String, _ owner: ArtifactOwner, _ size: Int64) async throws -> SHA256Digest {
+        try await store.readArtifact(path, of: owner) { source in
+            let meter = Meter()
+            while let chunk = try await source.next() { try meter.add(chunk, path, expected: size) }
+            try meter.finish(path, expected: size)
+            return meter.digest()
+        }
+    }
+
+    /// A logged model is ready once its files are there.
+    private func finalize(_ id: LoggedModelID, _ owner: ArtifactOwner) async throws {
+        guard case .loggedModel(let there) = owner.id, let record = try await primary.loggedModel(id),
+            record.status == .ready || record.status == .uploadFailed, let actual = try await secondary.loggedModel(there),
+            actual.status != record.status
+        else { return }
+        try await secondary.setStatus(record.status, ofLoggedModel: there)
+    }
+}

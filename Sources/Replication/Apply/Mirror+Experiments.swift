@@ -1,0 +1,223 @@
+/// Where the runs of one experiment go.
+struct ExperimentTarget: Sendable, Hashable {
+    var primary: ExperimentID
+    var secondary: ExperimentID
+    /// Deleted on the primary: its deletion covers its runs, and comes last.
+    var isDeleted: Bool
+}
+
+extension Mirror {
+    private static var lifecycleField: Base.Field { Base.Field("lifecycle") }
+
+    func applyExperiment(_ taken: ChangeLogEntry) async throws {
+        var entry = taken
+        let record: Experiment?
+        if case .experiment(let experiment)? = fresh.take(&entry) {
+            record = experiment
+        } else {
+            record = try await primary.experiment(ExperimentID(entry.key.id))
+        }
+        guard let record else { return try keepHardDeleted(entry) }
+        try await locks.withLock(entry.key) { try await writeExperiment(record, entry: entry) }
+    }
+
+    /// The experiment on the secondary, created when it is not there, and ready to be written to.
+    func ensureExperiment(_ id: ExperimentID) async throws -> ExperimentTarget {
+        let key = EntityKey.experiment(id)
+        if let identity = try state.identity(.experiment, id.rawValue), let base = identity.base {
+            return try await target(id, identity, base)
+        }
+        return try await locks.withLock(key) {
+            if let identity = try state.identity(.experiment, id.rawValue), let base = identity.base {
+                return try await target(id, identity, base)
+            }
+            var known: Experiment?
+            if case .experiment(let experiment)? = fresh.peek(key) { known = experiment }
+            if known == nil { known = try await primary.experiment(id) }
+            guard let known else { throw SetAside(reason: "no_experiment", message: "experiment \(id) of the primary is gone") }
+            try await writeExperiment(known, entry: nil)
+            guard let identity = try state.identity(.experiment, id.rawValue) else {
+                throw SetAside(reason: "no_experiment", message: "experiment \(id) (\"\(known.name)\") could not be created on the secondary")
+            }
+            return try await target(id, identity, identity.base ?? Base())
+        }
+    }
+
+    private func target(_ id: ExperimentID, _ identity: Identity, _ base: Base) async throws -> ExperimentTarget {
+        let isDeleted = base[Base.Field("primary_lifecycle")] == FieldDigest(Lifecycle.deleted.rawValue)
+        let target = ExperimentTarget(primary: id, secondary: ExperimentID(identity.secondaryID), isDeleted: isDeleted)
+        if base[Base.Field("taken_away")] != nil {
+            throw SetAside(
+                reason: "experiment_deleted_on_secondary",
+                message: "experiment \(id) was deleted on the secondary (there: \(identity.secondaryID)); it is not brought back. Restore it there to go on.")
+        }
+        return target
+    }
+
+    /// Writing to a deleted experiment is refused: it is restored first, and deleted again after everything else.
+    func makeWritable(_ target: ExperimentTarget) async throws {
+        guard target.isDeleted else { return }
+        try await locks.withLock(EntityKey(.experimentDeletion, target.primary.rawValue)) {
+            guard var identity = try state.identity(.experiment, target.primary.rawValue), var base = identity.base,
+                base[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue)
+            else { return }
+            try state.append([EntityKey(.experimentDeletion, target.primary.rawValue)])
+            if try await secondary.experiment(target.secondary)?.lifecycle == .deleted { try await secondary.restoreExperiment(target.secondary) }
+            base[Self.lifecycleField] = FieldDigest(Lifecycle.active.rawValue)
+            identity.base = base
+            try acknowledge(Acknowledgement(identity: identity))
+        }
+    }
+
+    func applyExperimentDeletion(_ entry: ChangeLogEntry) async throws {
+        let id = ExperimentID(entry.key.id)
+        try await locks.withLock(entry.key) {
+            guard var identity = try state.identity(.experiment, id.rawValue), var base = identity.base else {
+                return try acknowledge(Acknowledgement(entry: entry))
+            }
+            if let record = try await primary.experiment(id), record.lifecycle == .deleted {
+                // Noted before it is done: whoever writes next then looks, whether it was done or not.
+                base[Self.lifecycleField] = FieldDigest(Lifecycle.deleted.rawValue)
+                identity.base = base
+                try acknowledge(Acknowledgement(identity: identity))
+                let there = ExperimentID(identity.secondaryID)
+                if try await secondary.experiment(there)?.lifecycle == .active {
+                    try await secondary.deleteExperiment(there)
+                    board.count { $0.experiments.deleted += 1 }
+                }
+            }
+            try acknowledge(Acknowledgement(entry: entry, identity: identity))
+        }
+    }
+
+    // MARK: Writing
+
+    private func writeExperiment(_ record: Experiment, entry: ChangeLogEntry?) async throws {
+        let key = EntityKey.experiment(record.id)
+        let known = try state.identity(.experiment, record.id.rawValue)
+        var conflicts: [Conflict] = []
+        var image = experimentTags(record)
+        let actual: Experiment
+        var base = known?.base
+        var isForeign = false
+        if let known {
+            guard let found = try await secondary.experiment(ExperimentID(known.secondaryID)) else {
+                throw SetAside(reason: "gone_from_secondary", message: "\(key): its copy \(known.secondaryID) is gone from the secondary for good")
+            }
+            actual = found
+            isForeign = found.tags.contains { $0.key == Stamp.adoptedKey }
+        } else {
+            (actual, isForeign) = try await findOrCreateExperiment(record, tags: image, conflicts: &conflicts)
+        }
+        // A name taken over from someone else is kept, theirs and ours alike.
+        if isForeign { image.append(Tag(Stamp.adoptedKey, "true")) }
+        var fields = Base()
+        let tags = TagPlan(
+            image, base: base, actual: actual.tags, key: key, maximumLength: secondary.dialect.experimentTagValueLength,
+            keepsForeign: isForeign, fields: &fields)
+        conflicts += tags.conflicts
+        note(conversions: tags.tooLong.map { "tag_too_long:\($0)" }, of: key)
+
+        var followUps: [EntityKey] = []
+        let wasDeletedByUs = base?[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue)
+        var lifecycle = actual.lifecycle
+        if record.lifecycle == .active, actual.lifecycle == .deleted {
+            if wasDeletedByUs || base == nil {
+                try await secondary.restoreExperiment(actual.id)
+                lifecycle = .active
+            } else {
+                conflicts.append(
+                    Conflict(key: key, field: "lifecycle", decision: .respect, detail: "deleted on the secondary; it is not brought back"))
+                fields[Base.Field("taken_away")] = FieldDigest("")
+            }
+        } else if record.lifecycle == .deleted, actual.lifecycle == .active {
+            followUps.append(EntityKey(.experimentDeletion, record.id.rawValue))
+        }
+        fields[Self.lifecycleField] = FieldDigest(lifecycle.rawValue)
+        fields[Base.Field("primary_lifecycle")] = FieldDigest(record.lifecycle.rawValue)
+
+        var wrote = lifecycle != actual.lifecycle
+        if lifecycle == .active {
+            for tag in tags.set { try await secondary.setTag(tag, ofExperiment: actual.id) }
+            for tag in tags.delete { try await secondary.deleteTag(tag, ofExperiment: actual.id) }
+            wrote = wrote || !tags.set.isEmpty || !tags.delete.isEmpty
+            if let name = try await renameIfNeeded(record, actual, base, isForeign, &conflicts) {
+                fields[Base.Field("name")] = FieldDigest(name)
+                wrote = true
+            }
+        } else if !(tags.set.isEmpty && tags.delete.isEmpty) {
+            // Tags of a deleted experiment cannot be written, here or on the primary: they are when it is restored.
+            for tag in tags.set { fields[.tag(tag.key)] = base?[.tag(tag.key)] }
+        }
+        if fields[Base.Field("name")] == nil { fields[Base.Field("name")] = FieldDigest(record.name) }
+        base = fields
+        let identity = Identity(
+            kind: .experiment, primaryID: record.id.rawValue, secondaryID: actual.id.rawValue, root: actual.artifactLocation,
+            record: record.recordDigest, isSettled: true, base: base)
+        try acknowledge(Acknowledgement(entry: entry, identity: identity, conflicts: conflicts, followUps: followUps))
+        let wasKnown = known != nil
+        board.count { counts in
+            counts.tags += tags.set.count
+            if !wasKnown { return }
+            if wrote { counts.experiments.updated += 1 } else { counts.experiments.unchanged += 1 }
+        }
+    }
+
+    private func experimentTags(_ record: Experiment) -> [Tag] {
+        record.tags.filter { !$0.key.hasPrefix(Stamp.prefix) } + stamp.tags(.experiment(record.id))
+            + [Tag(Stamp.artifactLocationKey, record.artifactLocation)]
+    }
+
+    /// The one of this name when it may be ours, else a new one: under another name when the name belongs to somebody else.
+    private func findOrCreateExperiment(
+        _ record: Experiment, tags: [Tag], conflicts: inout [Conflict]
+    ) async throws -> (Experiment, isForeign: Bool) {
+        let idKey = Stamp.idKey(.experiment)
+        let prefixed = "\(configuration.pair)/" + (record.name.hasPrefix("/") ? String(record.name.dropFirst()) : record.name)
+        for name in [record.name, prefixed] {
+            if let found = try await secondary.experiment(named: name) {
+                switch stamp.owner(idKey, of: found.tags) {
+                case .ours(record.id.rawValue):
+                    board.count { $0.experiments.adopted += 1 }
+                    return (found, found.tags.contains { $0.key == Stamp.adoptedKey })
+                case .nobody where found.lifecycle == .active && name == record.name:
+                    conflicts.append(
+                        Conflict(key: .experiment(record.id), field: "name", decision: .adopt, detail: "\"\(name)\" was there already; ours is added beside what is there"))
+                    board.count { $0.experiments.adopted += 1 }
+                    return (found, true)
+                case .ours, .nobody, .anotherPair:
+                    conflicts.append(
+                        Conflict(key: .experiment(record.id), field: "name", decision: .rename, detail: "\"\(name)\" belongs to somebody else on the secondary"))
+                    continue
+                }
+            }
+            let id: ExperimentID
+            do {
+                id = try await secondary.createExperiment(name: name, tags: tags)
+            } catch let error as StoreError where error.isInDoubt || error.reason == .alreadyExists {
+                // Whoever made it, its stamp tells: look again.
+                throw StoreError(.retry(after: nil), error.reason, error.message)
+            }
+            board.count { $0.experiments.created += 1 }
+            guard let created = try await secondary.experiment(id) else {
+                throw StoreError(.retry(after: nil), .serverFailure, "experiment \(id) was created on the secondary and cannot be read back yet")
+            }
+            return (created, false)
+        }
+        throw SetAside(
+            reason: "name_taken", message: "experiment \"\(record.name)\": both that name and \"\(prefixed)\" belong to somebody else on the secondary")
+    }
+
+    private func renameIfNeeded(
+        _ record: Experiment, _ actual: Experiment, _ base: Base?, _ isForeign: Bool, _ conflicts: inout [Conflict]
+    ) async throws -> String? {
+        guard let base, !isForeign, actual.name != record.name, base[Base.Field("name")] != FieldDigest(record.name) else { return nil }
+        if try await secondary.experiment(named: record.name) != nil {
+            conflicts.append(
+                Conflict(key: .experiment(record.id), field: "name", decision: .rename, detail: "\"\(record.name)\" is taken on the secondary; \"\(actual.name)\" stays"))
+            return record.name
+        }
+        try await secondary.renameExperiment(actual.id, to: record.name)
+        return record.name
+    }
+}

@@ -1,0 +1,132 @@
+extension Mirror {
+    func applyLoggedModel(_ taken: ChangeLogEntry) async throws {
+        var entry = taken
+        let id = LoggedModelID(entry.key.id)
+        let record: LoggedModel?
+        if case .loggedModel(let model)? = fresh.take(&entry) { record = model } else { record = try await primary.loggedModel(id) }
+        guard let record else { return try keepHardDeleted(entry) }
+        guard try await ensureLoggedModel(id, record) != nil else {
+            throw SetAside(reason: "no_experiment", message: "\(entry.key): its experiment \(record.experiment) is not on the secondary")
+        }
+        var map = References.Map()
+        for run in Set(record.metrics.map(\.run)).union(record.sourceRun.map { [$0] } ?? []).union(runs(namedBy: record.tags)).sorted() {
+            if let there = try await ensureRun(run) { map.runs[run] = there }
+        }
+        for tag in record.tags {
+            for other in References.find(in: tag).models.sorted() {
+                if let there = try state.secondaryID(.loggedModel, other.rawValue) { map.models[other] = LoggedModelID(there) }
+            }
+        }
+        let references = map
+        try await locks.withLock(entry.key) { try await writeLoggedModel(record, references, entry) }
+    }
+
+    private func writeLoggedModel(_ record: LoggedModel, _ map: References.Map, _ entry: ChangeLogEntry) async throws {
+        guard let known = try state.identity(.loggedModel, record.id.rawValue) else { throw Waits(key: entry.key) }
+        let there = LoggedModelID(known.secondaryID)
+        guard let actual = try await secondary.loggedModel(there) else {
+            throw SetAside(reason: "gone_from_secondary", message: "\(entry.key): its copy \(there) was deleted on the secondary; it is not brought back")
+        }
+        let plan = LoggedModelPlan(record, map, stamp: stamp, base: known.base, actual: actual, dialect: secondary.dialect,
+            repairs: configuration.repairs)
+        note(conversions: plan.conversions, of: entry.key)
+        if !plan.tags.isEmpty { try await secondary.setTags(plan.tags, ofLoggedModel: there) }
+        for key in plan.deletedTags { try await secondary.deleteTag(key, ofLoggedModel: there) }
+        if !plan.params.isEmpty { try await secondary.logParams(plan.params, toLoggedModel: there) }
+        for (run, metrics) in Dictionary(grouping: plan.metrics, by: \.run).sorted(by: { $0.key < $1.key }) {
+            guard let target = map.runs[run] else { continue }
+            try await withWritableRun(run, target) { try await secondary.logMetrics(metrics, ofLoggedModel: there, toRun: target) }
+        }
+        let copiesFiles = configuration.scope.artifacts
+        if !copiesFiles, let status = plan.status { try await secondary.setStatus(status, ofLoggedModel: there) }
+        var base = plan.fields
+        if known.base?[.adopted] != nil || known.base == nil { base[.adopted] = FieldDigest("") }
+        let identity = Identity(
+            kind: .loggedModel, primaryID: record.id.rawValue, secondaryID: there.rawValue, root: actual.artifactURI,
+            record: record.recordDigest, isSettled: record.status != .pending, base: base)
+        let followUps = copiesFiles ? [EntityKey(.loggedModelArtifacts, record.id.rawValue)] : []
+        try acknowledge(Acknowledgement(entry: entry, identity: identity, conflicts: plan.conflicts, followUps: followUps))
+        let isFirst = known.base == nil
+        let wrote = !(plan.tags.isEmpty && plan.deletedTags.isEmpty && plan.params.isEmpty && plan.metrics.isEmpty && plan.status == nil)
+        board.count { counts in
+            counts.tags += plan.tags.count
+            counts.params += plan.params.count
+            if isFirst { return }
+            if wrote { counts.loggedModels.updated += 1 } else { counts.loggedModels.unchanged += 1 }
+        }
+    }
+
+    private func runs(namedBy tags: [Tag]) -> Set<RunID> {
+        tags.reduce(into: []) { $0.formUnion(References.find(in: $1).runs) }
+    }
+
+    /// A deleted run takes no metrics: it is restored for the moment, and deleted again.
+    private func withWritableRun(_ run: RunID, _ target: RunID, _ write: @Sendable () async throws -> Void) async throws {
+        try await locks.withLock(.run(run)) {
+            do {
+                try await write()
+            } catch let error as StoreError where error.decision == .setAside {
+                guard let actual = try await secondary.run(target), actual.lifecycle == .deleted else { throw error }
+                try await secondary.restoreRun(target)
+                try await write()
+                try await secondary.deleteRun(target)
+            }
+        }
+    }
+
+    // MARK: Ensuring
+
+    /// The secondary's counterpart of a logged model, created when it is not there; nil when the primary has no such model, it is out of
+    /// scope, or the secondary has no logged models.
+    func ensureLoggedModel(_ id: LoggedModelID, _ known: LoggedModel? = nil) async throws -> LoggedModelID? {
+        if let there = try state.secondaryID(.loggedModel, id.rawValue) { return LoggedModelID(there) }
+        guard secondary.dialect.hasLoggedModels else { return nil }
+        var record = known
+        if record == nil, case .loggedModel(let model)? = fresh.peek(.loggedModel(id)) { record = model }
+        if record == nil { record = try await primary.loggedModel(id) }
+        guard let record, try await isInScope(record.experiment) else { return nil }
+        let experiment = try await ensureExperiment(record.experiment)
+        let run = if let source = record.sourceRun { try await ensureRun(source) } else { RunID?.none }
+        return try await locks.withLock(.loggedModel(id)) {
+            if let there = try state.secondaryID(.loggedModel, id.rawValue) { return LoggedModelID(there) }
+            return try await createLoggedModel(record, in: experiment, run)
+        }
+    }
+
+    private func isInScope(_ experiment: ExperimentID) async throws -> Bool {
+        if try state.secondaryID(.experiment, experiment.rawValue) != nil { return true }
+        if case .experiment(let known)? = fresh.peek(.experiment(experiment)) { return configuration.scope.experiments.matches(known.name) }
+        guard let record = try await primary.experiment(experiment) else { return false }
+        return configuration.scope.experiments.matches(record.name)
+    }
+
+    private func createLoggedModel(_ record: LoggedModel, in experiment: ExperimentTarget, _ run: RunID?) async throws -> LoggedModelID {
+        let key = EntityKey.loggedModel(record.id)
+        let idKey = Stamp.idKey(.loggedModel)
+        let isInDoubt = try state.noteOrFind(Intent(key, .create))
+        var there: LoggedModel?
+        if isInDoubt {
+            there = try await secondary.loggedModels(in: [experiment.secondary], tagged: Tag(idKey, record.id.rawValue))
+                .first { stamp.owner(idKey, of: $0.tags) == .ours(id: record.id.rawValue) }
+        }
+        let wasFound = there != nil
+        let model: LoggedModel
+        if let there {
+            model = there
+        } else {
+            var map = References.Map()
+            if let source = record.sourceRun, let run { map.runs[source] = run }
+            let tags = record.tags.filter { map.covers(References.find(in: $0)) }
+            let new = NewLoggedModel(
+                experiment: experiment.secondary, name: record.name, modelType: record.modelType, sourceRun: run, params: record.params,
+                tags: RunImage.rewritten(tags, map) + stamp.tags(key))
+            try await makeWritable(experiment)
+            model = try await secondary.createLoggedModel(new)
+        }
+        // Its content, status and files follow as an entry of its own.
+        try state.created(
+            Identity(kind: .loggedModel, primaryID: record.id.rawValue, secondaryID: model.id.rawValue, root: model.artifactURI), followUps: [key])
+        board.count { counts in if wasFound { counts.loggedModels.adopted += 1 } else { counts.loggedModels.created += 1 } }
+        return model.id
+    }
+}

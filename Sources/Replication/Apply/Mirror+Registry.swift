@@ -1,0 +1,210 @@
+import Logging
+
+extension Mirror {
+    /// A registered model with its versions and aliases, in the order that keeps version numbers equal.
+    func applyRegisteredModel(_ taken: ChangeLogEntry) async throws {
+        var entry = taken
+        let name = ModelName(entry.key.id)
+        let read: (RegisteredModel, [ModelVersion])?
+        if case .registeredModel(let model, let versions)? = fresh.take(&entry) {
+            read = (model, versions)
+        } else if let model = try await primary.registeredModel(name) {
+            read = (model, try await allVersions(primary, name))
+        } else {
+            read = nil
+        }
+        guard let (record, versions) = read else { return try keepHardDeleted(entry) }
+        try await waitForSources(of: versions)
+        try await locks.withLock(entry.key) { try await writeRegisteredModel(record, versions, entry) }
+    }
+
+    func allVersions(_ store: some TrackingStore, _ name: ModelName) async throws -> [ModelVersion] {
+        var all: [ModelVersion] = []
+        var token: PageToken?
+        repeat {
+            let page = try await store.versions(of: name, token)
+            if let bad = page.undecodable.first {
+                throw StoreError(.setAside, .malformed, "a version of model \"\(name)\" cannot be read: \(bad.reason)")
+            }
+            all += page.elements
+            token = page.next
+        } while token != nil
+        return all.sorted { $0.number < $1.number }
+    }
+
+    /// A version is only created once the files under its source are there: what is not yet, is waited for.
+    private func waitForSources(of versions: [ModelVersion]) async throws {
+        guard configuration.scope.artifacts else { return }
+        for version in versions {
+            let found = References.find(inURI: version.source)
+            for run in found.runs.union(version.run.map { [$0] } ?? []).sorted() {
+                guard try await ensureRun(run) != nil else { continue }
+                try waitIfPending([.run(run), EntityKey(.runArtifacts, run.rawValue)])
+            }
+            for model in found.models.union(version.loggedModel.map { [$0] } ?? []).sorted() {
+                guard try await ensureLoggedModel(model) != nil else { continue }
+                try waitIfPending([.loggedModel(model), EntityKey(.loggedModelArtifacts, model.rawValue)])
+            }
+        }
+    }
+
+    private func waitIfPending(_ keys: [EntityKey]) throws {
+        for key in keys where try state.entry(key) != nil { throw Waits(key: key) }
+        // A run that was created for another's sake alone has no entry of its own yet.
+        if let first = keys.first, try state.identity(first.kind, first.id)?.base == nil {
+            try state.append([first])
+            throw Waits(key: first)
+        }
+    }
+
+    // MARK: Writing
+
+    private func writeRegisteredModel(_ record: RegisteredModel, _ versions: [ModelVersion], _ entry: ChangeLogEntry) async throws {
+        let known = try state.identity(.registeredModel, record.name.rawValue)
+        var work = RegistryWork(key: entry.key, base: known?.base)
+        let name = try await findOrCreateModel(record, known, &work)
+        guard let actual = try await secondary.registeredModel(name) else {
+            throw SetAside(reason: "gone_from_secondary", message: "\(entry.key): its copy \"\(name)\" was deleted on the secondary; it is not brought back")
+        }
+        try await writeModelFields(record, actual, name, &work)
+        var there = try await allVersions(secondary, name)
+        for stale in there where stale.tags.contains(where: { $0.key == Stamp.placeholderKey }) {
+            try await secondary.deleteVersion(stale.number, of: name)
+        }
+        there.removeAll { version in version.tags.contains { $0.key == Stamp.placeholderKey } }
+        var numbers: [Int: Int] = [:]
+        for version in versions {
+            do {
+                numbers[version.number] = try await writeVersion(version, name, there, &work)
+            } catch let refused as SetAside {
+                try setVersionAside(entry.key, version, refused.reason, refused.message)
+                work.isWhole = false
+            } catch let error as StoreError where error.decision == .setAside {
+                try setVersionAside(entry.key, version, error.reason.rawValue, error.message)
+                work.isWhole = false
+            }
+        }
+        try await deleteVersions(record, versions, there, name, &work)
+        try await writeAliases(record, actual, name, numbers, &work)
+        let identity = Identity(
+            kind: .registeredModel, primaryID: record.name.rawValue, secondaryID: name.rawValue,
+            record: record.recordDigest(with: versions), isSettled: work.isWhole, base: work.fields)
+        try acknowledge(Acknowledgement(entry: entry, identity: identity, conflicts: work.conflicts))
+        if !work.isWhole {
+            let letter = DeadLetter(key: entry.key, reason: "incomplete", message: "\(entry.key): some versions could not be copied; each has its own letter")
+            try state.setAside(letter, entry: nil, at: clock.nowMilliseconds)
+        }
+        count(work, isNew: known == nil)
+    }
+
+    private func count(_ work: RegistryWork, isNew: Bool) {
+        board.count { counts in
+            counts.tags += work.tags
+            if isNew { return }
+            if work.wrote { counts.registeredModels.updated += 1 } else { counts.registeredModels.unchanged += 1 }
+        }
+    }
+
+    private func setVersionAside(_ key: EntityKey, _ version: ModelVersion, _ reason: String, _ message: String) throws {
+        let letter = DeadLetter(
+            key: key, path: "version \(version.number)", reason: reason, message: "version \(version.number) of model \"\(version.model)\": \(message)")
+        try state.setAside(letter, entry: nil, at: clock.nowMilliseconds)
+        logger.error("version set aside", metadata: ["entity": "\(key)", "version": "\(version.number)", "reason": "\(reason)"])
+        board.count { $0.deadLetters += 1 }
+    }
+
+    private func findOrCreateModel(_ record: RegisteredModel, _ known: Identity?, _ work: inout RegistryWork) async throws -> ModelName {
+        if let known { return ModelName(known.secondaryID) }
+        let key = EntityKey.registeredModel(record.name)
+        let idKey = Stamp.idKey(.registeredModel)
+        for name in [record.name, ModelName("\(configuration.pair).\(record.name)")] {
+            var found = try await secondary.registeredModel(name)
+            if found == nil {
+                do {
+                    try await secondary.createRegisteredModel(name, description: record.description, tags: modelTags(record, isForeign: false))
+                    board.count { $0.registeredModels.created += 1 }
+                    try state.created(Identity(kind: .registeredModel, primaryID: record.name.rawValue, secondaryID: name.rawValue))
+                    return name
+                } catch let error as StoreError where error.isInDoubt || error.reason == .alreadyExists {
+                    guard let again = try await secondary.registeredModel(name) else { throw error }
+                    found = again
+                }
+            }
+            guard let found else { continue }
+            switch stamp.owner(idKey, of: found.tags) {
+            case .ours(record.name.rawValue):
+                break
+            case .nobody where name == record.name:
+                work.conflicts.append(
+                    Conflict(key: key, field: "name", decision: .adopt, detail: "\"\(name)\" was there already; ours is added beside what is there"))
+                for tag in modelTags(record, isForeign: true) where tag.key.hasPrefix(Stamp.prefix) {
+                    try await secondary.setTag(tag, ofRegisteredModel: name)
+                }
+            case .ours, .nobody, .anotherPair:
+                work.conflicts.append(
+                    Conflict(key: key, field: "name", decision: .rename, detail: "\"\(name)\" belongs to somebody else on the secondary"))
+                continue
+            }
+            board.count { $0.registeredModels.adopted += 1 }
+            try state.created(Identity(kind: .registeredModel, primaryID: record.name.rawValue, secondaryID: name.rawValue))
+            return name
+        }
+        throw SetAside(
+            reason: "name_taken",
+            message: "model \"\(record.name)\": both that name and \"\(configuration.pair).\(record.name)\" belong to somebody else on the secondary")
+    }
+
+    private func modelTags(_ record: RegisteredModel, isForeign: Bool) -> [Tag] {
+        record.tags.filter { !$0.key.hasPrefix(Stamp.prefix) } + stamp.tags(.registeredModel(record.name))
+            + (isForeign ? [Tag(Stamp.adoptedKey, "true")] : [])
+    }
+
+    private func writeModelFields(
+        _ record: RegisteredModel, _ actual: RegisteredModel, _ name: ModelName, _ work: inout RegistryWork
+    ) async throws {
+        let isForeign = actual.tags.contains { $0.key == Stamp.adoptedKey }
+        let tags = TagPlan(
+            modelTags(record, isForeign: isForeign), base: work.base, actual: actual.tags, key: work.key, maximumLength: secondary.dialect.experimentTagValueLength,
+            keepsForeign: isForeign, fields: &work.fields)
+        work.conflicts += tags.conflicts
+        for tag in tags.set { try await secondary.setTag(tag, ofRegisteredModel: name) }
+        for tag in tags.delete { try await secondary.deleteTag(tag, ofRegisteredModel: name) }
+        work.tags += tags.set.count
+        work.wrote = work.wrote || !tags.set.isEmpty || !tags.delete.isEmpty
+        if !(isForeign && !actual.description.isEmpty) {
+            if work.decide("description", record.description, actual.description) {
+                try await secondary.setDescription(record.description, ofRegisteredModel: name)
+                work.wrote = true
+            }
+        }
+    }
+}
+
+/// What one registered model's writes add up to.
+struct RegistryWork {
+    let key: EntityKey
+    let base: Base?
+    var fields = Base()
+    var conflicts: [Conflict] = []
+    var tags = 0
+    var wrote = false
+    var isWhole = true
+
+    init(key: EntityKey, base: Base?) {
+        self.key = key
+        self.base = base
+    }
+
+    /// Whether a field that can be written again must be written.
+    mutating func decide(_ name: String, _ desired: String, _ actual: String) -> Bool {
+        let field = Base.Field(name)
+        fields[field] = FieldDigest(desired)
+        switch FieldRule.decide(desired: FieldDigest(desired), base: base?[field], actual: .value(FieldDigest(actual))) {
+        case .write: return true
+        case .overwrite:
+            conflicts.append(Conflict(key: key, field: name, decision: .primary, detail: "edited on the secondary; the primary's value was written"))
+            return true
+        case .nothing, .delete, .park: return false
+        }
+    }
+}

@@ -1,0 +1,219 @@
+/// A run's place on the secondary.
+struct RunTarget: Sendable, Hashable {
+    var id: RunID
+    var root: String
+}
+
+extension Mirror {
+    func applyRun(_ taken: ChangeLogEntry) async throws {
+        var entry = taken
+        let id = RunID(entry.key.id)
+        var histories: [String: [MetricPoint]] = [:]
+        let record: Run?
+        if case .run(let read)? = fresh.take(&entry) {
+            record = read.run
+            histories = read.histories
+        } else {
+            record = try await primary.run(id)
+        }
+        guard let record else { return try keepHardDeleted(entry) }
+        let experiment = try await ensureExperiment(record.experiment)
+        let referred = try await ensureRuns(namedBy: record, try await ensureParents(of: record))
+        try await locks.withLock(entry.key) {
+            var map = referred
+            let known = try state.identity(.run, id.rawValue)
+            let (target, actual, isNew) = try await findOrCreateRun(record, in: experiment, known, map)
+            map.runs[id] = target.id
+            try await resolveModels(of: record, &map)
+            let image = RunImage(record, in: experiment.secondary, map, stamp: stamp)
+            let plan = RunPlan(
+                image, id: id, base: known?.base, actual: actual, experimentIsDeleted: experiment.isDeleted, dialect: secondary.dialect,
+                repairs: configuration.repairs)
+            note(conversions: plan.conversions, of: entry.key)
+            var base = plan.fields
+            base.series = known?.base?.series ?? [:]
+            if let known, known.base == nil || known.base?[.adopted] != nil { base[.adopted] = FieldDigest("") }
+            let gate = writeGate(target.id, in: experiment, actual)
+            let points = plan.isRespectedDeletion ? 0 : try await writeRun(record, target, plan, gate, &base, isNew: isNew, known, histories)
+            let identity = Identity(
+                kind: .run, primaryID: id.rawValue, secondaryID: target.id.rawValue, root: target.root, record: record.recordDigest,
+                isSettled: record.status.isTerminal, base: base)
+            let followUps = configuration.scope.artifacts && !plan.isRespectedDeletion ? [EntityKey(.runArtifacts, id.rawValue)] : []
+            fresh.remember(root: record.artifactURI, of: id)
+            try acknowledge(Acknowledgement(entry: entry, identity: identity, conflicts: plan.conflicts, followUps: followUps))
+            board.count { counts in
+                counts.params += plan.params.count
+                counts.tags += plan.tags.count
+                counts.inputs += plan.datasets.count + plan.modelInputs.count + plan.modelOutputs.count
+                if plan.deletesLast { counts.runs.deleted += 1 }
+                if isNew {
+                    return
+                } else if plan.isEmpty, points == 0 {
+                    counts.runs.unchanged += 1
+                } else {
+                    counts.runs.updated += 1
+                }
+            }
+        }
+    }
+
+    /// Writes in the order that MLflow allows: restored first, data, final status after the data, deletion last.
+    ///
+    /// - Returns: how many metric points were written.
+    private func writeRun(
+        _ record: Run, _ target: RunTarget, _ plan: RunPlan, _ gate: WriteGate, _ base: inout Base, isNew: Bool, _ known: Identity?,
+        _ histories: [String: [MetricPoint]]
+    ) async throws -> Int {
+        if !plan.isEmpty { try await gate.open() }
+        for key in plan.deletedTags { try await secondary.deleteTag(key, ofRun: target.id) }
+        let metrics = MetricWriter(
+            mirror: self, run: record, target: target.id, gate: gate, saved: known?.base, asksSecondary: !isNew && known?.base == nil)
+        let points = try await metrics.write(params: plan.params, tags: plan.tags, prefetched: histories, into: &base)
+        if !plan.datasets.isEmpty || !plan.modelInputs.isEmpty {
+            try await logInputs(plan, record, target)
+        }
+        if !plan.modelOutputs.isEmpty { try await secondary.logOutputs(plan.modelOutputs, toRun: target.id) }
+        if let update = plan.update {
+            try await secondary.updateRun(target.id, status: update.status, endTime: update.endTime, name: update.name)
+        }
+        if plan.deletesLast || record.lifecycle == .deleted && gate.hasRestoredRun { try await secondary.deleteRun(target.id) }
+        return points
+    }
+
+    private func writeGate(_ run: RunID, in experiment: ExperimentTarget, _ actual: Run) -> WriteGate {
+        var restoreRun: (@Sendable () async throws -> Void)?
+        if actual.lifecycle == .deleted, !experiment.isDeleted { restoreRun = { try await secondary.restoreRun(run) } }
+        return WriteGate(restoreExperiment: { try await makeWritable(experiment) }, restoreRun: restoreRun)
+    }
+
+    /// A dataset's first use is sent alone: MLflow fails when two runs bring the same new one at once.
+    private func logInputs(_ plan: RunPlan, _ record: Run, _ target: RunTarget) async throws {
+        let id = record.experiment.rawValue
+        try await locks.withLock(EntityKey(.experiment, "inputs of " + id)) {
+            try await secondary.logInputs(datasets: plan.datasets, models: plan.modelInputs, toRun: target.id)
+        }
+    }
+
+    // MARK: Ensuring
+
+    /// The secondary's counterpart of a run, created when it is not there; nil when the primary has no such run or it is out of scope.
+    func ensureRun(_ id: RunID) async throws -> RunID? {
+        if let there = try state.secondaryID(.run, id.rawValue) { return RunID(there) }
+        guard let record = try await readRun(id), try await isInScope(record) else { return nil }
+        let experiment = try await ensureExperiment(record.experiment)
+        let parents = try await ensureParents(of: record)
+        return try await locks.withLock(.run(id)) {
+            let known = try state.identity(.run, id.rawValue)
+            if let known { return RunID(known.secondaryID) }
+            return try await findOrCreateRun(record, in: experiment, nil, parents).target.id
+        }
+    }
+
+    /// Creates the missing ones of a run's ancestors, the highest first. Never waits for another run while holding one.
+    private func ensureParents(of run: Run) async throws -> References.Map {
+        var map = References.Map()
+        var chain: [Run] = []
+        var seen: Set<RunID> = [run.id]
+        var at = run
+        while let parent = at.parent {
+            guard seen.insert(parent).inserted else { break }
+            if let there = try state.secondaryID(.run, parent.rawValue) {
+                map.runs[parent] = RunID(there)
+                break
+            }
+            guard let record = try await readRun(parent), try await isInScope(record) else { break }
+            chain.append(record)
+            at = record
+        }
+        for record in chain.reversed() {
+            let experiment = try await ensureExperiment(record.experiment)
+            let parents = map
+            map.runs[record.id] = try await locks.withLock(.run(record.id)) {
+                if let there = try state.secondaryID(.run, record.id.rawValue) { return RunID(there) }
+                return try await findOrCreateRun(record, in: experiment, nil, parents).target.id
+            }
+        }
+        return map
+    }
+
+    private func readRun(_ id: RunID) async throws -> Run? {
+        if case .run(let read)? = fresh.peek(.run(id)) { return read.run }
+        return try await primary.run(id)
+    }
+
+    func isInScope(_ run: Run) async throws -> Bool {
+        guard configuration.scope.contains(startTime: run.startTime) else { return false }
+        if try state.secondaryID(.experiment, run.experiment.rawValue) != nil { return true }
+        if case .experiment(let known)? = fresh.peek(.experiment(run.experiment)) { return configuration.scope.experiments.matches(known.name) }
+        guard let experiment = try await primary.experiment(run.experiment) else { return false }
+        return configuration.scope.experiments.matches(experiment.name)
+    }
+
+    /// The runs that a run's tags name, created when they are in scope and not there yet. Before any lock is taken.
+    private func ensureRuns(namedBy run: Run, _ known: References.Map) async throws -> References.Map {
+        var map = known
+        for tag in run.tags {
+            for id in References.find(in: tag).runs.sorted() where id != run.id && map.runs[id] == nil {
+                if let there = try await ensureRun(id) { map.runs[id] = there }
+            }
+        }
+        return map
+    }
+
+    private func resolveModels(of run: Run, _ map: inout References.Map) async throws {
+        var models = Set(run.modelInputs).union(run.modelOutputs.map(\.model))
+        for tag in run.tags { models.formUnion(References.find(in: tag).models) }
+        for id in models.sorted() where map.models[id] == nil {
+            if let there = try await ensureLoggedModel(id) { map.models[id] = there }
+        }
+    }
+
+    // MARK: Creating
+
+    /// Finds the run by its identity, or by its stamp when an earlier attempt is in doubt, or creates it with its stamp.
+    private func findOrCreateRun(
+        _ record: Run, in experiment: ExperimentTarget, _ known: Identity?, _ map: References.Map
+    ) async throws -> (target: RunTarget, actual: Run, isNew: Bool) {
+        let key = EntityKey.run(record.id)
+        if let known {
+            guard let actual = try await secondary.run(RunID(known.secondaryID)) else {
+                throw SetAside(reason: "gone_from_secondary", message: "\(key): its copy \(known.secondaryID) is gone from the secondary for good")
+            }
+            return (RunTarget(id: actual.id, root: actual.artifactURI), actual, false)
+        }
+        let isInDoubt = try state.noteOrFind(Intent(key, .create))
+        if isInDoubt, let found = try await stamped(record.id, in: experiment.secondary) {
+            try state.created(identity(of: record.id, found))
+            board.count { $0.runs.adopted += 1 }
+            return (RunTarget(id: found.id, root: found.artifactURI), found, false)
+        }
+        // Only tags whose every id is known can be written now; the others follow with the run's data.
+        let tags = record.tags.filter { map.covers(References.find(in: $0)) && $0.value.count <= secondary.dialect.runTagValueLength }
+        let image = RunImage.rewritten(tags, map) + stamp.tags(key)
+        let new = NewRun(
+            experiment: experiment.secondary, name: record.name, userID: record.userID, startTime: record.startTime,
+            tags: image.filter { $0.key != "mlflow.runName" || $0.value == record.name })
+        try await makeWritable(experiment)
+        let created = try await secondary.createRun(new)
+        try state.created(identity(of: record.id, created))
+        board.count { $0.runs.created += 1 }
+        return (RunTarget(id: created.id, root: created.artifactURI), created, true)
+    }
+
+    private func identity(of id: RunID, _ there: Run) -> Identity {
+        Identity(kind: .run, primaryID: id.rawValue, secondaryID: there.id.rawValue, root: there.artifactURI)
+    }
+
+    /// What bears this run's stamp on the secondary.
+    private func stamped(_ id: RunID, in experiment: ExperimentID) async throws -> Run? {
+        let idKey = Stamp.idKey(.run)
+        let query = RunQuery(experiments: [experiment], tag: Tag(idKey, id.rawValue), pageSize: 10)
+        return try await secondary.runs(query, nil).elements.first { stamp.owner(idKey, of: $0.tags) == .ours(id: id.rawValue) }
+    }
+}
+
+extension Run {
+    var parent: RunID? {
+        tags.first { $0.key == References.parentKey && !$0.value.isEmpty }.map { RunID($0.value) }
+    }
+}

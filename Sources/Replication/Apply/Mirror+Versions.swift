@@ -1,0 +1,156 @@
+extension Mirror {
+    /// Writes one version, and gives back its number on the secondary.
+    func writeVersion(_ version: ModelVersion, _ name: ModelName, _ there: [ModelVersion], _ work: inout RegistryWork) async throws -> Int {
+        var map = References.Map()
+        var roots: [VersionSource.Root] = []
+        let found = References.find(inURI: version.source)
+        for run in found.runs.union(version.run.map { [$0] } ?? []).sorted() {
+            guard let identity = try state.identity(.run, run.rawValue) else { continue }
+            map.runs[run] = RunID(identity.secondaryID)
+            if let here = try await primary.run(run)?.artifactURI, let root = identity.root {
+                roots.append(VersionSource.Root(primary: here, secondary: root))
+            }
+        }
+        for model in found.models.union(version.loggedModel.map { [$0] } ?? []).sorted() {
+            guard let identity = try state.identity(.loggedModel, model.rawValue) else { continue }
+            map.models[model] = LoggedModelID(identity.secondaryID)
+            if let here = try await primary.loggedModel(model)?.artifactURI, let root = identity.root {
+                roots.append(VersionSource.Root(primary: here, secondary: root))
+            }
+        }
+        let source: String
+        switch VersionSource.translate(version.source, map, roots: roots) {
+        case .translated(let uri), .same(let uri): source = uri
+        case .refused(let why): throw SetAside(reason: "source_refused", message: "its source \"\(version.source)\" is not forwarded: \(why)")
+        }
+        let tags = versionTags(version, map)
+        if let existing = there.first(where: { isOurs($0, version) }) {
+            try await updateVersion(version, existing, name, tags, &work)
+            return existing.number
+        }
+        let new = NewVersion(
+            model: name, source: source, run: version.run.flatMap { map.runs[$0] }, runLink: version.runLink,
+            loggedModel: version.loggedModel.flatMap { map.models[$0] }, description: version.description, tags: tags)
+        let number = try await createVersion(new, version, there, &work)
+        work.noteVersion(version)
+        if version.stage != "None", !version.stage.isEmpty { try await secondary.setStage(version.stage, ofVersion: number, of: name) }
+        if version.status != "READY" { note(conversions: ["version_status:\(version.status)"], of: work.key) }
+        work.wrote = true
+        board.count { $0.versions.created += 1 }
+        return number
+    }
+
+    private func versionTags(_ version: ModelVersion, _ map: References.Map) -> [Tag] {
+        RunImage.rewritten(version.tags, map) + stamp.tags(Stamp.versionKey, "\(version.number)") + [Tag(Stamp.sourceKey, version.source)]
+    }
+
+    private func isOurs(_ there: ModelVersion, _ version: ModelVersion) -> Bool {
+        stamp.owner(Stamp.versionKey, of: there.tags) == .ours(id: "\(version.number)")
+    }
+
+    /// Creates the version under its own number: numbers that the primary has no version of any more are used up by placeholders.
+    private func createVersion(_ new: NewVersion, _ version: ModelVersion, _ there: [ModelVersion], _ work: inout RegistryWork) async throws -> Int {
+        var highest = there.map(\.number).max() ?? 0
+        while highest + 1 < version.number {
+            var placeholder = new
+            placeholder.tags = stamp.tags(Stamp.versionKey, "placeholder") + [Tag(Stamp.placeholderKey, "true")]
+            placeholder.description = "keeps a number of a deleted version"
+            let number = try await secondary.createVersion(placeholder)
+            // A number that was free after all is ours to use; one past the wanted number cannot be given back.
+            try await secondary.deleteVersion(number, of: new.model)
+            board.count { $0.conversions["version_number_filled", default: 0] += 1 }
+            highest = number
+        }
+        let number: Int
+        do {
+            number = try await secondary.createVersion(new)
+        } catch let error as StoreError where error.isInDoubt {
+            guard let found = try await allVersions(secondary, new.model).first(where: { isOurs($0, version) }) else { throw error }
+            number = found.number
+        }
+        if number < version.number {
+            // Versions deleted on the secondary hide their numbers; ours was lower than it looked.
+            try await secondary.deleteVersion(number, of: new.model)
+            throw StoreError(.retry(after: 0), .serverFailure, "version numbers of \"\(new.model)\" moved while they were filled")
+        }
+        if number != version.number {
+            work.conflicts.append(
+                Conflict(
+                    key: work.key, field: "version:\(version.number)", decision: .renumber,
+                    detail: "the number is taken on the secondary; there it is version \(number)"))
+        }
+        return number
+    }
+
+    private func updateVersion(
+        _ version: ModelVersion, _ existing: ModelVersion, _ name: ModelName, _ desired: [Tag], _ work: inout RegistryWork
+    ) async throws {
+        var own = Base()
+        let base = work.base.map { base in
+            var view = Base()
+            for tag in Set(desired.map(\.key)).union(existing.tags.map(\.key)) { view[.tag(tag)] = base[Self.tagField(version, tag)] }
+            return view
+        }
+        let tags = TagPlan(
+            desired, base: base, actual: existing.tags, key: work.key, maximumLength: secondary.dialect.experimentTagValueLength, fields: &own)
+        for tag in tags.set { try await secondary.setTag(tag, ofVersion: existing.number, of: name) }
+        for tag in tags.delete { try await secondary.deleteTag(tag, ofVersion: existing.number, of: name) }
+        work.conflicts += tags.conflicts
+        work.tags += tags.set.count
+        for tag in desired { work.fields[Self.tagField(version, tag.key)] = FieldDigest(tag.value) }
+        var wrote = !tags.set.isEmpty || !tags.delete.isEmpty
+        if work.decide("v\(version.number):description", version.description, existing.description) {
+            try await secondary.setDescription(version.description, ofVersion: existing.number, of: name)
+            wrote = true
+        }
+        if work.decide("v\(version.number):stage", version.stage, existing.stage) {
+            try await secondary.setStage(version.stage.isEmpty ? "None" : version.stage, ofVersion: existing.number, of: name)
+            wrote = true
+        }
+        work.wrote = work.wrote || wrote
+        board.count { counts in if wrote { counts.versions.updated += 1 } else { counts.versions.unchanged += 1 } }
+    }
+
+    static func tagField(_ version: ModelVersion, _ key: String) -> Base.Field { Base.Field("v\(version.number):tag:\(key)") }
+
+    /// A version that is gone from the primary is deleted here when the primary says so itself: a listing without it is not enough.
+    func deleteVersions(
+        _ record: RegisteredModel, _ versions: [ModelVersion], _ there: [ModelVersion], _ name: ModelName, _ work: inout RegistryWork
+    ) async throws {
+        let present = Set(versions.map(\.number))
+        for version in there {
+            guard case .ours(let id) = stamp.owner(Stamp.versionKey, of: version.tags), let number = Int(id), !present.contains(number) else { continue }
+            guard try await primary.version(of: record.name, number) == nil else { continue }
+            try await secondary.deleteVersion(version.number, of: name)
+            work.wrote = true
+            board.count { $0.versions.deleted += 1 }
+        }
+    }
+
+    func writeAliases(
+        _ record: RegisteredModel, _ actual: RegisteredModel, _ name: ModelName, _ numbers: [Int: Int], _ work: inout RegistryWork
+    ) async throws {
+        for (alias, number) in record.aliases.sorted(by: { $0.key < $1.key }) {
+            guard let target = numbers[number] else {
+                note(conversions: ["alias_without_version:\(alias)"], of: work.key)
+                continue
+            }
+            if work.decide("alias:\(alias)", "\(target)", actual.aliases[alias].map { "\($0)" } ?? "") {
+                try await secondary.setAlias(alias, to: target, ofRegisteredModel: name)
+                work.wrote = true
+            }
+        }
+        for (alias, _) in actual.aliases.sorted(by: { $0.key < $1.key }) where record.aliases[alias] == nil {
+            guard work.base?[Base.Field("alias:\(alias)")] != nil else { continue }
+            try await secondary.deleteAlias(alias, ofRegisteredModel: name)
+            work.wrote = true
+        }
+    }
+}
+
+extension RegistryWork {
+    mutating func noteVersion(_ version: ModelVersion) {
+        fields[Base.Field("v\(version.number):description")] = FieldDigest(version.description)
+        fields[Base.Field("v\(version.number):stage")] = FieldDigest(version.stage)
+    }
+}

@@ -1,0 +1,73 @@
+import Logging
+
+/// A primary, a secondary, and what is needed to carry one entity across. Applying is ensuring: each entity ensures what it
+/// refers to first, so the order of the change log encodes no dependency.
+struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
+    let primary: Primary
+    let secondary: Secondary
+    let state: ReplicationState
+    let configuration: MirrorConfiguration
+    let stamp: Stamp
+    let board: ProgressBoard
+    let clock: any ReplicationClock
+    let logger: Logger
+    /// Records read a moment ago, so that they are not read twice.
+    let fresh: FreshRecords
+    let locks = KeyedLock<EntityKey>()
+    let filePermits: Permits
+
+    init(
+        primary: Primary, secondary: Secondary, state: ReplicationState, configuration: MirrorConfiguration, stamp: Stamp,
+        board: ProgressBoard, clock: any ReplicationClock, logger: Logger
+    ) {
+        self.primary = primary
+        self.secondary = secondary
+        self.state = state
+        self.configuration = configuration
+        self.stamp = stamp
+        self.board = board
+        self.clock = clock
+        self.logger = logger
+        fresh = FreshRecords()
+        filePermits = Permits(configuration.artifactWindow)
+    }
+
+    /// Carries one entity across and commits that it is there.
+    ///
+    /// - Throws: `StoreError`, `StateError`, `Waits`, `SetAside`, `CancellationError`.
+    func apply(_ entry: ChangeLogEntry) async throws {
+        switch entry.key.kind {
+        case .experiment: try await applyExperiment(entry)
+        case .run: try await applyRun(entry)
+        case .loggedModel: try await applyLoggedModel(entry)
+        case .registeredModel: try await applyRegisteredModel(entry)
+        case .runArtifacts, .loggedModelArtifacts: try await applyArtifacts(entry)
+        case .experimentDeletion: try await applyExperimentDeletion(entry)
+        }
+    }
+
+    func acknowledge(_ done: Acknowledgement) throws {
+        try state.acknowledge(done, at: clock.nowMilliseconds)
+        for conflict in done.conflicts {
+            logger.warning("conflict", metadata: [
+                "entity": "\(conflict.key)", "field": "\(conflict.field)", "decision": "\(conflict.decision.rawValue)", "detail": "\(conflict.detail)",
+            ])
+        }
+        board.count { $0.conflicts += done.conflicts.count }
+    }
+
+    /// The primary states that it is gone for good: what is on the secondary stays.
+    func keepHardDeleted(_ entry: ChangeLogEntry) throws {
+        logger.notice("gone from the primary; kept on the secondary", metadata: ["entity": "\(entry.key)"])
+        board.count { $0.leftOut["gone from the primary", default: 0] += 1 }
+        try acknowledge(Acknowledgement(entry: entry))
+    }
+
+    func note(conversions: [String], of key: EntityKey) {
+        guard !conversions.isEmpty else { return }
+        board.count { counts in
+            for conversion in conversions { counts.conversions[String(conversion.prefix { $0 != ":" }), default: 0] += 1 }
+        }
+        for conversion in conversions { logger.notice("converted", metadata: ["entity": "\(key)", "what": "\(conversion)"]) }
+    }
+}

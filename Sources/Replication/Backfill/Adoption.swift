@@ -1,0 +1,77 @@
+import Logging
+
+/// Finds on the secondary what bears this pair's stamp, for a state file that does not know it: a lost state file costs time, not duplicates.
+struct Adoption<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
+    let mirror: Mirror<Primary, Secondary>
+
+    private var secondary: Secondary { mirror.secondary }
+    private var stamp: Stamp { mirror.stamp }
+
+    func run() async throws {
+        guard try !mirror.state.hasAdopted() else { return }
+        mirror.board.update { $0.phase = "looking for earlier copies" }
+        let experiments = try await adoptExperiments()
+        for experiment in experiments {
+            try await adoptRuns(experiment)
+            if secondary.dialect.hasLoggedModels { try await adoptLoggedModels(experiment) }
+        }
+        try await adoptRegisteredModels()
+        try mirror.state.setAdopted()
+    }
+
+    private func adoptExperiments() async throws -> [ExperimentID] {
+        var found: [ExperimentID] = []
+        try await pages({ try await secondary.experiments($0) }) { page in
+            try adopt(.experiment, page.map { ($0.id.rawValue, $0.tags, $0.artifactLocation) })
+            found += page.filter { isOurs(.experiment, $0.tags) }.map(\.id)
+        }
+        return found
+    }
+
+    private func adoptRuns(_ experiment: ExperimentID) async throws {
+        let query = RunQuery(experiments: [experiment], tag: Tag(Stamp.storeKey, stamp.store.rawValue), pageSize: 250)
+        try await pages({ try await secondary.runs(query, $0) }) { page in
+            let count = try adopt(.run, page.map { ($0.id.rawValue, $0.tags, $0.artifactURI) })
+            mirror.board.count { $0.runs.adopted += count }
+        }
+    }
+
+    private func adoptLoggedModels(_ experiment: ExperimentID) async throws {
+        try await pages({ try await secondary.loggedModels(in: [experiment], $0) }) { page in
+            let count = try adopt(.loggedModel, page.map { ($0.id.rawValue, $0.tags, $0.artifactURI) })
+            mirror.board.count { $0.loggedModels.adopted += count }
+        }
+    }
+
+    private func adoptRegisteredModels() async throws {
+        try await pages({ try await secondary.registeredModels($0) }) { page in
+            let count = try adopt(.registeredModel, page.map { ($0.name.rawValue, $0.tags, nil) })
+            mirror.board.count { $0.registeredModels.adopted += count }
+        }
+    }
+
+    private func isOurs(_ kind: EntityKey.Kind, _ tags: [Tag]) -> Bool {
+        if case .ours = stamp.owner(Stamp.idKey(kind), of: tags) { true } else { false }
+    }
+
+    @discardableResult
+    private func adopt(_ kind: EntityKey.Kind, _ things: [(id: String, tags: [Tag], root: String?)]) throws -> Int {
+        let identities = things.compactMap { thing -> Identity? in
+            guard case .ours(let primary) = stamp.owner(Stamp.idKey(kind), of: thing.tags) else { return nil }
+            return Identity(kind: kind, primaryID: primary, secondaryID: thing.id, root: thing.root)
+        }
+        if !identities.isEmpty { try mirror.state.adopt(identities) }
+        return identities.count
+    }
+
+    private func pages<Element: Sendable>(
+        _ read: (PageToken?) async throws -> Page<Element>, _ take: ([Element]) throws -> Void
+    ) async throws {
+        var token: PageToken?
+        repeat {
+            let page = try await mirror.retrying(EntityKey(.experiment, "adoption")) { try await read(token) }
+            try take(page.elements)
+            token = page.next
+        } while token != nil
+    }
+}

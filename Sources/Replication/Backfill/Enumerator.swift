@@ -1,0 +1,237 @@
+import Logging
+
+/// Lists everything in scope on the primary, and appends to the change log what is not as it was when it was last finished.
+struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
+    let mirror: Mirror<Primary, Secondary>
+    let wakeup: Signal
+    /// Only counts: nothing is appended.
+    var isDryRun = false
+
+    /// Experiments asked for with one search.
+    private static var experimentsAtOnce: Int { 200 }
+    private static var runsPerPage: Int { 250 }
+
+    private var primary: Primary { mirror.primary }
+    private var state: ReplicationState { mirror.state }
+    private var board: ProgressBoard { mirror.board }
+    private var scope: Scope { mirror.configuration.scope }
+
+    func run() async throws {
+        board.update { $0.phase = "experiments" }
+        let experiments = try await enumerateExperiments()
+        board.update { $0.phase = "runs" }
+        try await inGroups(experiments) { try await enumerateRuns($0) }
+        board.update { $0.phase = "models" }
+        if primary.dialect.hasLoggedModels { try await inGroups(experiments) { try await enumerateLoggedModels($0) } }
+        try await enumerateRegisteredModels()
+        board.update { $0.enumerationComplete = true }
+    }
+
+    // MARK: Experiments
+
+    private func enumerateExperiments() async throws -> [ExperimentID] {
+        var ids: [ExperimentID] = []
+        try await pages({ try await primary.experiments($0) }) { page in
+            let inScope = page.filter { scope.experiments.matches($0.name) }
+            board.count { $0.leftOut["experiments outside the scope", default: 0] += page.count - inScope.count }
+            ids += inScope.map(\.id)
+            let changed = try changed(.experiment, inScope.map { ($0.id.rawValue, $0.recordDigest) })
+            board.count { $0.experiments.unchanged += inScope.count - changed.count }
+            try append(inScope.filter { changed.contains($0.id.rawValue) }.map { (.experiment($0.id), .experiment($0)) })
+            try await mirror.fresh.waitForRoom()
+        }
+        return ids
+    }
+
+    /// Some experiments of many may be closed to us: a search over all of them then fails, and is split until only those fail.
+    private func inGroups(_ experiments: [ExperimentID], _ body: ([ExperimentID]) async throws -> Void) async throws {
+        var groups = stride(from: 0, to: experiments.count, by: Self.experimentsAtOnce).reversed().map {
+            Array(experiments[$0..<min($0 + Self.experimentsAtOnce, experiments.count)])
+        }
+        while let group = groups.popLast() {
+            do {
+                try await body(group)
+            } catch let error as StoreError where error.reason == .forbidden || error.reason == .notFound {
+                if group.count > 1 {
+                    groups.append(Array(group[(group.count / 2)...]))
+                    groups.append(Array(group[..<(group.count / 2)]))
+                } else if let id = group.first {
+                    try setAside(DeadLetter(key: .experiment(id), path: "contents", reason: error.reason.rawValue, message: error.message))
+                }
+            }
+        }
+    }
+
+    // MARK: Runs
+
+    /// By start time, each page from the last one's end: what is deleted meanwhile cannot shift a later page past a run.
+    private func enumerateRuns(_ experiments: [ExperimentID]) async throws {
+        var query = RunQuery(
+            experiments: experiments, startedFrom: scope.since, startedBefore: scope.until, pageSize: Self.runsPerPage)
+        var seen: Set<RunID> = []
+        var token: PageToken?
+        while true {
+            let page = try await retrying { try await primary.runs(query, token) }
+            try note(page.undecodable)
+            try await take(page.elements.filter { !seen.contains($0.id) })
+            guard let next = page.next else { return }
+            guard let last = page.elements.last else {
+                token = next
+                continue
+            }
+            if let from = query.startedFrom, last.startTime <= from {
+                // More runs started at one instant than a page holds.
+                seen.formUnion(page.elements.map(\.id))
+                token = next
+            } else {
+                query.startedFrom = last.startTime
+                seen = Set(page.elements.filter { $0.startTime == last.startTime }.map(\.id))
+                token = nil
+            }
+        }
+    }
+
+    private func take(_ runs: [Run]) async throws {
+        let records = runs.map { ($0.id.rawValue, $0.recordDigest) }
+        let changed = try changed(.run, records)
+        board.update {
+            $0.runsTotal += runs.count
+            $0.counts.runs.unchanged += runs.count - changed.count
+        }
+        let todo = runs.filter { changed.contains($0.id.rawValue) }
+        if isDryRun {
+            for run in todo {
+                let isNew = try state.secondaryID(.run, run.id.rawValue) == nil
+                board.count { if isNew { $0.runs.created += 1 } else { $0.runs.updated += 1 } }
+            }
+            return
+        }
+        for group in HistoryPrefetch.groups(todo, dialect: primary.dialect) {
+            try await mirror.fresh.waitForRoom()
+            let read = try await HistoryPrefetch.read(group, from: primary) { try await retrying($0) }
+            try append(read.map { (.run($0.run.id), .run($0)) })
+        }
+    }
+
+    // MARK: Models
+
+    private func enumerateLoggedModels(_ experiments: [ExperimentID]) async throws {
+        try await pages({ try await primary.loggedModels(in: experiments, $0) }) { models in
+            let changed = try changed(.loggedModel, models.map { ($0.id.rawValue, $0.recordDigest) })
+            board.count { $0.loggedModels.unchanged += models.count - changed.count }
+            try append(models.filter { changed.contains($0.id.rawValue) }.map { (.loggedModel($0.id), .loggedModel($0)) })
+            try await mirror.fresh.waitForRoom()
+        }
+    }
+
+    private func enumerateRegisteredModels() async throws {
+        try await pages({ try await primary.registeredModels($0) }) { models in
+            for model in models {
+                if model.isPrompt {
+                    board.count { $0.leftOut["prompts", default: 0] += 1 }
+                    continue
+                }
+                guard scope.models.matches(model.name.rawValue) else {
+                    board.count { $0.leftOut["models outside the scope", default: 0] += 1 }
+                    continue
+                }
+                let versions: [ModelVersion]
+                do {
+                    versions = try await retrying { try await mirror.allVersions(primary, model.name) }
+                } catch let error as StoreError where error.decision == .setAside {
+                    try setAside(DeadLetter(key: .registeredModel(model.name), reason: error.reason.rawValue, message: error.message))
+                    continue
+                }
+                let digest = model.recordDigest(with: versions)
+                guard try !changed(.registeredModel, [(model.name.rawValue, digest)]).isEmpty else {
+                    board.count {
+                        $0.registeredModels.unchanged += 1
+                        $0.versions.unchanged += versions.count
+                    }
+                    continue
+                }
+                try append([(.registeredModel(model.name), .registeredModel(model, versions))])
+                try await mirror.fresh.waitForRoom()
+            }
+        }
+    }
+
+    // MARK: Common
+
+    private func changed(_ kind: EntityKey.Kind, _ records: [(id: String, digest: SHA256Digest)]) throws -> Set<String> {
+        let all = Set(records.map(\.id))
+        if mirror.configuration.deep { return all }
+        return all.subtracting(try state.unchanged(kind, records))
+    }
+
+    private func append(_ records: [(key: EntityKey, record: FreshRecords.Record)]) throws {
+        guard !records.isEmpty else { return }
+        if isDryRun { return try countOnly(records.map(\.key)) }
+        let positions = try state.append(records.map(\.key))
+        mirror.fresh.put(zip(records, positions).map { ($0.key, $0.record, $1) })
+        wakeup.raise()
+    }
+
+    private func countOnly(_ keys: [EntityKey]) throws {
+        for key in keys {
+            let isNew = try state.secondaryID(key.kind, key.id) == nil
+            board.count { counts in
+                func note(_ entities: inout Counts.Entities) { if isNew { entities.created += 1 } else { entities.updated += 1 } }
+                switch key.kind {
+                case .experiment: note(&counts.experiments)
+                case .loggedModel: note(&counts.loggedModels)
+                case .registeredModel: note(&counts.registeredModels)
+                default: break
+                }
+            }
+        }
+    }
+
+    private func pages<Element: Sendable>(
+        _ read: (PageToken?) async throws -> Page<Element>, _ take: ([Element]) async throws -> Void
+    ) async throws {
+        var token: PageToken?
+        var seen: Set<PageToken> = []
+        repeat {
+            let page = try await retrying { try await read(token) }
+            try note(page.undecodable)
+            try await take(page.elements)
+            token = page.next
+            if let token, !seen.insert(token).inserted {
+                throw StoreError(.stop, .malformed, "\(primary.name): a listing gives the same page again and would never end")
+            }
+        } while token != nil
+    }
+
+    private func note(_ undecodable: [Undecodable]) throws {
+        for item in undecodable {
+            try setAside(DeadLetter(key: EntityKey(item.kind, item.id ?? "?"), path: "record", reason: "undecodable", message: item.reason))
+        }
+    }
+
+    private func setAside(_ letter: DeadLetter) throws {
+        mirror.logger.error("set aside", metadata: ["entity": "\(letter.key)", "reason": "\(letter.reason)", "message": "\(letter.message)"])
+        board.count { $0.deadLetters += 1 }
+        if !isDryRun { try state.setAside(letter, entry: nil, at: mirror.clock.nowMilliseconds) }
+    }
+
+    /// A listing has no entry in the log to be retried by: it is repeated here.
+    private func retrying<R: Sendable>(_ body: () async throws -> R) async throws -> R {
+        try await mirror.retrying(EntityKey(.experiment, "listing"), body)
+    }
+}
+
+extension Mirror {
+    /// Repeats a read while the store says that it may be repeated.
+    func retrying<R: Sendable>(_ key: EntityKey, _ read: () async throws -> R) async throws -> R {
+        var attempt = 1
+        while true {
+            do { return try await read() } catch let error as StoreError where error.isRetriable {
+                guard attempt < configuration.attempts else { throw error }
+                board.count { $0.retries += 1 }
+                try await clock.sleep(seconds: Backoff().pause(attempt: attempt, key: key, error))
+                attempt += 1
+            }
+        }
+    }
+}

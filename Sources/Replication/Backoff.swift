@@ -1,0 +1,18 @@
+/// How long to wait before an entity is tried again.
+struct Backoff: Sendable {
+    /// Seconds.
+    var first = 0.25
+    var most = 30.0
+    /// What is in doubt may still be under way at the store: it is given time before anyone looks.
+    var inDoubt = 1.0
+
+    /// - Parameters:
+    ///   - attempt: from 1.
+    ///   - key: spreads the entities that failed together; the same key and attempt always give the same pause.
+    func pause(attempt: Int, key: EntityKey, _ error: StoreError) -> Double {
+        if case .retry(let after?) = error.decision { return min(after, 3600) }
+        let doubled = min(most, first * Double(1 << min(attempt - 1, 20)))
+        let spread = Double(FieldDigest("\(key) \(attempt)").rawValue % 1000) / 1000
+        return max(doubled * (0.5 + spread / 2), error.isInDoubt ? inDoubt : 0)
+    }
+}

@@ -1,0 +1,151 @@
+extension Comparison {
+    // MARK: Logged models
+
+    func compareLoggedModels(_ experiments: [ExperimentID]) async throws {
+        var token: PageToken?
+        for group in stride(from: 0, to: experiments.count, by: 50).map({ Array(experiments[$0..<min($0 + 50, experiments.count)]) }) {
+            repeat {
+                let asked = token
+                let page = try await mirror.retrying(EntityKey(.loggedModel, "verify")) { try await mirror.primary.loggedModels(in: group, asked) }
+                for bad in page.undecodable { try await tally.unreadable(.loggedModel, bad.id ?? "?", bad.reason) }
+                for model in page.elements {
+                    tally.compared("logged models")
+                    try await compare(model)
+                }
+                token = page.next
+            } while token != nil
+        }
+    }
+
+    private func compare(_ here: LoggedModel) async throws {
+        let key = EntityKey.loggedModel(here.id)
+        guard let id = try mirror.state.secondaryID(.loggedModel, here.id.rawValue),
+            let there = try await mirror.retrying(key, { try await mirror.secondary.loggedModel(LoggedModelID(id)) })
+        else {
+            return try await tally.note([missing(.loggedModel, here.id.rawValue, here.name)], repair: key)
+        }
+        var map = References.Map()
+        for run in Set(here.metrics.map(\.run)).union(here.sourceRun.map { [$0] } ?? []) {
+            if let there = try mirror.state.secondaryID(.run, run.rawValue) { map.runs[run] = RunID(there) }
+        }
+        for tag in here.tags {
+            let found = References.find(in: tag)
+            for run in found.runs { if let there = try mirror.state.secondaryID(.run, run.rawValue) { map.runs[run] = RunID(there) } }
+            for model in found.models {
+                if let there = try mirror.state.secondaryID(.loggedModel, model.rawValue) { map.models[model] = LoggedModelID(there) }
+            }
+        }
+        var fields = FieldComparison(.loggedModel, here.id.rawValue, there.id.rawValue)
+        fields.compare("name", here.name, there.name)
+        fields.compare("type", here.modelType ?? "", there.modelType ?? "")
+        fields.compare("status", here.status.rawValue, there.status.rawValue)
+        fields.compare("source_run", here.sourceRun.flatMap { map.runs[$0]?.rawValue }, there.sourceRun?.rawValue)
+        let tags = RunImage.rewritten(here.tags, map) + mirror.stamp.tags(key)
+        fields.compare("tag:", RunComparison.dictionary(tags), RunComparison.dictionary(there.tags))
+        fields.compare(
+            "param:", RunComparison.dictionary(here.params.map { Tag($0.key, $0.value) }),
+            RunComparison.dictionary(there.params.map { Tag($0.key, $0.value) }))
+        fields.compare("metrics:", metrics(here.metrics) { map.runs[$0] }, metrics(there.metrics) { $0 })
+        try await tally.note(fields.differences, repair: key)
+        if mirror.configuration.scope.artifacts {
+            try await compareFiles(
+                EntityKey(.loggedModelArtifacts, here.id.rawValue), ArtifactOwner(.loggedModel(here.id), root: here.artifactURI),
+                ArtifactOwner(.loggedModel(there.id), root: there.artifactURI))
+        }
+    }
+
+    private func metrics(_ metrics: [ModelMetric], _ run: (RunID) -> RunID?) -> [String: String] {
+        var counts: [String: Int] = [:]
+        for metric in metrics {
+            let name = "\(metric.key) of \(run(metric.run)?.rawValue ?? "?") on \(metric.datasetName ?? "-")/\(metric.datasetDigest ?? "-"): \(RunComparison.text(metric.point))"
+            counts[name, default: 0] += 1
+        }
+        return counts.mapValues { "\($0)" }
+    }
+
+    // MARK: Registry
+
+    func compareRegisteredModels() async throws {
+        var token: PageToken?
+        repeat {
+            let asked = token
+            let page = try await mirror.retrying(EntityKey(.registeredModel, "verify")) { try await mirror.primary.registeredModels(asked) }
+            for bad in page.undecodable { try await tally.unreadable(.registeredModel, bad.id ?? "?", bad.reason) }
+            for model in page.elements {
+                if model.isPrompt {
+                    tally.leftOut("prompts")
+                } else if !mirror.configuration.scope.models.matches(model.name.rawValue) {
+                    tally.leftOut("models outside the scope")
+                } else {
+                    tally.compared("registered models")
+                    try await compare(model)
+                }
+            }
+            token = page.next
+        } while token != nil
+    }
+
+    private func compare(_ here: RegisteredModel) async throws {
+        let key = EntityKey.registeredModel(here.name)
+        guard let id = try mirror.state.secondaryID(.registeredModel, here.name.rawValue),
+            let there = try await mirror.retrying(key, { try await mirror.secondary.registeredModel(ModelName(id)) })
+        else {
+            return try await tally.note([missing(.registeredModel, here.name.rawValue, nil)], repair: key)
+        }
+        let isAdopted = there.tags.contains { $0.key == Stamp.adoptedKey }
+        var fields = FieldComparison(.registeredModel, here.name.rawValue, there.name.rawValue)
+        let tagsHere = RunComparison.dictionary(here.tags.filter { !$0.key.hasPrefix(Stamp.prefix) })
+        var tagsThere = RunComparison.dictionary(there.tags.filter { !$0.key.hasPrefix(Stamp.prefix) })
+        if isAdopted { tagsThere = tagsThere.filter { tagsHere[$0.key] == $0.value }.merging(tagsHere) { there, _ in there } }
+        fields.compare("tag:", tagsHere, tagsThere)
+        if !(isAdopted && !there.description.isEmpty) { fields.compare("description", here.description, there.description) }
+
+        let versionsHere = try await mirror.retrying(key) { try await mirror.allVersions(mirror.primary, here.name) }
+        let versionsThere = try await mirror.retrying(key) { try await mirror.allVersions(mirror.secondary, there.name) }
+        var byNumber: [Int: ModelVersion] = [:]
+        var doubles: [ModelVersion] = []
+        for version in versionsThere {
+            guard case .ours(let id) = mirror.stamp.owner(Stamp.versionKey, of: version.tags) else { continue }
+            if let number = Int(id), byNumber[number] == nil { byNumber[number] = version } else { doubles.append(version) }
+        }
+        for version in versionsHere {
+            tally.compared("model versions")
+            let counterpart = byNumber.removeValue(forKey: version.number)
+            try compare(version, counterpart, &fields)
+        }
+        for extra in byNumber.values.sorted(by: { $0.number < $1.number }) + doubles {
+            fields.compare("version:\(extra.number)", nil, "extra")
+        }
+        let numbers = Dictionary(versionsHere.map { ($0.number, $0.number) }, uniquingKeysWith: { first, _ in first })
+        var aliasesThere = there.aliases
+        if isAdopted { aliasesThere = aliasesThere.filter { here.aliases[$0.key] != nil } }
+        fields.compare("alias:", here.aliases.compactMapValues { numbers[$0].map { "\($0)" } }, aliasesThere.mapValues { number in
+            let version = versionsThere.first { $0.number == number }
+            if let version, case .ours(let id) = mirror.stamp.owner(Stamp.versionKey, of: version.tags) { return id }
+            return "\(number)"
+        })
+        try await tally.note(fields.differences, repair: key)
+    }
+
+    private func compare(_ here: ModelVersion, _ there: ModelVersion?, _ fields: inout FieldComparison) throws {
+        let name = "version:\(here.number)"
+        guard let there else { return fields.compare(name, "present", nil) }
+        var map = References.Map()
+        let found = References.find(inURI: here.source)
+        for run in found.runs.union(here.run.map { [$0] } ?? []) {
+            if let id = try mirror.state.secondaryID(.run, run.rawValue) { map.runs[run] = RunID(id) }
+        }
+        for model in found.models.union(here.loggedModel.map { [$0] } ?? []) {
+            if let id = try mirror.state.secondaryID(.loggedModel, model.rawValue) { map.models[model] = LoggedModelID(id) }
+        }
+        fields.compare("\(name):stage", here.stage, there.stage)
+        fields.compare("\(name):description", here.description, there.description)
+        fields.compare("\(name):status", here.status, there.status)
+        fields.compare("\(name):run", here.run.flatMap { map.runs[$0]?.rawValue }, there.run?.rawValue)
+        fields.compare("\(name):run_link", here.runLink ?? "", there.runLink ?? "")
+        if case .translated(let uri) = VersionSource.translate(here.source, map, roots: []) { fields.compare("\(name):source", uri, there.source) }
+        let tags = RunImage.rewritten(here.tags, map).filter { !$0.key.hasPrefix(Stamp.prefix) }
+        fields.compare(
+            "\(name):tag:", RunComparison.dictionary(tags), RunComparison.dictionary(there.tags.filter { !$0.key.hasPrefix(Stamp.prefix) }))
+    }
+}

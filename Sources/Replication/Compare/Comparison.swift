@@ -1,0 +1,205 @@
+/// The comparisons of one verification.
+struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
+    let mirror: Mirror<Primary, Secondary>
+    let deep: Bool
+    let tally: Tally
+
+    private var state: ReplicationState { mirror.state }
+
+    // MARK: Experiments
+
+    /// - Returns: the experiments in scope that have a counterpart.
+    func compareExperiments() async throws -> [ExperimentID] {
+        var mapped: [ExperimentID] = []
+        var token: PageToken?
+        repeat {
+            let asked = token
+            let page = try await mirror.retrying(EntityKey(.experiment, "verify")) { try await mirror.primary.experiments(asked) }
+            for bad in page.undecodable { try await tally.unreadable(.experiment, bad.id ?? "?", bad.reason) }
+            for experiment in page.elements {
+                guard mirror.configuration.scope.experiments.matches(experiment.name) else {
+                    tally.leftOut("experiments outside the scope")
+                    continue
+                }
+                tally.compared("experiments")
+                if try await compare(experiment) { mapped.append(experiment.id) }
+            }
+            token = page.next
+        } while token != nil
+        return mapped
+    }
+
+    private func compare(_ here: Experiment) async throws -> Bool {
+        let key = EntityKey.experiment(here.id)
+        guard let id = try state.secondaryID(.experiment, here.id.rawValue),
+            let there = try await mirror.retrying(key, { try await mirror.secondary.experiment(ExperimentID(id)) })
+        else {
+            try await tally.note([missing(.experiment, here.id.rawValue, here.name)], repair: key)
+            return false
+        }
+        var fields = FieldComparison(.experiment, here.id.rawValue, there.id.rawValue)
+        let isAdopted = there.tags.contains { $0.key == Stamp.adoptedKey }
+        let isRenamed = there.name.hasPrefix("\(mirror.configuration.pair)/")
+        if !isAdopted, !isRenamed { fields.compare("name", here.name, there.name) }
+        fields.compare("lifecycle", here.lifecycle.rawValue, there.lifecycle.rawValue)
+        var tagsThere = RunComparison.dictionary(there.tags.filter { !$0.key.hasPrefix(Stamp.prefix) })
+        let tagsHere = RunComparison.dictionary(here.tags.filter { !$0.key.hasPrefix(Stamp.prefix) })
+        // What an adopted experiment has of its own is left alone.
+        if isAdopted { tagsThere = tagsThere.filter { tagsHere[$0.key] == $0.value } .merging(tagsHere) { there, _ in there } }
+        fields.compare("tag:", tagsHere, tagsThere)
+        try await tally.note(fields.differences, repair: key)
+        return true
+    }
+
+    func missing(_ kind: EntityKey.Kind, _ id: String, _ name: String?) -> Difference {
+        Difference(kind: kind, primary: id, secondary: nil, field: "missing", primaryValue: name, secondaryValue: nil)
+    }
+
+    // MARK: Runs
+
+    func compareRuns(_ experiments: [ExperimentID]) async throws {
+        let scope = mirror.configuration.scope
+        let there = try experiments.compactMap { try state.secondaryID(.experiment, $0.rawValue).map { ExperimentID($0) } }
+        let mirror = mirror
+        let retrying: @Sendable (@Sendable () async throws -> Page<Run>) async throws -> Page<Run> = { read in
+            try await mirror.retrying(EntityKey(.run, "verify"), read)
+        }
+        var ours = RunGroups(
+            mirror.primary, RunQuery(experiments: experiments, startedFrom: scope.since, startedBefore: scope.until, pageSize: 250), retrying: retrying)
+        let tag = Tag(Stamp.storeKey, mirror.stamp.store.rawValue)
+        var theirs = RunGroups(
+            mirror.secondary, RunQuery(experiments: there, startedFrom: scope.since, startedBefore: scope.until, tag: tag, pageSize: 250),
+            retrying: retrying)
+        var here = try await ours.next()
+        var other = try await theirs.next()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            var inFlight = 0
+            while here != nil || other != nil {
+                let steps: [MarchStep]
+                switch (here, other) {
+                case (let a?, let b?) where a.startTime == b.startTime:
+                    steps = RunMarch.match(a.runs, b.runs, stamp: mirror.stamp)
+                    here = try await ours.next()
+                    other = try await theirs.next()
+                case (let a?, let b) where b == nil || a.startTime < b?.startTime ?? .max:
+                    steps = RunMarch.match(a.runs, [], stamp: mirror.stamp)
+                    here = try await ours.next()
+                case (_, let b?):
+                    steps = RunMarch.match([], b.runs, stamp: mirror.stamp)
+                    other = try await theirs.next()
+                default: return
+                }
+                for step in steps {
+                    if inFlight >= mirror.configuration.window {
+                        try await group.next()
+                        inFlight -= 1
+                    }
+                    inFlight += 1
+                    group.addTask { try await take(step) }
+                }
+            }
+            try await group.waitForAll()
+        }
+        for bad in ours.undecodable + theirs.undecodable { try await tally.unreadable(.run, bad.id ?? "?", bad.reason) }
+    }
+
+    private func take(_ step: MarchStep) async throws {
+        switch step {
+        case .missing(let run):
+            tally.compared("runs")
+            try await tally.note([missing(.run, run.id.rawValue, run.name)], repair: .run(run.id))
+        case .extra(let run, let of, let isDouble):
+            try await tally.note([
+                Difference(kind: .run, primary: of.rawValue, secondary: run.id.rawValue, field: isDouble ? "doubled" : "extra", secondaryValue: run.name)
+            ])
+        case .matched(let here, let there):
+            tally.compared("runs")
+            mirror.board.update { $0.runsTotal += 1 }
+            mirror.board.count { $0.runs.unchanged += 1 }
+            let map = try references(of: here)
+            let image = RunImage(here, in: try secondaryExperiment(of: here, there), map, stamp: mirror.stamp)
+            let key = EntityKey.run(here.id)
+            try await tally.note(RunComparison.differences(here, image, there), repair: key)
+            if deep { try await compareHistories(here, there) }
+            if mirror.configuration.scope.artifacts {
+                try await compareFiles(
+                    EntityKey(.runArtifacts, here.id.rawValue), ArtifactOwner(.run(here.id), root: here.artifactURI),
+                    ArtifactOwner(.run(there.id), root: there.artifactURI))
+            }
+        }
+    }
+
+    private func secondaryExperiment(of here: Run, _ there: Run) throws -> ExperimentID {
+        try state.secondaryID(.experiment, here.experiment.rawValue).map { ExperimentID($0) } ?? there.experiment
+    }
+
+    private func references(of run: Run) throws -> References.Map {
+        var map = References.Map()
+        var found = References.Found()
+        for tag in run.tags {
+            let more = References.find(in: tag)
+            found.runs.formUnion(more.runs)
+            found.models.formUnion(more.models)
+        }
+        found.models.formUnion(run.modelInputs)
+        found.models.formUnion(run.modelOutputs.map(\.model))
+        for id in found.runs { if let there = try state.secondaryID(.run, id.rawValue) { map.runs[id] = RunID(there) } }
+        for id in found.models { if let there = try state.secondaryID(.loggedModel, id.rawValue) { map.models[id] = LoggedModelID(there) } }
+        return map
+    }
+
+    // MARK: Histories
+
+    /// Every point of every series, both ways.
+    private func compareHistories(_ here: Run, _ there: Run) async throws {
+        for metric in here.latestMetrics {
+            let bag = Locked(PointBag())
+            let counts = Locked((points: 0, missing: 0))
+            try await mirror.retrying(.run(here.id)) {
+                bag.withLock { $0 = PointBag() }
+                counts.withLock { $0 = (0, 0) }
+                do {
+                    try await mirror.secondary.history(of: there.id, metric: metric.key) { points in bag.withLock { $0.add(points) } }
+                } catch let error as StoreError where error.reason == .notFound {}
+                try await mirror.primary.history(of: here.id, metric: metric.key) { points in
+                    let missing = bag.withLock { bag in points.count { !bag.remove($0) } }
+                    counts.withLock { $0 = ($0.points + points.count, $0.missing + missing) }
+                }
+            }
+            let (points, missing) = counts.withLock { $0 }
+            let extra = bag.withLock { $0.remaining }
+            tally.compared("metric points", points)
+            if missing + extra > 0 {
+                let difference = Difference(
+                    kind: .run, primary: here.id.rawValue, secondary: there.id.rawValue, field: "history:\(metric.key)",
+                    primaryValue: "\(points) points, \(missing) not on the secondary", secondaryValue: "\(points - missing + extra) points, \(extra) not on the primary")
+                try await tally.note([difference], repair: .run(here.id))
+            }
+        }
+    }
+
+    // MARK: Files
+
+    func compareFiles(_ key: EntityKey, _ here: ArtifactOwner, _ there: ArtifactOwner) async throws {
+        let mirror = mirror
+        let ours = try await mirror.retrying(key) { try await mirror.listing(mirror.primary, here) }
+        let theirs = try await mirror.retrying(key) { try await mirror.listing(mirror.secondary, there) }
+        guard !ours.isEmpty || !theirs.isEmpty else { return }
+        let secondaryID =
+            switch there.id {
+            case .run(let id): id.rawValue
+            case .loggedModel(let id): id.rawValue
+            }
+        var fields = FieldComparison(key.kind, key.id, secondaryID)
+        for path in Set(ours.keys).union(theirs.keys).sorted() {
+            tally.compared("files")
+            fields.compare("file:\(path)", ours[path].map { "\($0) bytes" }, theirs[path].map { "\($0) bytes" })
+            if deep, let size = ours[path], theirs[path] == size {
+                let one = try await mirror.retrying(key) { try await mirror.digest(mirror.primary, path, here, size) }
+                let other = try await mirror.retrying(key) { try await mirror.digest(mirror.secondary, path, there, size) }
+                fields.compare("file:\(path):sha256", one.hex, other.hex)
+            }
+        }
+        try await tally.note(fields.differences, repair: key)
+    }
+}

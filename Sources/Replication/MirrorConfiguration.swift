@@ -1,0 +1,16 @@
+public struct MirrorConfiguration: Sendable, Hashable {
+    /// The pair's name: letters, digits, `.`, `_`, `-`.
+    public var pair = "default"
+    public var scope = Scope.everything
+    /// Entities in flight, 1...64.
+    public var window = 8
+    /// Files in flight, 1...32.
+    public var artifactWindow = 4
+    /// Looks again at the histories and files of runs whose record has not changed.
+    public var deep = false
+    /// Makes the secondary equal where verification found that it is not, whoever changed it: also what it has too much is removed from what is ours.
+    var repairs = false
+    /// Attempts at one entity, with growing pauses (about two minutes in all), before it is set aside or the work stops.
+    public var attempts = 10
+    public init() {}
+}

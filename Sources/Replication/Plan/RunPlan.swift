@@ -1,0 +1,132 @@
+/// The smallest list of writes that makes the secondary's run show its image. Metric points and files are planned while they stream.
+public struct RunPlan: Sendable, Hashable {
+    public var tags: [Tag] = []
+    public var deletedTags: [String] = []
+    public var params: [Param] = []
+    /// Set when status, end time or name differ.
+    public var update: Update?
+    public var datasets: [DatasetInput] = []
+    public var modelInputs: [LoggedModelID] = []
+    public var modelOutputs: [ModelOutput] = []
+    /// Deleted on the secondary, active on the primary.
+    public var restoresFirst = false
+    public var deletesLast = false
+    /// Deleted by someone on the secondary: nothing is written.
+    public var isRespectedDeletion = false
+    public var conflicts: [Conflict] = []
+    public var conversions: [String] = []
+    /// The base after the plan was applied, without the series marks.
+    public var fields = Base()
+
+    public struct Update: Sendable, Hashable {
+        public var status: Run.Status?
+        public var endTime: Int64?
+        public var name: String?
+    }
+
+    public var isEmpty: Bool {
+        tags.isEmpty && deletedTags.isEmpty && params.isEmpty && update == nil && datasets.isEmpty && modelInputs.isEmpty
+            && modelOutputs.isEmpty && !restoresFirst && !deletesLast
+    }
+
+    /// - Parameters:
+    ///   - base: as last written; nil when unknown.
+    ///   - actual: the secondary's run now: just created, or read back.
+    ///   - experimentIsDeleted: the deletion of the experiment covers its runs.
+    ///   - repairs: what the secondary has too much goes.
+    public init(
+        _ image: RunImage, id: RunID, base: Base?, actual: Run, experimentIsDeleted: Bool, dialect: Dialect, repairs: Bool = false
+    ) {
+        let key = EntityKey.run(id)
+        planLifecycle(image, key, base, actual, experimentIsDeleted)
+        if isRespectedDeletion {
+            fields = base ?? Base()
+            return
+        }
+        let tagPlan = TagPlan(
+            image.tags, base: base, actual: actual.tags, key: key, maximumLength: dialect.runTagValueLength,
+            deletesUnknown: repairs, fields: &fields)
+        tags = tagPlan.set
+        deletedTags = tagPlan.delete
+        conflicts += tagPlan.conflicts
+        conversions += tagPlan.tooLong.map { "tag_too_long:\($0)" }
+        planParams(image, key, base, actual, dialect)
+        planUpdate(image, key, base, actual)
+        planInputs(image, base, actual)
+        restoresFirst = actual.lifecycle == .deleted && image.lifecycle == .active
+        deletesLast = image.lifecycle == .deleted && !experimentIsDeleted && actual.lifecycle == .active
+    }
+
+    private mutating func planLifecycle(_ image: RunImage, _ key: EntityKey, _ base: Base?, _ actual: Run, _ experimentIsDeleted: Bool) {
+        let field = Base.Field("lifecycle")
+        fields[field] = FieldDigest(image.lifecycle.rawValue)
+        let wasActive = base?[field] == FieldDigest(Lifecycle.active.rawValue)
+        if actual.lifecycle == .deleted, image.lifecycle == .active, wasActive, !experimentIsDeleted {
+            isRespectedDeletion = true
+            conflicts.append(
+                Conflict(key: key, field: "lifecycle", decision: .respect, detail: "deleted on the secondary; it is not brought back"))
+        }
+    }
+
+    private mutating func planParams(_ image: RunImage, _ key: EntityKey, _ base: Base?, _ actual: Run, _ dialect: Dialect) {
+        let present = Dictionary(actual.params.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
+        for param in image.params {
+            guard param.value.count <= dialect.paramValueLength else {
+                conversions.append("param_too_long:\(param.key)")
+                continue
+            }
+            let digest = FieldDigest(param.value)
+            let now: Actual = present[param.key].map { .value(FieldDigest($0)) } ?? .absent
+            fields[.param(param.key)] = digest
+            switch FieldRule.decideOnce(desired: digest, base: base?[.param(param.key)], actual: now) {
+            case .write: params.append(param)
+            case .park:
+                conflicts.append(
+                    Conflict(key: key, field: "param:" + param.key, decision: .park, detail: "the secondary has another value; params are written once"))
+            case .nothing, .overwrite, .delete: break
+            }
+        }
+    }
+
+    private mutating func planUpdate(_ image: RunImage, _ key: EntityKey, _ base: Base?, _ actual: Run) {
+        var change = Update()
+        func differs(_ name: String, _ desired: String, _ now: String, _ fields: inout Base, _ conflicts: inout [Conflict]) -> Bool {
+            let field = Base.Field(name)
+            fields[field] = FieldDigest(desired)
+            switch FieldRule.decide(desired: FieldDigest(desired), base: base?[field], actual: .value(FieldDigest(now))) {
+            case .write: return true
+            case .overwrite:
+                conflicts.append(Conflict(key: key, field: name, decision: .primary, detail: "edited on the secondary"))
+                return true
+            case .nothing, .delete, .park: return false
+            }
+        }
+        if differs("status", image.status.rawValue, actual.status.rawValue, &fields, &conflicts) { change.status = image.status }
+        if let end = image.endTime, differs("end_time", "\(end)", actual.endTime.map { "\($0)" } ?? "", &fields, &conflicts) {
+            change.endTime = end
+        }
+        // An MLflow server gives a run without a name one of its own, and takes no empty one.
+        if image.name.isEmpty {
+            conversions.append("empty_run_name")
+        } else if differs("name", image.name, actual.name, &fields, &conflicts) {
+            change.name = image.name
+        }
+        // The end time alone would leave the status as it is; MLflow's own client always sends both.
+        if change.endTime != nil, change.status == nil { change.status = image.status }
+        if change != Update() { update = change }
+    }
+
+    private mutating func planInputs(_ image: RunImage, _ base: Base?, _ actual: Run) {
+        let known = Dictionary(actual.datasets.map { (Self.datasetKey($0), Set($0.tags)) }, uniquingKeysWith: { $0.union($1) })
+        datasets = image.datasets.filter { known[Self.datasetKey($0)]?.isSuperset(of: $0.tags) != true }
+        for dataset in image.datasets { fields[Base.Field("input:" + Self.datasetKey(dataset))] = FieldDigest("") }
+        let inputs = Set(actual.modelInputs)
+        modelInputs = image.modelInputs.filter { !inputs.contains($0) }
+        let outputs = Set(actual.modelOutputs.map(\.model))
+        modelOutputs = image.modelOutputs.filter { !outputs.contains($0.model) }
+        conversions += image.missingModels.map { "model_without_counterpart:\($0)" }
+    }
+
+    /// MLflow tells a run's datasets apart by name and digest.
+    private static func datasetKey(_ dataset: DatasetInput) -> String { "\(dataset.name)\u{0}\(dataset.digest)" }
+}

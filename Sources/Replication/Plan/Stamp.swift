@@ -1,0 +1,69 @@
+/// What marks a thing on the secondary as ours: the pair, the primary's identity, and the thing's id there, in tags written
+/// by the create call itself.
+public struct Stamp: Sendable, Hashable {
+    public static let prefix = "mlmirror."
+    public static let pairKey = "mlmirror.pair"
+    public static let storeKey = "mlmirror.primary.store"
+    /// Marks a version that only keeps a number until it is deleted.
+    public static let placeholderKey = "mlmirror.placeholder"
+    /// Beside our stamp on what was there before us: only what is ours in it is ever changed.
+    public static let adoptedKey = "mlmirror.adopted"
+    public static let sourceKey = "mlmirror.primary.source"
+    public static let artifactLocationKey = "mlmirror.primary.artifact_location"
+
+    public let pair: String
+    public let store: StoreIdentity
+
+    public init(pair: String, store: StoreIdentity) {
+        self.pair = pair
+        self.store = store
+    }
+
+    public static func idKey(_ kind: EntityKey.Kind) -> String {
+        switch kind {
+        case .run, .runArtifacts: "mlmirror.primary.run_id"
+        case .loggedModel, .loggedModelArtifacts: "mlmirror.primary.model_id"
+        case .registeredModel: "mlmirror.primary.model"
+        case .experiment, .experimentDeletion: "mlmirror.primary.experiment_id"
+        }
+    }
+    public static let versionKey = "mlmirror.primary.version"
+
+    public func tags(_ idKey: String, _ id: String) -> [Tag] {
+        [Tag(Self.pairKey, pair), Tag(Self.storeKey, store.rawValue), Tag(idKey, id)]
+    }
+
+    public func tags(_ key: EntityKey) -> [Tag] { tags(Self.idKey(key.kind), key.id) }
+
+    public enum Owner: Sendable, Hashable {
+        /// Bears no stamp.
+        case nobody
+        /// Ours, mirroring this id of the primary.
+        case ours(id: String)
+        case anotherPair
+    }
+
+    /// Whose a thing with these tags is.
+    public func owner(_ idKey: String, of tags: [Tag]) -> Owner {
+        var pair: String?
+        var store: String?
+        var id: String?
+        for tag in tags {
+            switch tag.key {
+            case Self.pairKey: pair = tag.value
+            case Self.storeKey: store = tag.value
+            case idKey: id = tag.value
+            default: break
+            }
+        }
+        guard pair != nil || store != nil else { return .nobody }
+        guard pair == self.pair, store == self.store.rawValue, let id else { return .anotherPair }
+        return .ours(id: id)
+    }
+
+    /// Keeps a tag's value as it was on the primary, beside the rewritten one.
+    public static func originalKey(_ key: String) -> String {
+        let name = "mlmirror.original." + key
+        return name.count <= 250 ? name : "mlmirror.original.#" + String(FieldDigest(key).rawValue, radix: 16)
+    }
+}

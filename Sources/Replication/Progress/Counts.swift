@@ -1,0 +1,46 @@
+/// What was done so far, by kind. Adding two gives what both did.
+public struct Counts: Sendable, Hashable {
+    public struct Entities: Sendable, Hashable {
+        public var created = 0
+        /// Found on the secondary by its stamp, or by its name where the rule is `adopt`.
+        public var adopted = 0
+        public var updated = 0
+        public var unchanged = 0
+        public var deleted = 0
+        public init() {}
+        public var written: Int { created + adopted + updated + deleted }
+        public var seen: Int { written + unchanged }
+    }
+    public var experiments = Entities()
+    public var runs = Entities()
+    public var loggedModels = Entities()
+    public var registeredModels = Entities()
+    public var versions = Entities()
+    public var params = 0
+    public var tags = 0
+    public var metricPoints = 0
+    public var inputs = 0
+    public var files = 0
+    public var fileBytes: Int64 = 0
+    public var requests = 0
+    public var retries = 0
+    /// What could not stand on the secondary as it was, and how it was written instead: label to count.
+    public var conversions: [String: Int] = [:]
+    /// What is out of scope by design or by choice: label to count.
+    public var leftOut: [String: Int] = [:]
+    public var conflicts = 0
+    public var deadLetters = 0
+    public init() {}
+}
+
+/// How far the work is, for a person who watches. `total` counts are what enumeration has found so far.
+public struct ProgressSnapshot: Sendable, Hashable {
+    public var phase = "starting"
+    public var counts = Counts()
+    public var runsTotal = 0
+    public var enumerationComplete = false
+    /// In the change log, not finished.
+    public var pending = 0
+    public var artifactsPending = 0
+    public init() {}
+}

@@ -1,0 +1,181 @@
+import Logging
+
+/// Drains the change log: the next entities in log order, a window of them in flight, never two writes of one entity at once.
+///
+/// Files have a lane of their own, so that a large one never holds up metadata. Deletions of experiments come last, when both other lanes are idle.
+struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
+    let mirror: Mirror<Primary, Secondary>
+    /// Raised by whoever appends to the log.
+    let wakeup: Signal
+    let backoff = Backoff()
+
+    private enum Event: Sendable {
+        case finished(ChangeLogEntry)
+        case waits(ChangeLogEntry, on: EntityKey)
+        case failed(ChangeLogEntry, StoreError)
+        case setAside(ChangeLogEntry, reason: String, message: String)
+        case rested(ChangeLogEntry)
+        case woken
+    }
+
+    private struct Schedule {
+        var metadata: Lane
+        var artifacts: Lane
+        var deletions: Lane
+        var busy: Set<EntityKey> = []
+        /// Entries that wait for another key to be finished.
+        var parked: [EntityKey: [ChangeLogEntry]] = [:]
+        var attempts: [EntityKey: Int] = [:]
+        /// Entries that rest between two attempts.
+        var resting = 0
+
+        init(_ configuration: MirrorConfiguration) {
+            metadata = Lane(kinds: [.experiment, .run, .loggedModel, .registeredModel], window: configuration.window)
+            artifacts = Lane(kinds: [.runArtifacts, .loggedModelArtifacts], window: configuration.artifactWindow)
+            deletions = Lane(kinds: [.experimentDeletion], window: 1)
+        }
+
+        var isIdle: Bool { busy.isEmpty && resting == 0 && metadata.isIdle && artifacts.isIdle && parked.isEmpty }
+
+        mutating func withLane(of key: EntityKey, _ body: (inout Lane) -> Void) {
+            switch key.kind {
+            case .experiment, .run, .loggedModel, .registeredModel: body(&metadata)
+            case .runArtifacts, .loggedModelArtifacts: body(&artifacts)
+            case .experimentDeletion: body(&deletions)
+            }
+        }
+
+        mutating func logHasGrown() {
+            metadata.logHasGrown()
+            artifacts.logHasGrown()
+            deletions.logHasGrown()
+        }
+
+        /// - Parameter isComplete: nothing more will come, so what is to be deleted last can be.
+        mutating func next(_ state: ReplicationState, isComplete: Bool) throws -> ChangeLogEntry? {
+            let busy = busy
+            if metadata.hasRoom, let entry = try metadata.next(from: state, isBusy: { busy.contains($0) }) { return entry }
+            if artifacts.hasRoom, let entry = try artifacts.next(from: state, isBusy: { busy.contains($0) }) { return entry }
+            if isComplete, isIdle, deletions.hasRoom { return try deletions.next(from: state, isBusy: { busy.contains($0) }) }
+            return nil
+        }
+    }
+
+    /// Runs until the log is empty and `isComplete` says that nothing more will be appended.
+    ///
+    /// - Throws: the first error that stops the work. Everything not finished stays in the log.
+    func drain(until isComplete: @escaping @Sendable () -> Bool) async throws {
+        var schedule = Schedule(mirror.configuration)
+        try await withThrowingTaskGroup(of: Event.self) { group in
+            group.addTask { await waitForWakeup() }
+            while true {
+                // Asked before the log is looked at: what was appended before completion is then seen.
+                let complete = isComplete()
+                schedule.logHasGrown()
+                while let entry = try schedule.next(mirror.state, isComplete: complete) {
+                    schedule.busy.insert(entry.key)
+                    schedule.withLane(of: entry.key) { $0.started() }
+                    group.addTask { try await attempt(entry) }
+                }
+                if schedule.busy.isEmpty, schedule.resting == 0 {
+                    try releaseForgotten(&schedule)
+                    if complete, schedule.isIdle, schedule.deletions.isIdle { break }
+                    if complete, !schedule.isIdle || !schedule.deletions.isIdle { continue }
+                }
+                guard let event = try await group.next() else { break }
+                try handle(event, &schedule, &group)
+                try Task.checkCancellation()
+            }
+            group.cancelAll()
+        }
+    }
+
+    private func waitForWakeup() async -> Event {
+        await wakeup.wait()
+        return .woken
+    }
+
+    private func attempt(_ entry: ChangeLogEntry) async throws -> Event {
+        do {
+            try await mirror.apply(entry)
+            return .finished(entry)
+        } catch let waits as Waits {
+            return .waits(entry, on: waits.key)
+        } catch let aside as SetAside {
+            return .setAside(entry, reason: aside.reason, message: aside.message)
+        } catch let error as StoreError {
+            switch error.decision {
+            case .retry: return .failed(entry, error)
+            case .setAside: return .setAside(entry, reason: error.reason.rawValue, message: error.message)
+            case .stop: throw error
+            }
+        }
+    }
+
+    private func handle(_ event: Event, _ schedule: inout Schedule, _ group: inout ThrowingTaskGroup<Event, any Error>) throws {
+        switch event {
+        case .woken:
+            group.addTask { await waitForWakeup() }
+        case .finished(let entry):
+            schedule.attempts[entry.key] = nil
+            release(entry, &schedule)
+        case .waits(let entry, let key):
+            schedule.busy.remove(entry.key)
+            schedule.withLane(of: entry.key) { $0.ended() }
+            if try mirror.state.entry(key) == nil {
+                schedule.withLane(of: entry.key) { $0.putBack(entry) }
+            } else {
+                schedule.parked[key, default: []].append(entry)
+            }
+        case .setAside(let entry, let reason, let message):
+            try setAside(entry, reason: reason, message: message)
+            release(entry, &schedule)
+        case .failed(let entry, let error):
+            let attempt = schedule.attempts[entry.key, default: 0] + 1
+            guard attempt < mirror.configuration.attempts else {
+                // A store that cannot be reached is nobody's fault in particular: the work stops, the log keeps it.
+                if error.reason == .unreachable { throw error }
+                try setAside(entry, reason: error.reason.rawValue, message: error.message)
+                return release(entry, &schedule)
+            }
+            schedule.attempts[entry.key] = attempt
+            schedule.busy.remove(entry.key)
+            schedule.withLane(of: entry.key) { $0.ended() }
+            schedule.resting += 1
+            let pause = backoff.pause(attempt: attempt, key: entry.key, error)
+            mirror.board.count { $0.retries += 1 }
+            mirror.logger.info("will try again", metadata: ["entity": "\(entry.key)", "attempt": "\(attempt)", "seconds": "\(pause)", "error": "\(error)"])
+            let clock = mirror.clock
+            group.addTask {
+                try await clock.sleep(seconds: pause)
+                return .rested(entry)
+            }
+        case .rested(let entry):
+            schedule.resting -= 1
+            schedule.withLane(of: entry.key) { $0.putBack(entry) }
+        }
+    }
+
+    private func release(_ entry: ChangeLogEntry, _ schedule: inout Schedule) {
+        schedule.busy.remove(entry.key)
+        schedule.withLane(of: entry.key) { $0.ended() }
+        for parked in schedule.parked.removeValue(forKey: entry.key) ?? [] {
+            schedule.withLane(of: parked.key) { $0.putBack(parked) }
+        }
+    }
+
+    /// Nothing is in flight, yet something is parked: what it waits for has left the log by another way.
+    private func releaseForgotten(_ schedule: inout Schedule) throws {
+        for (key, entries) in schedule.parked where try mirror.state.entry(key) == nil {
+            schedule.parked[key] = nil
+            for entry in entries { schedule.withLane(of: entry.key) { $0.putBack(entry) } }
+        }
+    }
+
+    private func setAside(_ entry: ChangeLogEntry, reason: String, message: String) throws {
+        let letter = DeadLetter(key: entry.key, reason: reason, message: message)
+        try mirror.state.setAside(letter, entry: entry, at: mirror.clock.nowMilliseconds)
+        mirror.board.count { $0.deadLetters += 1 }
+        mirror.logger.error("set aside", metadata: ["entity": "\(entry.key)", "reason": "\(reason)", "message": "\(message)"])
+    }
+}

@@ -1,0 +1,157 @@
+import Foundation
+import GRDB
+
+/// A file as it was written to the secondary.
+public struct ManifestRow: Sendable, Hashable {
+    public var path: String
+    public var size: Int64
+    public var sha256: SHA256Digest
+    /// The owner had ended when the bytes were read: they are not expected to change.
+    public var isSettled: Bool
+    public init(path: String, size: Int64, sha256: SHA256Digest, isSettled: Bool) {
+        self.path = path
+        self.size = size
+        self.sha256 = sha256
+        self.isSettled = isSettled
+    }
+}
+
+/// The secondary differs from what was last written, and what was done about it.
+public struct Conflict: Sendable, Hashable {
+    public enum Decision: String, Sendable {
+        case adopt, rename, park, primary, secondary, respect, renumber
+    }
+    public var key: EntityKey
+    public var field: String
+    public var decision: Decision
+    public var detail: String
+    public init(key: EntityKey, field: String, decision: Decision, detail: String) {
+        self.key = key
+        self.field = field
+        self.decision = decision
+        self.detail = detail
+    }
+}
+
+/// A non-idempotent write that is about to be sent for an entity.
+public struct Intent: Sendable, Hashable {
+    public enum Operation: String, Sendable {
+        case create
+        case metrics
+    }
+    public var key: EntityKey
+    public var operation: Operation
+    public init(_ key: EntityKey, _ operation: Operation) {
+        self.key = key
+        self.operation = operation
+    }
+}
+
+/// Everything that is true once an entity's writes are on the secondary. Committed as one.
+public struct Acknowledgement: Sendable {
+    public var entry: ChangeLogEntry?
+    public var identity: Identity?
+    public var conflicts: [Conflict] = []
+    public var followUps: [EntityKey] = []
+    public init(entry: ChangeLogEntry? = nil, identity: Identity? = nil, conflicts: [Conflict] = [], followUps: [EntityKey] = []) {
+        self.entry = entry
+        self.identity = identity
+        self.conflicts = conflicts
+        self.followUps = followUps
+    }
+}
+
+extension ReplicationState {
+    public func acknowledge(_ done: Acknowledgement, at milliseconds: Int64) throws {
+        try transaction("acknowledge") { db in
+            if let identity = done.identity { try Self.upsert(identity, db) }
+            _ = try Self.append(done.followUps, db)
+            for conflict in done.conflicts { try Self.note(conflict, at: milliseconds, db) }
+            if let entry = done.entry {
+                try db.cachedStatement(sql: "DELETE FROM dead_letter WHERE kind = ? AND id = ?")
+                    .execute(arguments: [entry.key.kind.rawValue, entry.key.id])
+                try db.cachedStatement(sql: "DELETE FROM intent WHERE kind = ? AND id = ?")
+                    .execute(arguments: [entry.key.kind.rawValue, entry.key.id])
+                try Self.finish(entry, db)
+            }
+        }
+    }
+
+    // MARK: Intents
+
+    public func note(_ intent: Intent) throws {
+        try transaction("intent") { db in
+            try db.cachedStatement(sql: "INSERT OR REPLACE INTO intent VALUES (?, ?, ?)")
+                .execute(arguments: [intent.key.kind.rawValue, intent.key.id, intent.operation.rawValue])
+        }
+    }
+
+    /// Notes an intent, unless one is there already: then the earlier write is in doubt, and true is the answer.
+    public func noteOrFind(_ intent: Intent) throws -> Bool {
+        try transaction("intent") { db in
+            try db.cachedStatement(sql: "INSERT OR IGNORE INTO intent VALUES (?, ?, ?)")
+                .execute(arguments: [intent.key.kind.rawValue, intent.key.id, intent.operation.rawValue])
+            return db.changesCount == 0
+        }
+    }
+
+    /// What was created: identity in, intent out.
+    public func created(_ identity: Identity, followUps: [EntityKey] = []) throws {
+        try transaction("created") { db in
+            try Self.upsert(identity, db)
+            _ = try Self.append(followUps, db)
+            try db.cachedStatement(sql: "DELETE FROM intent WHERE kind = ? AND id = ? AND operation = 'create'")
+                .execute(arguments: [identity.kind.rawValue, identity.primaryID])
+        }
+    }
+
+    // MARK: Progress within one entity
+
+    /// How far a run's metric histories are written, while it is not finished.
+    public func save(_ base: Base, of kind: EntityKey.Kind, _ primaryID: String) throws {
+        try transaction("marks") { db in
+            try db.cachedStatement(sql: "UPDATE identity SET base = ? WHERE kind = ? AND primary_id = ?")
+                .execute(arguments: [Data(base.encoded()), kind.rawValue, primaryID])
+        }
+    }
+
+    // MARK: Artifact manifest
+
+    public func manifest(of owner: EntityKey) throws -> [String: ManifestRow] {
+        try read { db in
+            let statement = try db.cachedStatement(
+                sql: "SELECT path, size, sha256, settled FROM artifact WHERE owner_kind = ? AND owner = ?")
+            var rows: [String: ManifestRow] = [:]
+            for row in try Row.fetchAll(statement, arguments: [owner.kind.rawValue, owner.id]) {
+                let file = ManifestRow(
+                    path: row[0], size: row[1], sha256: SHA256Digest(bytes: [UInt8](row[2] as Data)), isSettled: row[3])
+                rows[file.path] = file
+            }
+            return rows
+        }
+    }
+
+    public func note(_ file: ManifestRow, of owner: EntityKey) throws {
+        try transaction("file") { db in
+            try db.cachedStatement(sql: "INSERT OR REPLACE INTO artifact VALUES (?, ?, ?, ?, ?, ?)").execute(arguments: [
+                owner.kind.rawValue, owner.id, file.path, file.size, Data(file.sha256.bytes), file.isSettled,
+            ])
+        }
+    }
+
+    // MARK: Conflicts
+
+    public func conflictCount() throws -> Int {
+        try read { try Int.fetchOne($0, sql: "SELECT count(*) FROM conflict") ?? 0 }
+    }
+
+    static func note(_ conflict: Conflict, at milliseconds: Int64, _ db: Database) throws {
+        try db.cachedStatement(sql: "INSERT OR REPLACE INTO conflict VALUES (?, ?, ?, ?, ?, ?)").execute(arguments: [
+            conflict.key.kind.rawValue, conflict.key.id, conflict.field, conflict.decision.rawValue, conflict.detail, milliseconds,
+        ])
+    }
+
+    public func note(_ conflict: Conflict, at milliseconds: Int64) throws {
+        try transaction("conflict") { try Self.note(conflict, at: milliseconds, $0) }
+    }
+}

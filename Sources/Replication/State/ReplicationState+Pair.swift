@@ -1,0 +1,69 @@
+import GRDB
+
+/// One primary and one secondary, as written in the state file and in every stamp.
+public struct Pair: Sendable, Hashable {
+    public var name: String
+    public var primary: StoreIdentity
+    public var secondary: StoreIdentity
+    public init(name: String, primary: StoreIdentity, secondary: StoreIdentity) {
+        self.name = name
+        self.primary = primary
+        self.secondary = secondary
+    }
+}
+
+extension ReplicationState {
+    /// Writes the pair into a new file, or compares it with the one that is there.
+    ///
+    /// - Throws: `StateError` of kind `otherPair`.
+    public func bind(_ pair: Pair) throws {
+        try transaction("bind") { db in
+            let row = try Row.fetchOne(db, sql: "SELECT name, primary_identity, secondary_identity FROM pair")
+            guard let row, let name = row[0] as String? else {
+                try db.execute(
+                    sql: "UPDATE pair SET name = ?, primary_identity = ?, secondary_identity = ?",
+                    arguments: [pair.name, pair.primary.rawValue, pair.secondary.rawValue])
+                return
+            }
+            let differences = [
+                name == pair.name ? nil : "its pair is \"\(name)\", not \"\(pair.name)\"",
+                row[1] == pair.primary.rawValue ? nil : "it belongs to another primary",
+                row[2] == pair.secondary.rawValue ? nil : "it belongs to another secondary",
+            ].compactMap { $0 }
+            guard differences.isEmpty else {
+                throw StateError(
+                    .otherPair, "\(path): the state of another pair: \(differences.joined(separator: "; ")). Name another state file, or, if a "
+                        + "store was replaced or restored, move this one away: the next backfill finds what is already copied by its stamps.")
+            }
+        }
+    }
+
+    public func hasAdopted() throws -> Bool {
+        try read { try Bool.fetchOne($0, sql: "SELECT adopted FROM pair") ?? false }
+    }
+
+    public func setAdopted() throws {
+        try transaction("adopted") { try $0.execute(sql: "UPDATE pair SET adopted = 1") }
+    }
+
+    /// Notes things found on the secondary by their stamps. Known ones are left as they are.
+    public func adopt(_ identities: [Identity]) throws {
+        try transaction("adopt") { db in
+            for identity in identities {
+                try db.cachedStatement(
+                    sql: "INSERT OR IGNORE INTO identity (kind, primary_id, secondary_id, root) VALUES (?, ?, ?, ?)"
+                ).execute(arguments: [identity.kind.rawValue, identity.primaryID, identity.secondaryID, identity.root])
+            }
+        }
+    }
+
+    /// Forgets what is known of an entity's content or files, not its identity: its next apply asks the secondary what is there.
+    public func forgetBase(_ key: EntityKey) throws {
+        try transaction("forget") { db in
+            try db.execute(sql: "DELETE FROM artifact WHERE owner_kind = ? AND owner = ?", arguments: [key.kind.rawValue, key.id])
+            try db.execute(
+                sql: "UPDATE identity SET base = NULL, record = NULL, settled = 0 WHERE kind = ? AND primary_id = ?",
+                arguments: [key.kind.rawValue, key.id])
+        }
+    }
+}

@@ -1,0 +1,105 @@
+import GRDB
+
+extension ReplicationState {
+    /// "mlmr" in SQLite's header: tells our files from anyone else's.
+    static let applicationID: Int32 = 0x6d6c_6d72
+    static let schemaVersion = 1
+
+    static func createSchema(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                CREATE TABLE pair (
+                    id INTEGER PRIMARY KEY CHECK (id = 1),
+                    name TEXT,
+                    primary_identity TEXT,
+                    secondary_identity TEXT,
+                    -- Counts the owners this file has had; a commit of an earlier owner is refused.
+                    generation INTEGER NOT NULL DEFAULT 0,
+                    -- Whether what bears our stamp on the secondary has been looked up since the file was made.
+                    adopted INTEGER NOT NULL DEFAULT 0 CHECK (adopted IN (0, 1))
+                ) STRICT;
+                INSERT INTO pair (id) VALUES (1);
+
+                CREATE TABLE position (
+                    id INTEGER PRIMARY KEY CHECK (id = 1),
+                    head INTEGER NOT NULL,
+                    checkpoint INTEGER NOT NULL,
+                    CHECK (checkpoint <= head)
+                ) STRICT;
+                INSERT INTO position VALUES (1, 0, 0);
+
+                -- What has changed on the primary and is not finished on the secondary: keys only, one row a key.
+                CREATE TABLE change_log (
+                    lsn INTEGER PRIMARY KEY,
+                    kind TEXT NOT NULL,
+                    id TEXT NOT NULL,
+                    -- The newest change of this key: what was read before it does not finish the row.
+                    latest INTEGER NOT NULL,
+                    UNIQUE (kind, id),
+                    CHECK (latest >= lsn)
+                ) STRICT;
+
+                CREATE TABLE feed (
+                    name TEXT PRIMARY KEY,
+                    cursor TEXT NOT NULL
+                ) STRICT, WITHOUT ROWID;
+
+                CREATE TABLE identity (
+                    kind TEXT NOT NULL,
+                    primary_id TEXT NOT NULL,
+                    secondary_id TEXT NOT NULL,
+                    -- The secondary's artifact root.
+                    root TEXT,
+                    -- Of the primary's record when it was last finished; null until then.
+                    record BLOB,
+                    -- Whether that record says that nothing more is to be expected (a run that has ended).
+                    settled INTEGER NOT NULL DEFAULT 0,
+                    base BLOB,
+                    PRIMARY KEY (kind, primary_id)
+                ) STRICT, WITHOUT ROWID;
+                CREATE INDEX identity_by_secondary ON identity (kind, secondary_id);
+
+                CREATE TABLE artifact (
+                    owner_kind TEXT NOT NULL,
+                    owner TEXT NOT NULL,
+                    path TEXT NOT NULL,
+                    size INTEGER NOT NULL,
+                    sha256 BLOB NOT NULL,
+                    -- Whether the owner had ended when the bytes were read.
+                    settled INTEGER NOT NULL,
+                    PRIMARY KEY (owner_kind, owner, path)
+                ) STRICT, WITHOUT ROWID;
+
+                -- A write that must not be repeated blindly was about to be sent.
+                CREATE TABLE intent (
+                    kind TEXT NOT NULL,
+                    id TEXT NOT NULL,
+                    operation TEXT NOT NULL,
+                    PRIMARY KEY (kind, id, operation)
+                ) STRICT, WITHOUT ROWID;
+
+                CREATE TABLE dead_letter (
+                    kind TEXT NOT NULL,
+                    id TEXT NOT NULL,
+                    -- One file of an owner of files; empty for the entity itself.
+                    path TEXT NOT NULL DEFAULT '',
+                    reason TEXT NOT NULL,
+                    message TEXT NOT NULL,
+                    at INTEGER NOT NULL,
+                    PRIMARY KEY (kind, id, path)
+                ) STRICT, WITHOUT ROWID;
+
+                CREATE TABLE conflict (
+                    kind TEXT NOT NULL,
+                    id TEXT NOT NULL,
+                    field TEXT NOT NULL,
+                    decision TEXT NOT NULL,
+                    detail TEXT NOT NULL,
+                    at INTEGER NOT NULL,
+                    PRIMARY KEY (kind, id, field)
+                ) STRICT, WITHOUT ROWID;
+                """)
+        try db.execute(sql: "PRAGMA application_id = \(applicationID)")
+        try db.execute(sql: "PRAGMA user_version = \(schemaVersion)")
+    }
+}

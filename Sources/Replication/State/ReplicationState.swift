@@ -1,0 +1,130 @@
+import Dispatch
+import GRDB
+import Glibc
+
+/// The state file: the pair and its identities, the change log and its checkpoint, bases, identity map, series marks, artifact
+/// manifest, intents, dead letters and conflicts. Every method is one transaction that leaves all of them true together.
+///
+/// Methods are synchronous: a transaction takes some hundred microseconds, and a simulation can then replay it.
+public final class ReplicationState: Sendable {
+    let database: DatabaseQueue
+    private let lock: OwnerLock
+    private let generation: Int64
+    public let path: String
+
+    /// Opens the file or makes it, and becomes its one owner.
+    ///
+    /// - Throws: `StateError`.
+    public static func open(path: String) throws -> ReplicationState { try ReplicationState(path: path) }
+
+    private init(path: String) throws {
+        self.path = path
+        lock = try OwnerLock(besides: path)
+        try Self.createPrivately(path)
+        do {
+            database = try Self.openDatabase(path)
+            let wasNew = try Self.prepare(database, path)
+            generation = try database.write { db in
+                if wasNew { try Self.createSchema(db) }
+                try db.execute(sql: "UPDATE pair SET generation = generation + 1")
+                return try Int64.fetchOne(db, sql: "SELECT generation FROM pair") ?? 0
+            }
+        } catch let error as DatabaseError {
+            throw Self.explain(error, path)
+        }
+    }
+
+    /// Folds the log of the database into the file. Later calls fail.
+    public func close() throws {
+        try transaction("close") { _ in }
+        try database.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
+        try database.close()
+    }
+
+    // MARK: Transactions
+
+    /// One transaction of the present owner. An owner whose generation has passed commits nothing.
+    func transaction<R>(_ what: String, _ body: (Database) throws -> R) throws -> R {
+        do {
+            return try database.write { db in
+                let now = try Int64.fetchOne(db.cachedStatement(sql: "SELECT generation FROM pair"))
+                guard now == generation else {
+                    throw StateError(.fenced, "\(path): another mlmirror has taken this state file over; this one stops without writing to it.")
+                }
+                return try body(db)
+            }
+        } catch let error as DatabaseError {
+            throw Self.explain(error, path)
+        }
+    }
+
+    func read<R>(_ body: (Database) throws -> R) throws -> R {
+        do { return try database.read(body) } catch let error as DatabaseError { throw Self.explain(error, path) }
+    }
+
+    // MARK: Opening
+
+    private static func createPrivately(_ path: String) throws {
+        let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else {
+            let advice = errno == ELOOP ? "It is a symbolic link; name the file itself." : "Its folder must exist and be writable."
+            throw StateError(.unwritable, "\(path): cannot be opened for writing (\(String(cString: strerror(errno)))). \(advice)")
+        }
+        Glibc.close(descriptor)
+    }
+
+    private static func openDatabase(_ path: String) throws -> DatabaseQueue {
+        var configuration = Configuration()
+        configuration.qos = .default
+        configuration.label = "mlmirror.state"
+        configuration.busyMode = .timeout(10)
+        configuration.prepareDatabase { db in
+            // Checkpoints of two connections at once can damage the file (SQLite before 3.51.3): only the owner makes them, by hand.
+            try db.execute(sql: "PRAGMA wal_autocheckpoint = 0")
+            try db.execute(sql: "PRAGMA foreign_keys = ON")
+        }
+        return try DatabaseQueue(path: path, configuration: configuration)
+    }
+
+    /// Refuses what is not ours before anything is written to it. True when the file is empty.
+    private static func prepare(_ database: DatabaseQueue, _ path: String) throws -> Bool {
+        try database.writeWithoutTransaction { db in
+            let application = try Int32.fetchOne(db, sql: "PRAGMA application_id") ?? 0
+            let tables = try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") ?? 0
+            if tables > 0, application != applicationID {
+                throw StateError(.foreign, "\(path): an SQLite database, but not an mlmirror state file. Name another file with --state.")
+            }
+            let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+            if version > schemaVersion {
+                throw StateError(
+                    .newerSchema, "\(path): written by a later version of mlmirror (schema \(version), this one knows \(schemaVersion)). "
+                        + "Use that version, or another state file.")
+            }
+            if tables > 0, let report = try String.fetchOne(db, sql: "PRAGMA quick_check(1)"), report != "ok" {
+                throw damaged(path, report)
+            }
+            try db.execute(sql: "PRAGMA journal_mode = WAL")
+            // After WAL is on: an acknowledged write must survive a loss of power.
+            try db.execute(sql: "PRAGMA synchronous = FULL")
+            return tables == 0
+        }
+    }
+
+    private static func damaged(_ path: String, _ report: String) -> StateError {
+        StateError(
+            .damaged, "\(path): damaged (\(report)). Move it away and run `mlmirror backfill` with a new file: what is on the secondary is found "
+                + "again by its stamps, nothing is copied twice.")
+    }
+
+    private static func explain(_ error: DatabaseError, _ path: String) -> StateError {
+        switch error.resultCode {
+        case .SQLITE_FULL: StateError(.full, "\(path): no space left on its disk. Nothing was lost; free space and run again.")
+        case .SQLITE_CORRUPT: damaged(path, error.message ?? "SQLite says: malformed")
+        case .SQLITE_NOTADB: StateError(.foreign, "\(path): not an SQLite database, so not an mlmirror state file. Name another file with --state.")
+        case .SQLITE_BUSY, .SQLITE_LOCKED: StateError(.locked, "\(path): in use by another program (\(error.message ?? "locked")).")
+        case .SQLITE_READONLY, .SQLITE_CANTOPEN, .SQLITE_PERM, .SQLITE_IOERR:
+            StateError(.unwritable, "\(path): cannot be written (\(error.message ?? "input/output error")). Check the folder, its owner and its disk.")
+        default: StateError(.unwritable, "\(path): \(error.description)")
+        }
+    }
+}

@@ -1,0 +1,24 @@
+/// One platform's limits and habits, in one table.
+public struct Dialect: Sendable, Hashable {
+    /// Metric points, params, tags and their sum in one log-batch, and its body in bytes.
+    public var batchMetrics = 1000
+    public var batchParams = 100
+    public var batchTags = 100
+    public var batchItems = 1000
+    public var batchBytes = 1_000_000
+    /// Longest values, in characters: longer ones are cut silently by an MLflow server, so they are never sent.
+    public var paramValueLength = 6000
+    public var runTagValueLength = 8000
+    public var experimentTagValueLength = 20000
+    public var keyLength = 250
+    /// Sending a metric point again leaves one point.
+    public var metricsAreIdempotent = true
+    /// Most runs a bulk history answers for; 0: no such call.
+    public var bulkHistoryRuns = 100
+    /// Most points a bulk history answers with.
+    public var bulkHistoryPoints = 25000
+    public var hasLoggedModels = true
+    public init() {}
+    /// An MLflow server; limits from its `utils/validation.py`.
+    public static let mlflow = Dialect()
+}

@@ -1,0 +1,35 @@
+/// A store said no, or could not be asked. It carries the decision, so that no caller reads its text.
+public struct StoreError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// What the caller does about it.
+    public enum Decision: Sendable, Hashable {
+        /// Ask again, not sooner than `after` seconds where the store named a time.
+        case retry(after: Double?)
+        /// This thing will not be accepted as it is; everything else goes on.
+        case setAside
+        /// Nothing more can be done with this store as configured.
+        case stop
+    }
+
+    /// A short bounded label, for counters and exit codes.
+    public enum Reason: String, Sendable, Hashable, CaseIterable {
+        case unreachable, unauthorized, forbidden, notFound = "not_found", alreadyExists = "already_exists", invalid, tooLarge = "too_large"
+        case throttled, serverFailure = "server_failure", malformed, unsupported, notMLflow = "not_mlflow", truncated
+    }
+
+    public let decision: Decision
+    public let reason: Reason
+    /// The store may have carried the request out: read back before sending it again.
+    public let isInDoubt: Bool
+    /// What was asked of which store, what it answered, what to do. Holds no credential.
+    public let message: String
+
+    public init(_ decision: Decision, _ reason: Reason, isInDoubt: Bool = false, _ message: String) {
+        self.decision = decision
+        self.reason = reason
+        self.isInDoubt = isInDoubt
+        self.message = message
+    }
+
+    public var description: String { message }
+    public var isRetriable: Bool { if case .retry = decision { true } else { false } }
+}

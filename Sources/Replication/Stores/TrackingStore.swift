@@ -1,0 +1,111 @@
+/// Where a listing goes on. Opaque; only good for the query that gave it.
+public struct PageToken: RawRepresentable, Sendable, Hashable {
+    public let rawValue: String
+    public init(rawValue: String) { self.rawValue = rawValue }
+}
+
+/// Something a store listed that could not be understood: it is set aside, the rest of its page is not.
+public struct Undecodable: Sendable, Hashable {
+    public var kind: EntityKey.Kind
+    /// The id, where at least that could be read.
+    public var id: String?
+    public var reason: String
+    public init(kind: EntityKey.Kind, id: String?, reason: String) {
+        self.kind = kind
+        self.id = id
+        self.reason = reason
+    }
+}
+
+public struct Page<Element: Sendable>: Sendable {
+    public var elements: [Element]
+    public var undecodable: [Undecodable]
+    public var next: PageToken?
+    public init(_ elements: [Element], undecodable: [Undecodable] = [], next: PageToken? = nil) {
+        self.elements = elements
+        self.undecodable = undecodable
+        self.next = next
+    }
+}
+
+/// Which runs, in which experiments. Answers come by start time ascending, deleted ones included.
+public struct RunQuery: Sendable, Hashable {
+    public var experiments: [ExperimentID]
+    /// Milliseconds since 1970, inclusive.
+    public var startedFrom: Int64?
+    /// Milliseconds since 1970, exclusive.
+    public var startedBefore: Int64?
+    /// Only runs that bear this tag with this value.
+    public var tag: Tag?
+    /// At most this many a page; a store may give fewer.
+    public var pageSize: Int
+    public init(experiments: [ExperimentID], startedFrom: Int64? = nil, startedBefore: Int64? = nil, tag: Tag? = nil, pageSize: Int = 1000) {
+        self.experiments = experiments
+        self.startedFrom = startedFrom
+        self.startedBefore = startedBefore
+        self.tag = tag
+        self.pageSize = pageSize
+    }
+}
+
+/// Whose files. `root` is the artifact URI that the owning store gave: data, never an address to be followed blindly.
+public struct ArtifactOwner: Sendable, Hashable {
+    public enum ID: Sendable, Hashable {
+        case run(RunID)
+        case loggedModel(LoggedModelID)
+    }
+    public var id: ID
+    public var root: String
+    public init(_ id: ID, root: String) {
+        self.id = id
+        self.root = root
+    }
+}
+
+/// A file's bytes in order; nil at the end. A file cut short throws.
+public struct ByteStream: Sendable {
+    public let next: @Sendable () async throws -> [UInt8]?
+    public init(next: @escaping @Sendable () async throws -> [UInt8]?) { self.next = next }
+}
+
+/// Reads one MLflow store.
+///
+/// Contract, checked by `TrackingStoreConformance` on every implementation: throws only `StoreError` and `CancellationError`; nil means the store
+/// itself said that the thing does not exist, never that a page was short; retries are the caller's; on a cancelled task nothing is sent.
+public protocol TrackingStore: Sendable {
+    /// How people know it: its address without credentials.
+    var name: String { get }
+    var dialect: Dialect { get }
+
+    func identity() async throws -> StoreIdentity
+
+    /// All experiments, deleted ones included.
+    func experiments(_ page: PageToken?) async throws -> Page<Experiment>
+    func experiment(_ id: ExperimentID) async throws -> Experiment?
+    /// Deleted ones included: a deleted experiment still holds its name.
+    func experiment(named name: String) async throws -> Experiment?
+
+    func runs(_ query: RunQuery, _ page: PageToken?) async throws -> Page<Run>
+    func run(_ id: RunID) async throws -> Run?
+
+    /// One metric's whole history, handed over in chunks ordered by (timestamp, step, value).
+    func history(of run: RunID, metric: String, _ receive: @Sendable ([MetricPoint]) async throws -> Void) async throws
+    /// The whole histories of one metric in several runs with one request, each ordered likewise. A run whose history might be
+    /// incomplete is left out of the answer; nil when the store has no such call. At most `dialect.bulkHistoryRuns` runs.
+    func histories(of runs: [RunID], metric: String) async throws -> [RunID: [MetricPoint]]?
+
+    func loggedModels(in experiments: [ExperimentID], _ page: PageToken?) async throws -> Page<LoggedModel>
+    func loggedModel(_ id: LoggedModelID) async throws -> LoggedModel?
+    /// Logged models of these experiments that bear the tag.
+    func loggedModels(in experiments: [ExperimentID], tagged tag: Tag) async throws -> [LoggedModel]
+
+    func registeredModels(_ page: PageToken?) async throws -> Page<RegisteredModel>
+    func registeredModel(_ name: ModelName) async throws -> RegisteredModel?
+    /// Ascending by number where the store can order them.
+    func versions(of model: ModelName, _ page: PageToken?) async throws -> Page<ModelVersion>
+    func version(of model: ModelName, _ number: Int) async throws -> ModelVersion?
+
+    /// One level of the tree: what lies directly under `path` ("" is the root).
+    func artifacts(of owner: ArtifactOwner, under path: String, _ page: PageToken?) async throws -> Page<ArtifactEntry>
+    func readArtifact<R: Sendable>(_ path: String, of owner: ArtifactOwner, _ read: @Sendable (ByteStream) async throws -> R) async throws -> R
+}

@@ -1,0 +1,128 @@
+import Replication
+import TestSupport
+import Testing
+
+@Suite struct BackfillTests {
+    @Test func copiesEverythingOnce() async throws {
+        let fixture = try MirrorFixture()
+        try await Workload(store: fixture.primary).everything()
+        let summary = try await fixture.backfill()
+        #expect(summary.failures == [])
+        #expect(summary.counts.runs.created == 8)
+        let verified = try await fixture.verify()
+        #expect(verified.differences == [])
+        #expect(verified.summary.compared["runs"] == 8)
+    }
+
+    @Test func aSecondRunWritesNothing() async throws {
+        let fixture = try MirrorFixture()
+        try await Workload(store: fixture.primary).everything()
+        try await fixture.backfill()
+        fixture.secondary.forgetWrites()
+        let again = try await fixture.backfill()
+        #expect(fixture.secondary.writes.map(\.description) == [])
+        #expect(again.wroteNothing)
+        #expect(again.isComplete)
+    }
+
+    @Test func aLostStateFileCostsNoDuplicate() async throws {
+        let fixture = try MirrorFixture()
+        try await Workload(store: fixture.primary).everything()
+        try await fixture.backfill()
+        fixture.secondary.forgetWrites()
+        let again = try await fixture.backfill(state: "new.db")
+        #expect(fixture.secondary.writes.map(\.description) == [])
+        #expect(again.counts.runs.created == 0)
+        let verified = try await fixture.verify(state: "new.db")
+        #expect(verified.differences == [])
+    }
+
+    @Test func foreignThingsAreNotTouched() async throws {
+        let fixture = try MirrorFixture()
+        let foreign = try await fixture.secondary.createExperiment(name: "/Shared/sweep", tags: [Tag("team", "theirs")])
+        let run = try await Workload(store: fixture.secondary).run(in: foreign, "theirs")
+        try await fixture.secondary.createRegisteredModel(ModelName("net"), description: "theirs", tags: [])
+        try await Workload(store: fixture.primary).everything()
+        let summary = try await fixture.backfill()
+        #expect(summary.failures == [])
+        #expect(try await fixture.secondary.experiment(foreign)?.tags["team"] == "theirs")
+        #expect(try await fixture.secondary.run(run.id)?.tags["mlmirror.pair"] == nil)
+        #expect(try await fixture.secondary.registeredModel(ModelName("net"))?.description == "theirs")
+        #expect(try await fixture.verify().differences == [])
+        fixture.secondary.forgetWrites()
+        try await fixture.backfill()
+        #expect(fixture.secondary.writes.map(\.description) == [])
+    }
+
+    @Test func anotherPairsThingsAreNotTouched() async throws {
+        let shared = FakeStore(name: "secondary")
+        shared.now += 5000
+        let other = try MirrorFixture(primary: FakeStore(name: "other"), secondary: shared)
+        other.primary.now += 1
+        let fixture = try MirrorFixture(secondary: shared)
+        try await Workload(store: fixture.primary).everything()
+        try await Workload(store: other.primary).everything()
+        try await other.backfill { $0.pair = "west" }
+        #expect(try await other.verify { $0.pair = "west" }.differences == [])
+        let summary = try await fixture.backfill { $0.pair = "east" }
+        #expect(summary.failures == [])
+        #expect(try await shared.experiment(named: "east/Shared/sweep") != nil)
+        #expect(try await other.verify { $0.pair = "west" }.differences == [])
+        #expect(try await fixture.verify { $0.pair = "east" }.differences == [])
+    }
+
+    @Test func oneStoreOnBothSidesIsRefused() async throws {
+        let store = FakeStore(name: "one")
+        let fixture = try MirrorFixture(primary: store, secondary: store)
+        await #expect { try await fixture.backfill() } throws: { ($0 as? MirrorError)?.kind == .sameStore }
+        #expect(store.writes.isEmpty)
+    }
+
+    @Test func whatChangesIsFollowed() async throws {
+        let fixture = try MirrorFixture()
+        let workload = Workload(store: fixture.primary)
+        try await workload.everything()
+        let sweep = try #require(try await fixture.primary.experiment(named: "/Shared/sweep")).id
+        let open = try await workload.run(in: sweep, "open", start: 9000, files: ["log.txt": "one"], end: false)
+        try await fixture.backfill()
+
+        let late = MetricRow(key: "loss", point: MetricPoint(value: 7, timestamp: 1, step: 0))
+        let next = MetricRow(key: "loss", point: MetricPoint(value: 8, timestamp: 99_999, step: 50))
+        try await fixture.primary.logBatch(RunBatch(metrics: [late, next], params: [Param("new", "p")], tags: [Tag("t", "2")]), toRun: open.id)
+        try await workload.file("log.txt", "two", of: ArtifactOwner(.run(open.id), root: open.artifactURI))
+        try await fixture.primary.updateRun(open.id, status: .failed, endTime: 10_000, name: "renamed")
+        try await fixture.primary.setAlias("champion", to: 1, ofRegisteredModel: ModelName("net"))
+        try await fixture.primary.renameExperiment(sweep, to: "/Shared/swept")
+        let closed = try #require(try await fixture.primary.experiment(named: "closed")).id
+        try await fixture.primary.restoreExperiment(closed)
+        let summary = try await fixture.backfill()
+        #expect(summary.failures == [])
+        #expect(summary.counts.metricPoints == 2)
+        #expect(try await fixture.verify().differences == [])
+    }
+
+    @Test func scopeIsKept() async throws {
+        let fixture = try MirrorFixture()
+        try await Workload(store: fixture.primary).everything()
+        let scope = Scope(experiments: PatternList(["/Shared/**"]), models: PatternList(["!*"]), since: 2000, until: 6000, artifacts: false)
+        let summary = try await fixture.backfill { $0.scope = scope }
+        #expect(summary.counts.runs.created == 3)
+        #expect(summary.counts.files == 0)
+        #expect(try await fixture.secondary.experiment(named: "closed") == nil)
+        #expect(try await fixture.verify { $0.scope = scope }.differences == [])
+    }
+
+    @Test func cyclesAndDanglingParentsEnd() async throws {
+        let fixture = try MirrorFixture()
+        let workload = Workload(store: fixture.primary)
+        let experiment = ExperimentID("0")
+        let a = try await workload.run(in: experiment, "a", start: 1)
+        let b = try await workload.run(in: experiment, "b", parent: a.id, start: 2)
+        try await fixture.primary.logBatch(RunBatch(tags: [Tag("mlflow.parentRunId", b.id.rawValue)]), toRun: a.id)
+        try await workload.run(in: experiment, "lost", parent: RunID("0123456789abcdef0123456789abcdef"), start: 3)
+        let own = try await workload.run(in: experiment, "own", start: 4)
+        try await fixture.primary.logBatch(RunBatch(tags: [Tag("mlflow.parentRunId", own.id.rawValue)]), toRun: own.id)
+        #expect(try await fixture.backfill().failures == [])
+        #expect(try await fixture.verify().differences == [])
+    }
+}

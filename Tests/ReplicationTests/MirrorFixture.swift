@@ -1,0 +1,60 @@
+import Logging
+import TestSupport
+
+@testable import Replication
+
+/// Two stores in memory, a state file, and the commands over them.
+final class MirrorFixture: Sendable {
+    let primary: FakeStore
+    let secondary: FakeStore
+    let folder: TemporaryFolder
+    let clock = InstantClock()
+
+    init(primary: FakeStore = FakeStore(name: "primary"), secondary: FakeStore? = nil) throws {
+        self.primary = primary
+        let other = secondary ?? FakeStore(name: "secondary")
+        if secondary == nil { other.now += 5000 }
+        self.secondary = other
+        folder = try TemporaryFolder()
+    }
+
+    var statePath: String { folder.file("state.db") }
+
+    func configuration(_ change: (inout MirrorConfiguration) -> Void = { _ in }) -> MirrorConfiguration {
+        var configuration = MirrorConfiguration()
+        configuration.attempts = 6
+        change(&configuration)
+        return configuration
+    }
+
+    @discardableResult
+    func backfill(state name: String = "state.db", _ change: (inout MirrorConfiguration) -> Void = { _ in }) async throws -> BackfillSummary {
+        let state = try ReplicationState.open(path: folder.file(name))
+        let backfill = Backfill(
+            primary: primary, secondary: secondary, state: state, configuration: configuration(change), board: ProgressBoard(), clock: clock,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let summary = try await backfill.run()
+        try state.close()
+        return summary
+    }
+
+    func verify(
+        state name: String = "state.db", deep: Bool = true, repairing: Bool = false, _ change: (inout MirrorConfiguration) -> Void = { _ in }
+    ) async throws -> (summary: VerifySummary, differences: [Difference]) {
+        let state = try ReplicationState.open(path: folder.file(name))
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let found = Locked<[Difference]>([])
+        let summary = try await Verify(
+            primary: primary, secondary: secondary, state: state, configuration: configuration(change), deep: deep, board: ProgressBoard(),
+            clock: clock, logger: logger
+        ).run(repairing: repairing) { difference in found.withLock { $0.append(difference) } }
+        if repairing {
+            _ = try await Backfill(
+                primary: primary, secondary: secondary, state: state, configuration: configuration(change), board: ProgressBoard(), clock: clock,
+                logger: logger
+            ).repair()
+        }
+        try state.close()
+        return (summary, found.withLock { $0 })
+    }
+}

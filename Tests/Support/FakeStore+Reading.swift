@@ -1,0 +1,138 @@
+public import Replication
+
+extension FakeStore {
+    public func identity() async throws -> StoreIdentity {
+        try read("identity", "") { _ throws(StoreError) in StoreIdentity("fake-\(name)") }
+    }
+
+    public func experiments(_ page: PageToken?) async throws -> Page<Experiment> {
+        try read("experiments", "") { state throws(StoreError) in
+            try self.page(state.experiments.values.sorted { Int($0.id.rawValue) ?? 0 < Int($1.id.rawValue) ?? 0 }, page)
+        }
+    }
+
+    public func experiment(_ id: ExperimentID) async throws -> Experiment? {
+        try read("experiment", id.rawValue) { state throws(StoreError) in state.experiments[id] }
+    }
+
+    public func experiment(named name: String) async throws -> Experiment? {
+        try read("experimentNamed", name) { state throws(StoreError) in state.experiments.values.first { $0.name == name } }
+    }
+
+    public func runs(_ query: RunQuery, _ page: PageToken?) async throws -> Page<Run> {
+        try read("runs", query.experiments.map(\.rawValue).joined(separator: ",")) { state throws(StoreError) in
+            let found = state.runs.values.map(\.run).filter { run in
+                query.experiments.contains(run.experiment) && query.startedFrom.map { run.startTime >= $0 } ?? true
+                    && query.startedBefore.map { run.startTime < $0 } ?? true && query.tag.map { run.tags[$0.key] == $0.value } ?? true
+            }
+            return try self.page(found.sorted { ($0.startTime, $0.id) < ($1.startTime, $1.id) }, page, size: query.pageSize)
+        }
+    }
+
+    public func run(_ id: RunID) async throws -> Run? {
+        try read("run", id.rawValue) { state throws(StoreError) in state.runs[id]?.run }
+    }
+
+    public func history(of run: RunID, metric: String, _ receive: @Sendable ([MetricPoint]) async throws -> Void) async throws {
+        let points = try read("history", "\(run) \(metric)") { state throws(StoreError) in Self.points(of: run, metric, in: state) }
+        var rest = points[...]
+        while !rest.isEmpty {
+            try Task.checkCancellation()
+            try await receive(Array(rest.prefix(1000)))
+            rest = rest.dropFirst(1000)
+        }
+    }
+
+    public func histories(of runs: [RunID], metric: String) async throws -> [RunID: [MetricPoint]]? {
+        let runs = Set(runs).sorted()
+        return try read("histories", "\(metric) of \(runs.count)") { state throws(StoreError) in
+            guard dialect.bulkHistoryRuns > 0 else { return nil }
+            guard runs.count <= dialect.bulkHistoryRuns else { throw invalid("more than \(dialect.bulkHistoryRuns) runs in one call") }
+            var answer: [RunID: [MetricPoint]] = [:]
+            var room = dialect.bulkHistoryPoints
+            for run in runs {
+                let points = Self.points(of: run, metric, in: state)
+                // A full answer may have cut its last run short, so that run is left out.
+                guard points.count < room else { break }
+                room -= points.count
+                if !points.isEmpty { answer[run] = points }
+            }
+            return answer
+        }
+    }
+
+    private static func points(of run: RunID, _ metric: String, in state: State) -> [MetricPoint] {
+        let keys = state.runs[run]?.history[metric] ?? []
+        return keys.sorted { ($0.timestamp, $0.step, $0.value) < ($1.timestamp, $1.step, $1.value) }
+            .map { MetricPoint(value: $0.isNaN ? .nan : $0.value, timestamp: $0.timestamp, step: $0.step) }
+    }
+
+    public func loggedModels(in experiments: [ExperimentID], _ page: PageToken?) async throws -> Page<LoggedModel> {
+        try read("loggedModels", experiments.map(\.rawValue).joined(separator: ",")) { state throws(StoreError) in
+            try self.page(Self.models(of: state, in: experiments), page)
+        }
+    }
+
+    public func loggedModel(_ id: LoggedModelID) async throws -> LoggedModel? {
+        try read("loggedModel", id.rawValue) { state throws(StoreError) in
+            state.deletedLoggedModels.contains(id) ? nil : state.loggedModels[id]
+        }
+    }
+
+    public func loggedModels(in experiments: [ExperimentID], tagged tag: Tag) async throws -> [LoggedModel] {
+        try read("loggedModelsTagged", "\(tag.key)=\(tag.value)") { state throws(StoreError) in
+            Self.models(of: state, in: experiments).filter { $0.tags[tag.key] == tag.value }
+        }
+    }
+
+    private static func models(of state: State, in experiments: [ExperimentID]) -> [LoggedModel] {
+        state.loggedModels.values.filter { experiments.contains($0.experiment) && !state.deletedLoggedModels.contains($0.id) }
+            .sorted { ($0.creationTime ?? 0, $0.id) < ($1.creationTime ?? 0, $1.id) }
+    }
+
+    public func registeredModels(_ page: PageToken?) async throws -> Page<RegisteredModel> {
+        try read("registeredModels", "") { state throws(StoreError) in
+            try self.page(state.registered.values.map(\.model).filter { !$0.isPrompt }.sorted { $0.name < $1.name }, page)
+        }
+    }
+
+    public func registeredModel(_ name: ModelName) async throws -> RegisteredModel? {
+        try read("registeredModel", name.rawValue) { state throws(StoreError) in state.registered[name]?.model }
+    }
+
+    public func versions(of model: ModelName, _ page: PageToken?) async throws -> Page<ModelVersion> {
+        try read("versions", model.rawValue) { state throws(StoreError) in
+            let versions = state.registered[model]?.versions ?? [:]
+            return try self.page(versions.values.sorted { $0.number < $1.number }, page)
+        }
+    }
+
+    public func version(of model: ModelName, _ number: Int) async throws -> ModelVersion? {
+        try read("version", "\(model) \(number)") { state throws(StoreError) in state.registered[model]?.versions[number] }
+    }
+
+    public func artifacts(of owner: ArtifactOwner, under path: String, _ page: PageToken?) async throws -> Page<ArtifactEntry> {
+        try read("artifacts", path) { state throws(StoreError) in
+            var entries: [String: ArtifactEntry] = [:]
+            let prefix = path.isEmpty ? "" : path + "/"
+            for (file, bytes) in state.files[owner.id] ?? [:] where file.hasPrefix(prefix) {
+                let rest = file.dropFirst(prefix.count)
+                let child = prefix + rest.prefix { $0 != "/" }
+                let isDirectory = rest.contains("/")
+                entries[child] = ArtifactEntry(path: child, isDirectory: isDirectory, size: isDirectory ? nil : Int64(bytes.count))
+            }
+            return try self.page(entries.values.sorted { $0.path < $1.path }, page)
+        }
+    }
+
+    public func readArtifact<R: Sendable>(
+        _ path: String, of owner: ArtifactOwner, _ read: @Sendable (ByteStream) async throws -> R
+    ) async throws -> R {
+        let bytes = try self.read("readArtifact", path) { state throws(StoreError) in
+            guard let bytes = state.files[owner.id]?[path] else { throw self.notFound("file \(path)") }
+            return bytes
+        }
+        let cursor = ByteCursor(bytes)
+        return try await read(ByteStream { cursor.next() })
+    }
+}

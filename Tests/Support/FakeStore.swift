@@ -1,0 +1,190 @@
+public import Replication
+
+/// An MLflow store in memory, with an MLflow server's semantics: restoring an experiment revives all its runs, a deleted run refuses
+/// writes, version numbers are never used again, sending a metric point twice leaves one.
+///
+/// A hook fails chosen operations before or after they are done; every write is logged, also the failed ones.
+public final class FakeStore: WritableStore {
+    /// One call, as the fault hook and the log see it: the function's name, and what it was about.
+    public struct Operation: Sendable, Hashable, CustomStringConvertible {
+        public var name: String
+        public var target: String
+        public var isWrite: Bool
+        /// What a write carried, for assertions; "" where the target says it all.
+        public var detail: String
+        public init(name: String, target: String, isWrite: Bool, detail: String = "") {
+            self.name = name
+            self.target = target
+            self.isWrite = isWrite
+            self.detail = detail
+        }
+        public var description: String { detail.isEmpty ? "\(name) \(target)" : "\(name) \(target): \(detail)" }
+    }
+
+    public enum Fault: Sendable {
+        /// Nothing is done.
+        case before(StoreError)
+        /// It is done, and the caller is told that it failed. Have the error say `isInDoubt`.
+        case after(StoreError)
+
+        /// The answer was lost on its way.
+        public static let answerLost = Fault.after(StoreError(.retry(after: nil), .unreachable, isInDoubt: true, "the answer was lost"))
+        public static let unreachable = Fault.before(StoreError(.retry(after: nil), .unreachable, "the store is not there"))
+    }
+
+    struct RunRecord: Sendable {
+        var run: Run
+        var history: [String: Set<PointKey>] = [:]
+    }
+
+    /// MLflow's primary key of a metric row: NaN is value 0 with a mark.
+    struct PointKey: Hashable, Sendable {
+        var timestamp: Int64
+        var step: Int64
+        var value: Double
+        var isNaN: Bool
+    }
+
+    struct ModelRecord: Sendable {
+        var model: RegisteredModel
+        var versions: [Int: ModelVersion] = [:]
+        var lastNumber = 0
+    }
+
+    struct State: Sendable {
+        var experiments: [ExperimentID: Experiment] = [:]
+        var runs: [RunID: RunRecord] = [:]
+        var loggedModels: [LoggedModelID: LoggedModel] = [:]
+        var deletedLoggedModels: Set<LoggedModelID> = []
+        var registered: [ModelName: ModelRecord] = [:]
+        var files: [ArtifactOwner.ID: [String: [UInt8]]] = [:]
+        var nextExperiment = 1
+        var nextID: UInt64 = 0
+        var now: Int64 = 1_700_000_000_000
+        var log: [Operation] = []
+        var fault: (@Sendable (Operation) -> Fault?)?
+
+        /// Every write happens a millisecond after the last.
+        mutating func tick() -> Int64 {
+            now += 1
+            return now
+        }
+    }
+
+    public let name: String
+    public let dialect: Dialect
+    /// At most this many entities a listing's page, whatever is asked for.
+    public let pageSize: Int
+    private let salt: UInt64
+    let state = Locked(State())
+
+    public init(name: String = "fake", dialect: Dialect = .mlflow, pageSize: Int = 1000) {
+        self.name = name
+        self.dialect = dialect
+        self.pageSize = max(1, pageSize)
+        salt = name.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        state.withLock { state in
+            let id = ExperimentID("0")
+            state.experiments[id] = Experiment(
+                id: id, name: "Default", artifactLocation: "mlflow-artifacts:/0", creationTime: state.now, lastUpdateTime: state.now)
+        }
+    }
+
+    // MARK: - What a test turns and looks at
+
+    /// Asked before every operation, reads too; nil lets it pass.
+    public func setFault(_ fault: (@Sendable (Operation) -> Fault?)?) { state.withLock { $0.fault = fault } }
+
+    /// The writes that were tried, in order.
+    public var writes: [Operation] { state.withLock { $0.log } }
+    public func forgetWrites() { state.withLock { $0.log = [] } }
+
+    /// The store's clock, in milliseconds since 1970.
+    public var now: Int64 {
+        get { state.withLock { $0.now } }
+        set { state.withLock { $0.now = newValue } }
+    }
+
+    /// Removes a deleted run for good, as `mlflow gc` does.
+    public func collect(_ id: RunID) { state.withLock { _ = $0.runs.removeValue(forKey: id) } }
+
+    public func collect(_ id: ExperimentID) {
+        state.withLock { state in
+            state.experiments[id] = nil
+            for (run, record) in state.runs where record.run.experiment == id { state.runs[run] = nil }
+        }
+    }
+
+    /// Every file of one owner.
+    public func files(of owner: ArtifactOwner.ID) -> [String: [UInt8]] { state.withLock { $0.files[owner] ?? [:] } }
+
+    // MARK: - One operation
+
+    func perform<R: Sendable>(
+        _ name: String, _ target: String, isWrite: Bool = true, detail: String = "", _ body: (inout State) throws(StoreError) -> R
+    ) throws -> R {
+        try Task.checkCancellation()
+        let operation = Operation(name: name, target: target, isWrite: isWrite, detail: detail)
+        let hook = state.withLock { state in
+            if isWrite { state.log.append(operation) }
+            return state.fault
+        }
+        // The hook runs outside the lock: it may look at the store.
+        let fault = hook?(operation)
+        if case .before(let error) = fault { throw error }
+        let result = try state.withLock { state throws(StoreError) in try body(&state) }
+        if case .after(let error) = fault { throw error }
+        return result
+    }
+
+    func read<R: Sendable>(_ name: String, _ target: String, _ body: (inout State) throws(StoreError) -> R) throws -> R {
+        try perform(name, target, isWrite: false, body)
+    }
+
+    /// 32 hexadecimal digits, the same ones for the same sequence of creations.
+    func freshID(_ state: inout State) -> String {
+        state.nextID += 1
+        return Self.hexadecimal(Self.mix(salt &+ state.nextID)) + Self.hexadecimal(Self.mix(salt ^ (state.nextID << 17)))
+    }
+
+    private static func mix(_ x: UInt64) -> UInt64 {
+        var z = x &+ 0x9e37_79b9_7f4a_7c15
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
+    }
+
+    private static func hexadecimal(_ x: UInt64) -> String {
+        let text = String(x, radix: 16)
+        return String(repeating: "0", count: 16 - text.count) + text
+    }
+
+    func page<Element: Sendable>(_ all: [Element], _ token: PageToken?, size: Int? = nil) throws(StoreError) -> Page<Element> {
+        let size = max(1, min(size ?? pageSize, pageSize))
+        var start = 0
+        if let token {
+            guard let offset = Int(token.rawValue), offset >= 0 else {
+                throw StoreError(.setAside, .invalid, "\(name): \(token.rawValue) is not a page token")
+            }
+            start = min(offset, all.count)
+        }
+        let end = min(start + size, all.count)
+        return Page(Array(all[start..<end]), next: end < all.count ? PageToken(rawValue: String(end)) : nil)
+    }
+
+    func notFound(_ what: String) -> StoreError { StoreError(.setAside, .notFound, "\(name): no \(what)") }
+    func exists(_ what: String) -> StoreError { StoreError(.setAside, .alreadyExists, "\(name): \(what) already exists") }
+    func invalid(_ what: String) -> StoreError { StoreError(.setAside, .invalid, "\(name): \(what)") }
+}
+
+extension [Tag] {
+    /// The value under one key; keys occur once.
+    public subscript(key: String) -> String? {
+        get { first { $0.key == key }?.value }
+        set {
+            removeAll { $0.key == key }
+            if let newValue { append(Tag(key, newValue)) }
+            sort { $0.key < $1.key }
+        }
+    }
+}
