@@ -26,6 +26,8 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         /// Entries that wait for another key to be finished.
         var parked: [EntityKey: [ChangeLogEntry]] = [:]
         var attempts: [EntityKey: Int] = [:]
+        /// Entries that have waited in a circle: they go on without.
+        var impatient: Set<EntityKey> = []
         /// Entries that rest between two attempts.
         var resting = 0
 
@@ -75,10 +77,11 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 while let entry = try schedule.next(mirror.state, isComplete: complete) {
                     schedule.busy.insert(entry.key)
                     schedule.withLane(of: entry.key) { $0.started() }
-                    group.addTask { try await attempt(entry) }
+                    let waits = schedule.impatient.remove(entry.key) == nil
+                    group.addTask { try await attempt(entry, waits: waits) }
                 }
                 if schedule.busy.isEmpty, schedule.resting == 0 {
-                    try releaseForgotten(&schedule)
+                    try releaseParked(&schedule)
                     if complete, schedule.isIdle, schedule.deletions.isIdle { break }
                     if complete, !schedule.isIdle || !schedule.deletions.isIdle { continue }
                 }
@@ -95,9 +98,9 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         return .woken
     }
 
-    private func attempt(_ entry: ChangeLogEntry) async throws -> Event {
+    private func attempt(_ entry: ChangeLogEntry, waits: Bool) async throws -> Event {
         do {
-            try await mirror.apply(entry)
+            try await mirror.apply(entry, waits: waits)
             return .finished(entry)
         } catch let waits as Waits {
             return .waits(entry, on: waits.key)
@@ -164,11 +167,16 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         }
     }
 
-    /// Nothing is in flight, yet something is parked: what it waits for has left the log by another way.
-    private func releaseForgotten(_ schedule: inout Schedule) throws {
-        for (key, entries) in schedule.parked where try mirror.state.entry(key) == nil {
+    /// Nothing is in flight, yet something is parked: what it waits for has left the log by another way, or waits for it in turn.
+    private func releaseParked(_ schedule: inout Schedule) throws {
+        let parked = schedule.parked
+        let forgotten = try parked.filter { try mirror.state.entry($0.key) == nil }
+        for (key, entries) in forgotten.isEmpty ? parked : forgotten {
             schedule.parked[key] = nil
-            for entry in entries { schedule.withLane(of: entry.key) { $0.putBack(entry) } }
+            for entry in entries {
+                if forgotten.isEmpty { schedule.impatient.insert(entry.key) }
+                schedule.withLane(of: entry.key) { $0.putBack(entry) }
+            }
         }
     }
 

@@ -40,7 +40,7 @@ extension Mirror {
 
     func listing(_ store: some TrackingStore, _ owner: ArtifactOwner) async throws -> [String: Int64] {
         var sizes: [String: Int64] = [:]
-        try await walk(store, owner) { sizes[$0.path] = $0.size ?? -1 } refused: { _, _ in }
+        try await walk(store, owner) { sizes[$0.path] = $0.size ?? 0 } refused: { _, _ in }
         return sizes
     }
 }

@@ -36,8 +36,8 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
             inDoubt = try mirror.state.noteOrFind(Intent(.run(run.id), .metrics)) || inDoubt
         }
         for metric in run.latestMetrics {
-            let isWritten = inDoubt ? false : try await writeNew(metric.key, prefetched[metric.key], &round)
-            if !isWritten { try await writeMissing(metric.key, prefetched[metric.key], &round) }
+            let isWritten = inDoubt ? false : try await writeNew(metric, prefetched[metric.key], &round)
+            if !isWritten { try await writeMissing(metric, prefetched[metric.key], &round) }
         }
         if let rest = round.builder.finish() { round.full.append(rest) }
         try await sendLast(round.full)
@@ -50,12 +50,13 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
     /// Writes what follows the points that are on the secondary already.
     ///
     /// - Returns: false when those are no longer the first ones: some arrived late, among or before them.
-    private func writeNew(_ key: String, _ prefetched: [MetricPoint]?, _ round: inout Round) async throws -> Bool {
+    private func writeNew(_ metric: LatestMetric, _ prefetched: [MetricPoint]?, _ round: inout Round) async throws -> Bool {
+        let key = metric.key
         let name = FieldDigest(key)
         let mark = saved?.series[name] ?? .empty
         var now = SeriesMark.empty
         var isPrefix = mark.count == 0
-        try await forEachChunk(key, prefetched) { chunk in
+        try await forEachChunk(metric, prefetched) { chunk in
             for point in chunk {
                 if !isPrefix, now.count == mark.count {
                     guard now.hasSamePoints(as: mark) else { return .stop }
@@ -73,7 +74,8 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
     }
 
     /// Compares with the secondary's own history and writes what it lacks.
-    private func writeMissing(_ key: String, _ prefetched: [MetricPoint]?, _ round: inout Round) async throws {
+    private func writeMissing(_ metric: LatestMetric, _ prefetched: [MetricPoint]?, _ round: inout Round) async throws {
+        let key = metric.key
         let name = FieldDigest(key)
         round.series[name] = nil
         if let rest = round.builder.finish() { round.full.append(rest) }
@@ -84,7 +86,7 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
             try await mirror.secondary.history(of: target, metric: key) { points in there.withLock { $0.add(points) } }
         } catch let error as StoreError where error.reason == .notFound {}
         var now = SeriesMark.empty
-        try await forEachChunk(key, prefetched) { chunk in
+        try await forEachChunk(metric, prefetched) { chunk in
             for point in chunk {
                 now.add(point)
                 if there.withLock({ !$0.remove(point) }) { try await send(MetricRow(key: key, point: point), name, nil, &round) }
@@ -96,12 +98,13 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
 
     /// A series in chunks: as read in bulk, or from the primary, read ahead while batches are sent.
     private func forEachChunk(
-        _ key: String, _ prefetched: [MetricPoint]?, _ consume: ([MetricPoint]) async throws -> ReadAhead<[MetricPoint]>.Step
+        _ metric: LatestMetric, _ prefetched: [MetricPoint]?, _ consume: ([MetricPoint]) async throws -> ReadAhead<[MetricPoint]>.Step
     ) async throws {
         if let prefetched {
-            _ = try await consume(prefetched)
+            _ = try await consume(Self.latestFirst(prefetched, metric.point))
             return
         }
+        let key = metric.key
         let primary = mirror.primary
         let id = run.id
         try await ReadAhead<[MetricPoint]>.run(
@@ -113,7 +116,21 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
                     // Deleted while it is copied: the run's own record tells on the next reading.
                 }
             },
-            consume: consume)
+            consume: { try await consume(Self.latestFirst($0, metric.point)) })
+    }
+
+    /// MLflow stores NaN as a zero with a mark, and of two points that rank alike keeps the one that came first as the latest: the
+    /// primary's latest goes first here too.
+    private static func latestFirst(_ points: [MetricPoint], _ latest: MetricPoint) -> [MetricPoint] {
+        guard latest.value.isNaN || latest.value == 0 else { return points }
+        let ties = points.indices.filter { index in
+            let point = points[index]
+            return point.step == latest.step && point.timestamp == latest.timestamp && (point.value.isNaN || point.value == 0)
+        }
+        guard ties.count == 2, points[ties[0]].value.isNaN != latest.value.isNaN else { return points }
+        var reordered = points
+        reordered.swapAt(ties[0], ties[1])
+        return reordered
     }
 
     // MARK: Sending

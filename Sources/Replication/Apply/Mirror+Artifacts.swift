@@ -13,7 +13,7 @@ extension Mirror {
                 var inFlight = 0
                 var isWhole = true
                 try await walk(primary, owners.primary) { file in
-                    if let known = manifest[file.path], known.size == file.size, known.isSettled, !configuration.deep { return }
+                    if let known = manifest[file.path], known.size == file.size ?? 0, known.isSettled, !configuration.deep { return }
                     if inFlight >= configuration.artifactWindow * 2 {
                         if let ok = try await group.next() { isWhole = isWhole && ok }
                         inFlight -= 1
@@ -85,9 +85,8 @@ extension Mirror {
         _ file: ArtifactEntry, _ owners: Owners, _ known: ManifestRow?, sizeThere: Int64?, _ key: EntityKey
     ) async throws -> Bool {
         do {
-            guard let size = file.size else {
-                throw StoreError(.setAside, .malformed, "file \"\(file.path)\" of \(key): the primary does not say how long it is")
-            }
+            // A server leaves the size out when it is zero, or when it does not know it: then the bytes are counted first.
+            let size = if let size = file.size { size } else { try await length(file.path, owners.primary) }
             let isPresent = sizeThere == size || known?.size == size
             if isPresent {
                 let here = try await digest(primary, file.path, owners.primary, size)
@@ -111,6 +110,14 @@ extension Mirror {
         } catch let error as StoreError where error.decision == .setAside {
             try setFileAside(key, file.path, error.reason.rawValue, error.message)
             return false
+        }
+    }
+
+    private func length(_ path: String, _ owner: ArtifactOwner) async throws -> Int64 {
+        try await primary.readArtifact(path, of: owner) { source in
+            var count: Int64 = 0
+            while let chunk = try await source.next() { count += Int64(chunk.count) }
+            return count
         }
     }
 

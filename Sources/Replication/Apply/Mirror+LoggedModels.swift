@@ -35,6 +35,7 @@ extension Mirror {
         if !plan.params.isEmpty { try await secondary.logParams(plan.params, toLoggedModel: there) }
         for (run, metrics) in Dictionary(grouping: plan.metrics, by: \.run).sorted(by: { $0.key < $1.key }) {
             guard let target = map.runs[run] else { continue }
+            let metrics = try await withNaN(metrics, of: run)
             try await withWritableRun(run, target) { try await secondary.logMetrics(metrics, ofLoggedModel: there, toRun: target) }
         }
         let copiesFiles = configuration.scope.artifacts
@@ -54,6 +55,26 @@ extension Mirror {
             if isFirst { return }
             if wrote { counts.loggedModels.updated += 1 } else { counts.loggedModels.unchanged += 1 }
         }
+    }
+
+    /// A logged model's own table knows no NaN (it shows 0): the run's history tells which zero is one, so that the run gets no zero that it
+    /// never had.
+    private func withNaN(_ metrics: [ModelMetric], of run: RunID) async throws -> [ModelMetric] {
+        var result = metrics
+        for (at, metric) in metrics.enumerated() where metric.point.value == 0 {
+            let seen = Locked((zero: false, nan: false))
+            try await primary.history(of: run, metric: metric.key) { points in
+                for point in points where point.timestamp == metric.point.timestamp && point.step == metric.point.step {
+                    seen.withLock { seen in
+                        seen.zero = seen.zero || point.value == 0
+                        seen.nan = seen.nan || point.value.isNaN
+                    }
+                }
+            }
+            let found = seen.withLock { $0 }
+            if found.nan, !found.zero { result[at].point.value = .nan }
+        }
+        return result
     }
 
     private func runs(namedBy tags: [Tag]) -> Set<RunID> {

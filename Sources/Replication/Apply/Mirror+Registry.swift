@@ -2,7 +2,9 @@ import Logging
 
 extension Mirror {
     /// A registered model with its versions and aliases, in the order that keeps version numbers equal.
-    func applyRegisteredModel(_ taken: ChangeLogEntry) async throws {
+    ///
+    /// - Parameter waits: false when everything else waits too: then what is not there yet is set aside.
+    func applyRegisteredModel(_ taken: ChangeLogEntry, waits: Bool) async throws {
         var entry = taken
         let name = ModelName(entry.key.id)
         let read: (RegisteredModel, [ModelVersion])?
@@ -14,7 +16,7 @@ extension Mirror {
             read = nil
         }
         guard let (record, versions) = read else { return try keepHardDeleted(entry) }
-        try await waitForSources(of: versions)
+        if waits { try await waitForSources(of: versions) }
         try await locks.withLock(entry.key) { try await writeRegisteredModel(record, versions, entry) }
     }
 
@@ -34,27 +36,32 @@ extension Mirror {
 
     /// A version is only created once the files under its source are there: what is not yet, is waited for.
     private func waitForSources(of versions: [ModelVersion]) async throws {
-        guard configuration.scope.artifacts else { return }
         for version in versions {
+            if let other = VersionSource.version(version.source), other.model != version.model {
+                let key = EntityKey.registeredModel(other.model)
+                if try state.entry(key) != nil { throw Waits(key: key) }
+            }
             let found = References.find(inURI: version.source)
             for run in found.runs.union(version.run.map { [$0] } ?? []).sorted() {
                 guard try await ensureRun(run) != nil else { continue }
-                try waitIfPending([.run(run), EntityKey(.runArtifacts, run.rawValue)])
+                try waitIfPending(.run(run), files: .runArtifacts)
             }
             for model in found.models.union(version.loggedModel.map { [$0] } ?? []).sorted() {
                 guard try await ensureLoggedModel(model) != nil else { continue }
-                try waitIfPending([.loggedModel(model), EntityKey(.loggedModelArtifacts, model.rawValue)])
+                try waitIfPending(.loggedModel(model), files: .loggedModelArtifacts)
             }
         }
     }
 
-    private func waitIfPending(_ keys: [EntityKey]) throws {
-        for key in keys where try state.entry(key) != nil { throw Waits(key: key) }
+    private func waitIfPending(_ key: EntityKey, files: EntityKey.Kind) throws {
+        if try state.entry(key) != nil { throw Waits(key: key) }
         // A run that was created for another's sake alone has no entry of its own yet.
-        if let first = keys.first, try state.identity(first.kind, first.id)?.base == nil {
-            try state.append([first])
-            throw Waits(key: first)
+        if try state.identity(key.kind, key.id)?.base == nil, try !state.isSetAside(key) {
+            try state.append([key])
+            throw Waits(key: key)
         }
+        let filesKey = EntityKey(files, key.id)
+        if configuration.scope.artifacts, try state.entry(filesKey) != nil { throw Waits(key: filesKey) }
     }
 
     // MARK: Writing
@@ -72,28 +79,23 @@ extension Mirror {
             try await secondary.deleteVersion(stale.number, of: name)
         }
         there.removeAll { version in version.tags.contains { $0.key == Stamp.placeholderKey } }
+        work.highestNumber = there.map(\.number).max() ?? 0
         var numbers: [Int: Int] = [:]
         for version in versions {
             do {
                 numbers[version.number] = try await writeVersion(version, name, there, &work)
             } catch let refused as SetAside {
-                try setVersionAside(entry.key, version, refused.reason, refused.message)
-                work.isWhole = false
+                setAside(version, refused.reason, refused.message, &work)
             } catch let error as StoreError where error.decision == .setAside {
-                try setVersionAside(entry.key, version, error.reason.rawValue, error.message)
-                work.isWhole = false
+                setAside(version, error.reason.rawValue, error.message, &work)
             }
         }
         try await deleteVersions(record, versions, there, name, &work)
         try await writeAliases(record, actual, name, numbers, &work)
         let identity = Identity(
             kind: .registeredModel, primaryID: record.name.rawValue, secondaryID: name.rawValue,
-            record: record.recordDigest(with: versions), isSettled: work.isWhole, base: work.fields)
-        try acknowledge(Acknowledgement(entry: entry, identity: identity, conflicts: work.conflicts))
-        if !work.isWhole {
-            let letter = DeadLetter(key: entry.key, reason: "incomplete", message: "\(entry.key): some versions could not be copied; each has its own letter")
-            try state.setAside(letter, entry: nil, at: clock.nowMilliseconds)
-        }
+            record: record.recordDigest(with: versions), isSettled: work.letters.isEmpty, base: work.fields)
+        try acknowledge(Acknowledgement(entry: entry, identity: identity, conflicts: work.conflicts, letters: work.letters))
         count(work, isNew: known == nil)
     }
 
@@ -105,11 +107,10 @@ extension Mirror {
         }
     }
 
-    private func setVersionAside(_ key: EntityKey, _ version: ModelVersion, _ reason: String, _ message: String) throws {
-        let letter = DeadLetter(
-            key: key, path: "version \(version.number)", reason: reason, message: "version \(version.number) of model \"\(version.model)\": \(message)")
-        try state.setAside(letter, entry: nil, at: clock.nowMilliseconds)
-        logger.error("version set aside", metadata: ["entity": "\(key)", "version": "\(version.number)", "reason": "\(reason)"])
+    private func setAside(_ version: ModelVersion, _ reason: String, _ message: String, _ work: inout RegistryWork) {
+        let text = "version \(version.number) of model \"\(version.model)\": \(message)"
+        work.letters.append(DeadLetter(key: work.key, path: "version \(version.number)", reason: reason, message: text))
+        logger.error("version set aside", metadata: ["version": "\(version.number)", "reason": "\(reason)", "message": "\(text)"])
         board.count { $0.deadLetters += 1 }
     }
 
@@ -188,7 +189,9 @@ struct RegistryWork {
     var conflicts: [Conflict] = []
     var tags = 0
     var wrote = false
-    var isWhole = true
+    var letters: [DeadLetter] = []
+    /// The highest version number that is known to be used on the secondary.
+    var highestNumber = 0
 
     init(key: EntityKey, base: Base?) {
         self.key = key

@@ -3,6 +3,7 @@ extension Mirror {
     func writeVersion(_ version: ModelVersion, _ name: ModelName, _ there: [ModelVersion], _ work: inout RegistryWork) async throws -> Int {
         var map = References.Map()
         var roots: [VersionSource.Root] = []
+        var loggedModel: LoggedModel?
         let found = References.find(inURI: version.source)
         for run in found.runs.union(version.run.map { [$0] } ?? []).sorted() {
             guard let identity = try state.identity(.run, run.rawValue) else { continue }
@@ -14,7 +15,8 @@ extension Mirror {
         for model in found.models.union(version.loggedModel.map { [$0] } ?? []).sorted() {
             guard let identity = try state.identity(.loggedModel, model.rawValue) else { continue }
             map.models[model] = LoggedModelID(identity.secondaryID)
-            if let here = try await primary.loggedModel(model)?.artifactURI, let root = identity.root {
+            loggedModel = try await primary.loggedModel(model)
+            if let here = loggedModel?.artifactURI, let root = identity.root {
                 roots.append(VersionSource.Root(primary: here, secondary: root))
             }
         }
@@ -30,8 +32,12 @@ extension Mirror {
         }
         let new = NewVersion(
             model: name, source: source, run: version.run.flatMap { map.runs[$0] }, runLink: version.runLink,
-            loggedModel: version.loggedModel.flatMap { map.models[$0] }, description: version.description, tags: tags)
-        let number = try await createVersion(new, version, there, &work)
+            loggedModel: (version.loggedModel ?? found.models.first).flatMap { map.models[$0] }, description: version.description, tags: tags)
+        let number = try await createVersion(new, version, &work)
+        // The server has noted the version in a tag of the logged model, in its own way.
+        if let loggedModel, let there = map.models[loggedModel.id], let value = loggedModel.tags.first(where: { $0.key == Self.versionsTag }) {
+            try await secondary.setTags([value], ofLoggedModel: there)
+        }
         work.noteVersion(version)
         if version.stage != "None", !version.stage.isEmpty { try await secondary.setStage(version.stage, ofVersion: number, of: name) }
         if version.status != "READY" { note(conversions: ["version_status:\(version.status)"], of: work.key) }
@@ -39,6 +45,8 @@ extension Mirror {
         board.count { $0.versions.created += 1 }
         return number
     }
+
+    private static var versionsTag: String { "mlflow.modelVersions" }
 
     private func versionTags(_ version: ModelVersion, _ map: References.Map) -> [Tag] {
         RunImage.rewritten(version.tags, map) + stamp.tags(Stamp.versionKey, "\(version.number)") + [Tag(Stamp.sourceKey, version.source)]
@@ -49,9 +57,8 @@ extension Mirror {
     }
 
     /// Creates the version under its own number: numbers that the primary has no version of any more are used up by placeholders.
-    private func createVersion(_ new: NewVersion, _ version: ModelVersion, _ there: [ModelVersion], _ work: inout RegistryWork) async throws -> Int {
-        var highest = there.map(\.number).max() ?? 0
-        while highest + 1 < version.number {
+    private func createVersion(_ new: NewVersion, _ version: ModelVersion, _ work: inout RegistryWork) async throws -> Int {
+        while work.highestNumber + 1 < version.number {
             var placeholder = new
             placeholder.tags = stamp.tags(Stamp.versionKey, "placeholder") + [Tag(Stamp.placeholderKey, "true")]
             placeholder.description = "keeps a number of a deleted version"
@@ -59,7 +66,7 @@ extension Mirror {
             // A number that was free after all is ours to use; one past the wanted number cannot be given back.
             try await secondary.deleteVersion(number, of: new.model)
             board.count { $0.conversions["version_number_filled", default: 0] += 1 }
-            highest = number
+            work.highestNumber = max(work.highestNumber, number)
         }
         let number: Int
         do {
@@ -68,6 +75,7 @@ extension Mirror {
             guard let found = try await allVersions(secondary, new.model).first(where: { isOurs($0, version) }) else { throw error }
             number = found.number
         }
+        work.highestNumber = max(work.highestNumber, number)
         if number < version.number {
             // Versions deleted on the secondary hide their numbers; ours was lower than it looked.
             try await secondary.deleteVersion(number, of: new.model)

@@ -15,6 +15,8 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let fresh: FreshRecords
     let locks = KeyedLock<EntityKey>()
     let filePermits: Permits
+    /// For reads that no entry of the log stands behind.
+    let retrying: Retrying
 
     init(
         primary: Primary, secondary: Secondary, state: ReplicationState, configuration: MirrorConfiguration, stamp: Stamp,
@@ -30,17 +32,19 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         self.logger = logger
         fresh = FreshRecords()
         filePermits = Permits(configuration.artifactWindow)
+        retrying = Retrying(attempts: configuration.attempts, clock: clock, board: board)
     }
 
     /// Carries one entity across and commits that it is there.
     ///
+    /// - Parameter waits: whether it may wait for another entity to be finished.
     /// - Throws: `StoreError`, `StateError`, `Waits`, `SetAside`, `CancellationError`.
-    func apply(_ entry: ChangeLogEntry) async throws {
+    func apply(_ entry: ChangeLogEntry, waits: Bool = true) async throws {
         switch entry.key.kind {
         case .experiment: try await applyExperiment(entry)
         case .run: try await applyRun(entry)
         case .loggedModel: try await applyLoggedModel(entry)
-        case .registeredModel: try await applyRegisteredModel(entry)
+        case .registeredModel: try await applyRegisteredModel(entry, waits: waits)
         case .runArtifacts, .loggedModelArtifacts: try await applyArtifacts(entry)
         case .experimentDeletion: try await applyExperimentDeletion(entry)
         }

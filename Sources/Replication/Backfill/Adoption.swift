@@ -69,7 +69,7 @@ struct Adoption<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     ) async throws {
         var token: PageToken?
         repeat {
-            let page = try await mirror.retrying(EntityKey(.experiment, "adoption")) { try await read(token) }
+            let page = try await mirror.retrying { try await read(token) }
             try take(page.elements)
             token = page.next
         } while token != nil

@@ -68,12 +68,13 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     private func enumerateRuns(_ experiments: [ExperimentID]) async throws {
         var query = RunQuery(
             experiments: experiments, startedFrom: scope.since, startedBefore: scope.until, pageSize: Self.runsPerPage)
+        let asksForInputs = try await mayHaveModelInputs(experiments)
         var seen: Set<RunID> = []
         var token: PageToken?
         while true {
             let page = try await retrying { try await primary.runs(query, token) }
             try note(page.undecodable)
-            try await take(page.elements.filter { !seen.contains($0.id) })
+            try await take(page.elements.filter { !seen.contains($0.id) }, asksForInputs)
             guard let next = page.next else { return }
             guard let last = page.elements.last else {
                 token = next
@@ -91,7 +92,13 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         }
     }
 
-    private func take(_ runs: [Run]) async throws {
+    /// Without logged models nothing can be an input.
+    private func mayHaveModelInputs(_ experiments: [ExperimentID]) async throws -> Bool {
+        guard primary.dialect.hasLoggedModels, !primary.dialect.listsModelInputs else { return false }
+        return try await retrying { try await !primary.loggedModels(in: experiments, nil).elements.isEmpty }
+    }
+
+    private func take(_ runs: [Run], _ asksForInputs: Bool) async throws {
         let records = runs.map { ($0.id.rawValue, $0.recordDigest) }
         let changed = try changed(.run, records)
         board.update {
@@ -108,7 +115,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         }
         for group in HistoryPrefetch.groups(todo, dialect: primary.dialect) {
             try await mirror.fresh.waitForRoom()
-            let read = try await HistoryPrefetch.read(group, from: primary) { try await retrying($0) }
+            let read = try await HistoryPrefetch.read(group, from: primary, asksForInputs: asksForInputs, mirror.retrying)
             try append(read.map { (.run($0.run.id), .run($0)) })
         }
     }
@@ -217,21 +224,6 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     /// A listing has no entry in the log to be retried by: it is repeated here.
     private func retrying<R: Sendable>(_ body: () async throws -> R) async throws -> R {
-        try await mirror.retrying(EntityKey(.experiment, "listing"), body)
-    }
-}
-
-extension Mirror {
-    /// Repeats a read while the store says that it may be repeated.
-    func retrying<R: Sendable>(_ key: EntityKey, _ read: () async throws -> R) async throws -> R {
-        var attempt = 1
-        while true {
-            do { return try await read() } catch let error as StoreError where error.isRetriable {
-                guard attempt < configuration.attempts else { throw error }
-                board.count { $0.retries += 1 }
-                try await clock.sleep(seconds: Backoff().pause(attempt: attempt, key: key, error))
-                attempt += 1
-            }
-        }
+        try await mirror.retrying(body)
     }
 }

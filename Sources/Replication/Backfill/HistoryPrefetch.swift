@@ -29,9 +29,10 @@ enum HistoryPrefetch {
     private static func guess(_ metric: LatestMetric) -> Int64 { min(max(metric.point.step, 0), 1 << 40) + 1 }
 
     static func read<Store: TrackingStore>(
-        _ group: [Run], from store: Store,
-        _ retrying: @escaping @Sendable (@Sendable () async throws -> [RunID: [MetricPoint]]?) async throws -> [RunID: [MetricPoint]]?
+        _ group: [Run], from store: Store, asksForInputs: Bool,
+        _ reading: Retrying
     ) async throws -> [FreshRecords.FreshRun] {
+        let group = asksForInputs ? try await withModelInputs(group, from: store, reading) : group
         guard store.dialect.bulkHistoryRuns > 0, group.count > 1 else { return group.map { FreshRecords.FreshRun(run: $0) } }
         var runsByMetric: [String: [RunID]] = [:]
         for run in group { for metric in run.latestMetrics { runsByMetric[metric.key, default: []].append(run.id) } }
@@ -42,7 +43,7 @@ enum HistoryPrefetch {
             var rest = wanted.makeIterator()
             func start() -> Bool {
                 guard let (metric, runs) = rest.next() else { return false }
-                tasks.addTask { (metric, try await retrying { try await store.histories(of: runs, metric: metric) }) }
+                tasks.addTask { (metric, try await reading { try await store.histories(of: runs, metric: metric) }) }
                 return true
             }
             for _ in 0..<concurrency where !start() { break }
@@ -52,5 +53,45 @@ enum HistoryPrefetch {
             }
         }
         return group.map { FreshRecords.FreshRun(run: $0, histories: histories[$0.id] ?? [:]) }
+    }
+
+    /// The runs again, each by itself: a listing does not show everything.
+    private static func withModelInputs<Store: TrackingStore>(_ group: [Run], from store: Store, _ reading: Retrying) async throws -> [Run] {
+        try await withThrowingTaskGroup(of: (Int, Run?).self) { tasks in
+            var runs = group
+            var next = 0
+            func start() {
+                guard next < group.count else { return }
+                let at = next
+                let id = group[at].id
+                next += 1
+                tasks.addTask { (at, try await reading { try await store.run(id) }) }
+            }
+            for _ in 0..<concurrency { start() }
+            while let (at, run) = try await tasks.next() {
+                if let run { runs[at].modelInputs = run.modelInputs }
+                start()
+            }
+            return runs
+        }
+    }
+}
+
+/// Repeats a read while its store says that it may be repeated.
+struct Retrying: Sendable {
+    let attempts: Int
+    let clock: any ReplicationClock
+    let board: ProgressBoard
+
+    func callAsFunction<R: Sendable>(_ read: () async throws -> R) async throws -> R {
+        var attempt = 1
+        while true {
+            do { return try await read() } catch let error as StoreError where error.isRetriable {
+                guard attempt < attempts else { throw error }
+                board.count { $0.retries += 1 }
+                try await clock.sleep(seconds: Backoff().pause(attempt: attempt, key: EntityKey(.run, "read"), error))
+                attempt += 1
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ extension Comparison {
         for group in stride(from: 0, to: experiments.count, by: 50).map({ Array(experiments[$0..<min($0 + 50, experiments.count)]) }) {
             repeat {
                 let asked = token
-                let page = try await mirror.retrying(EntityKey(.loggedModel, "verify")) { try await mirror.primary.loggedModels(in: group, asked) }
+                let page = try await mirror.retrying { try await mirror.primary.loggedModels(in: group, asked) }
                 for bad in page.undecodable { try await tally.unreadable(.loggedModel, bad.id ?? "?", bad.reason) }
                 for model in page.elements {
                     tally.compared("logged models")
@@ -20,7 +20,7 @@ extension Comparison {
     private func compare(_ here: LoggedModel) async throws {
         let key = EntityKey.loggedModel(here.id)
         guard let id = try mirror.state.secondaryID(.loggedModel, here.id.rawValue),
-            let there = try await mirror.retrying(key, { try await mirror.secondary.loggedModel(LoggedModelID(id)) })
+            let there = try await mirror.retrying({ try await mirror.secondary.loggedModel(LoggedModelID(id)) })
         else {
             return try await tally.note([missing(.loggedModel, here.id.rawValue, here.name)], repair: key)
         }
@@ -69,7 +69,7 @@ extension Comparison {
         var token: PageToken?
         repeat {
             let asked = token
-            let page = try await mirror.retrying(EntityKey(.registeredModel, "verify")) { try await mirror.primary.registeredModels(asked) }
+            let page = try await mirror.retrying { try await mirror.primary.registeredModels(asked) }
             for bad in page.undecodable { try await tally.unreadable(.registeredModel, bad.id ?? "?", bad.reason) }
             for model in page.elements {
                 if model.isPrompt {
@@ -88,7 +88,7 @@ extension Comparison {
     private func compare(_ here: RegisteredModel) async throws {
         let key = EntityKey.registeredModel(here.name)
         guard let id = try mirror.state.secondaryID(.registeredModel, here.name.rawValue),
-            let there = try await mirror.retrying(key, { try await mirror.secondary.registeredModel(ModelName(id)) })
+            let there = try await mirror.retrying({ try await mirror.secondary.registeredModel(ModelName(id)) })
         else {
             return try await tally.note([missing(.registeredModel, here.name.rawValue, nil)], repair: key)
         }
@@ -100,8 +100,8 @@ extension Comparison {
         fields.compare("tag:", tagsHere, tagsThere)
         if !(isAdopted && !there.description.isEmpty) { fields.compare("description", here.description, there.description) }
 
-        let versionsHere = try await mirror.retrying(key) { try await mirror.allVersions(mirror.primary, here.name) }
-        let versionsThere = try await mirror.retrying(key) { try await mirror.allVersions(mirror.secondary, there.name) }
+        let versionsHere = try await mirror.retrying { try await mirror.allVersions(mirror.primary, here.name) }
+        let versionsThere = try await mirror.retrying { try await mirror.allVersions(mirror.secondary, there.name) }
         var byNumber: [Int: ModelVersion] = [:]
         var doubles: [ModelVersion] = []
         for version in versionsThere {

@@ -3,6 +3,8 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let mirror: Mirror<Primary, Secondary>
     let deep: Bool
     let tally: Tally
+    /// Then a run may have some as inputs, which a listing of runs does not show.
+    let primaryHasLoggedModels: Bool
 
     private var state: ReplicationState { mirror.state }
 
@@ -14,7 +16,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         var token: PageToken?
         repeat {
             let asked = token
-            let page = try await mirror.retrying(EntityKey(.experiment, "verify")) { try await mirror.primary.experiments(asked) }
+            let page = try await mirror.retrying { try await mirror.primary.experiments(asked) }
             for bad in page.undecodable { try await tally.unreadable(.experiment, bad.id ?? "?", bad.reason) }
             for experiment in page.elements {
                 guard mirror.configuration.scope.experiments.matches(experiment.name) else {
@@ -32,7 +34,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     private func compare(_ here: Experiment) async throws -> Bool {
         let key = EntityKey.experiment(here.id)
         guard let id = try state.secondaryID(.experiment, here.id.rawValue),
-            let there = try await mirror.retrying(key, { try await mirror.secondary.experiment(ExperimentID(id)) })
+            let there = try await mirror.retrying({ try await mirror.secondary.experiment(ExperimentID(id)) })
         else {
             try await tally.note([missing(.experiment, here.id.rawValue, here.name)], repair: key)
             return false
@@ -62,7 +64,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         let there = try experiments.compactMap { try state.secondaryID(.experiment, $0.rawValue).map { ExperimentID($0) } }
         let mirror = mirror
         let retrying: @Sendable (@Sendable () async throws -> Page<Run>) async throws -> Page<Run> = { read in
-            try await mirror.retrying(EntityKey(.run, "verify"), read)
+            try await mirror.retrying(read)
         }
         var ours = RunGroups(
             mirror.primary, RunQuery(experiments: experiments, startedFrom: scope.since, startedBefore: scope.until, pageSize: 250), retrying: retrying)
@@ -116,6 +118,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             tally.compared("runs")
             mirror.board.update { $0.runsTotal += 1 }
             mirror.board.count { $0.runs.unchanged += 1 }
+            let (here, there) = try await withModelInputs(here, there)
             let map = try references(of: here)
             let image = RunImage(here, in: try secondaryExperiment(of: here, there), map, stamp: mirror.stamp)
             let key = EntityKey.run(here.id)
@@ -127,6 +130,14 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                     ArtifactOwner(.run(there.id), root: there.artifactURI))
             }
         }
+    }
+
+    private func withModelInputs(_ here: Run, _ there: Run) async throws -> (Run, Run) {
+        guard primaryHasLoggedModels, !mirror.primary.dialect.listsModelInputs else { return (here, there) }
+        var (one, other) = (here, there)
+        one.modelInputs = try await mirror.retrying { try await mirror.primary.run(here.id)?.modelInputs } ?? []
+        other.modelInputs = try await mirror.retrying { try await mirror.secondary.run(there.id)?.modelInputs } ?? []
+        return (one, other)
     }
 
     private func secondaryExperiment(of here: Run, _ there: Run) throws -> ExperimentID {
@@ -155,7 +166,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         for metric in here.latestMetrics {
             let bag = Locked(PointBag())
             let counts = Locked((points: 0, missing: 0))
-            try await mirror.retrying(.run(here.id)) {
+            try await mirror.retrying {
                 bag.withLock { $0 = PointBag() }
                 counts.withLock { $0 = (0, 0) }
                 do {
@@ -182,8 +193,8 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     func compareFiles(_ key: EntityKey, _ here: ArtifactOwner, _ there: ArtifactOwner) async throws {
         let mirror = mirror
-        let ours = try await mirror.retrying(key) { try await mirror.listing(mirror.primary, here) }
-        let theirs = try await mirror.retrying(key) { try await mirror.listing(mirror.secondary, there) }
+        let ours = try await mirror.retrying { try await mirror.listing(mirror.primary, here) }
+        let theirs = try await mirror.retrying { try await mirror.listing(mirror.secondary, there) }
         guard !ours.isEmpty || !theirs.isEmpty else { return }
         let secondaryID =
             switch there.id {
@@ -195,8 +206,8 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             tally.compared("files")
             fields.compare("file:\(path)", ours[path].map { "\($0) bytes" }, theirs[path].map { "\($0) bytes" })
             if deep, let size = ours[path], theirs[path] == size {
-                let one = try await mirror.retrying(key) { try await mirror.digest(mirror.primary, path, here, size) }
-                let other = try await mirror.retrying(key) { try await mirror.digest(mirror.secondary, path, there, size) }
+                let one = try await mirror.retrying { try await mirror.digest(mirror.primary, path, here, size) }
+                let other = try await mirror.retrying { try await mirror.digest(mirror.secondary, path, there, size) }
                 fields.compare("file:\(path):sha256", one.hex, other.hex)
             }
         }

@@ -40,7 +40,7 @@ public struct Verify<Primary: TrackingStore, Secondary: WritableStore>: Sendable
             stamp: Stamp(pair: pair.name, store: pair.primary), board: board, clock: clock, logger: logger)
         try await Adoption(mirror: mirror).run()
         let tally = Tally(repairing: repairing ? state : nil, report)
-        let comparison = Comparison(mirror: mirror, deep: deep, tally: tally)
+        let comparison = Comparison(mirror: mirror, deep: deep, tally: tally, primaryHasLoggedModels: primary.dialect.hasLoggedModels)
         board.update { $0.phase = "experiments" }
         let experiments = try await comparison.compareExperiments()
         board.update { $0.phase = "runs" }

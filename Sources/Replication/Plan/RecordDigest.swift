@@ -40,6 +40,7 @@ extension Experiment {
 }
 
 extension Run {
+    /// Without the model inputs: a listing of runs may not show them.
     public var recordDigest: SHA256Digest {
         var hasher = SHA256Hasher()
         for text in [experiment.rawValue, name, userID, status.rawValue, lifecycle.rawValue, artifactURI] { hasher.add(text) }
@@ -57,7 +58,6 @@ extension Run {
             hasher.add(dataset.profile)
             hasher.add(dataset.tags)
         }
-        for model in modelInputs.sorted() { hasher.add(model.rawValue) }
         for output in modelOutputs.sorted(by: { ($0.model, $0.step) < ($1.model, $1.step) }) {
             hasher.add(output.model.rawValue)
             hasher.add(output.step)

@@ -40,6 +40,9 @@ public struct RunImage: Sendable, Hashable {
                 missingModels.append(output.model)
             }
         }
+        if !missingModels.isEmpty {
+            tags.append(Tag(Stamp.missingModelsKey, missingModels.map(\.rawValue).joined(separator: ",")))
+        }
     }
 
     /// Every tag but the primary's own stamps, ids rewritten; a rewritten one is followed by its original.

@@ -18,6 +18,13 @@ public enum VersionSource {
         }
     }
 
+    /// `models:/NAME/VERSION`: a version that was made from another one.
+    public static func version(_ source: String) -> (model: ModelName, number: Int)? {
+        guard source.hasPrefix("models:/"), let slash = source.lastIndex(of: "/"), let number = Int(source[source.index(after: slash)...]) else { return nil }
+        let name = source[source.index(source.startIndex, offsetBy: 8)..<max(slash, source.index(source.startIndex, offsetBy: 8))]
+        return name.isEmpty || name.contains("/") ? nil : (ModelName(String(name)), number)
+    }
+
     private static let cloudSchemes: Set<String> = ["s3", "gs", "wasb", "wasbs", "abfs", "abfss", "adl", "dbfs", "hdfs", "r2", "oss"]
 
     public static func translate(_ source: String, _ map: References.Map, roots: [Root]) -> Translation {

@@ -53,7 +53,13 @@ public struct Acknowledgement: Sendable {
     public var identity: Identity?
     public var conflicts: [Conflict] = []
     public var followUps: [EntityKey] = []
-    public init(entry: ChangeLogEntry? = nil, identity: Identity? = nil, conflicts: [Conflict] = [], followUps: [EntityKey] = []) {
+    /// Parts of the entity that were set aside; the rest of it is there.
+    public var letters: [DeadLetter] = []
+    public init(
+        entry: ChangeLogEntry? = nil, identity: Identity? = nil, conflicts: [Conflict] = [], followUps: [EntityKey] = [],
+        letters: [DeadLetter] = []
+    ) {
+        self.letters = letters
         self.entry = entry
         self.identity = identity
         self.conflicts = conflicts
@@ -74,6 +80,7 @@ extension ReplicationState {
                     .execute(arguments: [entry.key.kind.rawValue, entry.key.id])
                 try Self.finish(entry, db)
             }
+            for letter in done.letters { try Self.setAside(letter, at: milliseconds, db) }
         }
     }
 

@@ -19,11 +19,15 @@ extension ReplicationState {
     /// Out of the log, into the dead letters, in one step.
     public func setAside(_ letter: DeadLetter, entry: ChangeLogEntry?, at milliseconds: Int64) throws {
         try transaction("set aside") { db in
-            try db.cachedStatement(sql: "INSERT OR REPLACE INTO dead_letter VALUES (?, ?, ?, ?, ?, ?)").execute(arguments: [
-                letter.key.kind.rawValue, letter.key.id, letter.path, letter.reason, letter.message, milliseconds,
-            ])
+            try Self.setAside(letter, at: milliseconds, db)
             if let entry { try Self.finish(entry, db) }
         }
+    }
+
+    static func setAside(_ letter: DeadLetter, at milliseconds: Int64, _ db: Database) throws {
+        try db.cachedStatement(sql: "INSERT OR REPLACE INTO dead_letter VALUES (?, ?, ?, ?, ?, ?)").execute(arguments: [
+            letter.key.kind.rawValue, letter.key.id, letter.path, letter.reason, letter.message, milliseconds,
+        ])
     }
 
     /// Puts every entity that was set aside back into the change log. Its letter stays until it is finished.
@@ -51,6 +55,13 @@ extension ReplicationState {
                     DeadLetter(key: EntityKey($0, row[1]), path: row[2], reason: row[3], message: row[4])
                 }
             }
+        }
+    }
+
+    func isSetAside(_ key: EntityKey) throws -> Bool {
+        try read { db in
+            let statement = try db.cachedStatement(sql: "SELECT 1 FROM dead_letter WHERE kind = ? AND id = ? AND path = ''")
+            return try Int.fetchOne(statement, arguments: [key.kind.rawValue, key.id]) != nil
         }
     }
 

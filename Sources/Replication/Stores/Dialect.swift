@@ -18,6 +18,8 @@ public struct Dialect: Sendable, Hashable {
     /// Most points a bulk history answers with.
     public var bulkHistoryPoints = 25000
     public var hasLoggedModels = true
+    /// Whether a listing of runs shows their model inputs. An MLflow server's does not (3.17, `_search_runs`): each run is then asked for.
+    public var listsModelInputs = false
     public init() {}
     /// An MLflow server; limits from its `utils/validation.py`.
     public static let mlflow = Dialect()
