@@ -25,12 +25,13 @@ let package = Package(
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
 
         .target(name: "Curl", dependencies: ["CCurl"], swiftSettings: settings),
-        .target(name: "Replication", dependencies: ["CCrypto", grdb, logging], swiftSettings: settings),
+        .target(name: "Hashing", dependencies: ["CCrypto"], swiftSettings: settings),
+        .target(name: "Replication", dependencies: ["Hashing", grdb, logging], swiftSettings: settings),
         .target(name: "Platforms", dependencies: ["Curl", "Replication", logging], swiftSettings: settings),
         .executableTarget(
             name: "mlmirror",
             dependencies: [
-                "Curl", "Platforms", "Replication", logging, "Yams",
+                "Platforms", "Replication", logging, "Yams",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings

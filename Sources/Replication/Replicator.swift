@@ -147,7 +147,8 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             schedule.resting += 1
             let pause = backoff.pause(attempt: attempt, key: entry.key, error)
             mirror.board.count { $0.retries += 1 }
-            mirror.logger.info("will try again", metadata: ["entity": "\(entry.key)", "attempt": "\(attempt)", "seconds": "\(pause)", "error": "\(error)"])
+            mirror.logger.info(
+                "will try again", metadata: ["entity": "\(entry.key)", "attempt": "\(attempt)", "seconds": "\(pause)", "error": "\(error)"])
             let clock = mirror.clock
             group.addTask {
                 try await clock.sleep(seconds: pause)

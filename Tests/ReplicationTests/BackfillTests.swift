@@ -92,7 +92,8 @@ import Testing
 
         let late = MetricRow(key: "loss", point: MetricPoint(value: 7, timestamp: 1, step: 0))
         let next = MetricRow(key: "loss", point: MetricPoint(value: 8, timestamp: 99_999, step: 50))
-        try await fixture.primary.logBatch(RunBatch(metrics: [late, next], params: [Param("new", "p")], tags: [Tag("t", "2")]), toRun: open.id)
+        try await fixture.primary.logBatch(
+            RunBatch(metrics: [late, next], params: [Param("new", "p")], tags: [Tag("t", "2")]), toRun: open.id)
         try await workload.file("log.txt", "two", of: ArtifactOwner(.run(open.id), root: open.artifactURI))
         try await fixture.primary.updateRun(open.id, status: .failed, endTime: 10_000, name: "renamed")
         try await fixture.primary.setAlias("champion", to: 1, ofRegisteredModel: ModelName("net"))

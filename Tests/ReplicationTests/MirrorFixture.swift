@@ -28,10 +28,12 @@ final class MirrorFixture: Sendable {
     }
 
     @discardableResult
-    func backfill(state name: String = "state.db", _ change: (inout MirrorConfiguration) -> Void = { _ in }) async throws -> BackfillSummary {
+    func backfill(state name: String = "state.db", _ change: (inout MirrorConfiguration) -> Void = { _ in }) async throws -> BackfillSummary
+    {
         let state = try ReplicationState.open(path: folder.file(name))
         let backfill = Backfill(
-            primary: primary, secondary: secondary, state: state, configuration: configuration(change), board: ProgressBoard(), clock: clock,
+            primary: primary, secondary: secondary, state: state, configuration: configuration(change), board: ProgressBoard(),
+            clock: clock,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         let summary = try await backfill.run()
         try state.close()
@@ -39,7 +41,8 @@ final class MirrorFixture: Sendable {
     }
 
     func verify(
-        state name: String = "state.db", deep: Bool = true, repairing: Bool = false, _ change: (inout MirrorConfiguration) -> Void = { _ in }
+        state name: String = "state.db", deep: Bool = true, repairing: Bool = false,
+        _ change: (inout MirrorConfiguration) -> Void = { _ in }
     ) async throws -> (summary: VerifySummary, differences: [Difference]) {
         let state = try ReplicationState.open(path: folder.file(name))
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
@@ -50,7 +53,8 @@ final class MirrorFixture: Sendable {
         ).run(repairing: repairing) { difference in found.withLock { $0.append(difference) } }
         if repairing {
             _ = try await Backfill(
-                primary: primary, secondary: secondary, state: state, configuration: configuration(change), board: ProgressBoard(), clock: clock,
+                primary: primary, secondary: secondary, state: state, configuration: configuration(change), board: ProgressBoard(),
+                clock: clock,
                 logger: logger
             ).repair()
         }

@@ -7,7 +7,8 @@ struct Workload {
 
     @discardableResult
     func run(
-        in experiment: ExperimentID, _ name: String, parent: RunID? = nil, start: Int64 = 1000, points: Int = 5, files: [String: String] = [:],
+        in experiment: ExperimentID, _ name: String, parent: RunID? = nil, start: Int64 = 1000, points: Int = 5,
+        files: [String: String] = [:],
         tags: [Tag] = [], end: Bool = true
     ) async throws -> Run {
         var all = [Tag("mlflow.user", "ann")] + tags
@@ -15,10 +16,13 @@ struct Workload {
         let run = try await store.createRun(NewRun(experiment: experiment, name: name, userID: "ann", startTime: start, tags: all))
         var batch = RunBatch(params: [Param("lr", "0.1"), Param("layers", name)])
         for step in 0..<points {
-            batch.metrics.append(MetricRow(key: "loss", point: MetricPoint(value: 1 / Double(step + 1), timestamp: start + Int64(step), step: Int64(step))))
+            batch.metrics.append(
+                MetricRow(key: "loss", point: MetricPoint(value: 1 / Double(step + 1), timestamp: start + Int64(step), step: Int64(step))))
         }
         try await store.logBatch(batch, toRun: run.id)
-        for (path, text) in files.sorted(by: { $0.key < $1.key }) { try await file(path, text, of: ArtifactOwner(.run(run.id), root: run.artifactURI)) }
+        for (path, text) in files.sorted(by: { $0.key < $1.key }) {
+            try await file(path, text, of: ArtifactOwner(.run(run.id), root: run.artifactURI))
+        }
         if end { try await store.updateRun(run.id, status: .finished, endTime: start + 100, name: nil) }
         return run
     }
@@ -39,7 +43,8 @@ struct Workload {
     /// Some of everything: nested runs logged child first, ties and NaN, datasets, logged models, versions with a gap, deletions.
     func everything() async throws {
         let sweep = try await store.createExperiment(name: "/Shared/sweep", tags: [Tag("team", "vision")])
-        let parent = try await run(in: sweep, "parent", start: 5000, files: ["model/MLmodel": "flavors:", "notes 1.txt": "", "a/b/c.bin": "xyz"])
+        let parent = try await run(
+            in: sweep, "parent", start: 5000, files: ["model/MLmodel": "flavors:", "notes 1.txt": "", "a/b/c.bin": "xyz"])
         let child = try await run(in: sweep, "child", parent: parent.id, start: 2000)
         try await run(in: sweep, "grandchild", parent: child.id, start: 1000)
         let odd = try await run(in: sweep, "odd", start: 3000, points: 0, end: false)
@@ -51,14 +56,21 @@ struct Workload {
                 MetricRow(key: "x", point: MetricPoint(value: -.greatestFiniteMagnitude, timestamp: 9, step: -3)),
             ]), toRun: odd.id)
         let data = DatasetInput(
-            name: "train", digest: "d1", sourceType: "local", source: "{}", schema: "{\"a\":1}", tags: [Tag("mlflow.data.context", "training")])
+            name: "train", digest: "d1", sourceType: "local", source: "{}", schema: "{\"a\":1}",
+            tags: [Tag("mlflow.data.context", "training")])
         try await store.logInputs(datasets: [data], models: [], toRun: odd.id)
         try await store.logInputs(datasets: [data], models: [], toRun: child.id)
 
         let model = try await store.createLoggedModel(
-            NewLoggedModel(experiment: sweep, name: "net", modelType: "classifier", sourceRun: parent.id, params: [Param("depth", "3")], tags: [Tag("k", "v")]))
+            NewLoggedModel(
+                experiment: sweep, name: "net", modelType: "classifier", sourceRun: parent.id, params: [Param("depth", "3")],
+                tags: [Tag("k", "v")]))
         try await store.logMetrics(
-            [ModelMetric(key: "loss", point: MetricPoint(value: 1, timestamp: 5000, step: 0), run: parent.id, datasetName: "train", datasetDigest: "d1")],
+            [
+                ModelMetric(
+                    key: "loss", point: MetricPoint(value: 1, timestamp: 5000, step: 0), run: parent.id, datasetName: "train",
+                    datasetDigest: "d1")
+            ],
             ofLoggedModel: model.id, toRun: parent.id)
         try await file("MLmodel", "model", of: ArtifactOwner(.loggedModel(model.id), root: model.artifactURI))
         try await store.setStatus(.ready, ofLoggedModel: model.id)

@@ -109,6 +109,7 @@ extension FakeStore {
             else { throw invalid("the batch is over the limits: \(detail)") }
             try active(id, in: state)
             guard Set(batch.params.map(\.key)).count == batch.params.count else { throw invalid("one param twice in a batch") }
+            guard batch.metrics.allSatisfy({ $0.point.timestamp >= 0 }) else { throw invalid("a timestamp below zero") }
             for param in batch.params {
                 if let old = state.runs[id]?.run.params.first(where: { $0.key == param.key }) {
                     guard old.value == param.value else { throw invalid("changing param \(param.key) of run \(id) is not allowed") }

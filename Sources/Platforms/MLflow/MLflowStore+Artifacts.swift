@@ -21,7 +21,8 @@ extension MLflowStore {
                 result.undecodable.append(
                     Undecodable(kind: owner.kind, id: owner.text, reason: "\(fault): \(file.path.debugDescription.prefix(300))"))
             } else {
-                result.elements.append(ArtifactEntry(path: file.path, isDirectory: isDirectory, size: isDirectory ? nil : size))
+                // The size of an empty file is left out of the answer (`to_proto` of mlflow/entities/file_info.py).
+                result.elements.append(ArtifactEntry(path: file.path, isDirectory: isDirectory, size: isDirectory ? nil : size ?? 0))
             }
         }
         if let next = answer.nextPageToken.nonEmpty {

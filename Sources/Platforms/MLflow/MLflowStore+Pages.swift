@@ -24,7 +24,9 @@ extension MLflowStore {
             return try await halves(listing, size: size, token)
         }
         do {
-            return try read(listing, body)
+            let page = try read(listing, body)
+            guard page.next == nil || page.next != token else { throw failure.malformed(call, "a page that names itself as the next") }
+            return page
         } catch let error as JSONSpan.Malformed {
             // A body that does not even end like an object was cut on its way.
             guard body.last(where: { $0 > 0x20 }) == UInt8(ascii: "}") else {

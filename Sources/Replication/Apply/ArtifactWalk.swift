@@ -27,7 +27,9 @@ extension Mirror {
                 }
                 token = page.next
                 // A listing that gives the same token twice would never end.
-                if let next = token, !seen.insert(next).inserted { throw StoreError(.setAside, .malformed, "the file listing of \(owner.id) repeats itself") }
+                if let next = token, !seen.insert(next).inserted {
+                    throw StoreError(.setAside, .malformed, "the file listing of \(owner.id) repeats itself")
+                }
             } while token != nil
         }
     }
@@ -35,12 +37,16 @@ extension Mirror {
     private static func refusal(_ entry: ArtifactEntry, in folder: String) -> String? {
         if let why = ArtifactPath.refusal(entry.path) { return why }
         if folder.isEmpty { return nil }
-        return entry.path.hasPrefix(folder + "/") && entry.path != folder + "/" ? nil : "it lies outside the folder \"\(folder)\" that was listed"
+        return entry.path.hasPrefix(folder + "/") && entry.path != folder + "/"
+            ? nil : "it lies outside the folder \"\(folder)\" that was listed"
     }
 
     func listing(_ store: some TrackingStore, _ owner: ArtifactOwner) async throws -> [String: Int64] {
         var sizes: [String: Int64] = [:]
-        try await walk(store, owner) { sizes[$0.path] = $0.size ?? 0 } refused: { _, _ in }
+        try await walk(store, owner) {
+            sizes[$0.path] = $0.size ?? 0
+        } refused: { _, _ in
+        }
         return sizes
     }
 }

@@ -1,3 +1,5 @@
+import Hashing
+
 /// Counts and hashes a file's bytes while they pass. A file is whole only when it has as many bytes as it was listed with.
 final class Meter: Sendable {
     private let state = Locked(Box())
@@ -25,6 +27,7 @@ final class Meter: Sendable {
 
     private func wrongLength(_ path: String, _ count: Int64, _ expected: Int64) -> StoreError {
         StoreError(
-            .retry(after: nil), .truncated, "file \"\(path)\": \(count) bytes came, \(expected) were listed; it changed while it was read, or was cut short")
+            .retry(after: nil), .truncated,
+            "file \"\(path)\": \(count) bytes came, \(expected) were listed; it changed while it was read, or was cut short")
     }
 }

@@ -1,3 +1,4 @@
+import Hashing
 import Logging
 
 extension Mirror {
@@ -21,7 +22,9 @@ extension Mirror {
                     inFlight += 1
                     let sizeThere = manifest[file.path] == nil ? there[file.path] : nil
                     group.addTask {
-                        try await filePermits.withPermit { try await copy(file, owners, manifest[file.path], sizeThere: sizeThere, entry.key) }
+                        try await filePermits.withPermit {
+                            try await copy(file, owners, manifest[file.path], sizeThere: sizeThere, entry.key)
+                        }
                     }
                 } refused: { path, why in
                     isWhole = false
@@ -67,7 +70,8 @@ extension Mirror {
 
     private func finish(_ entry: ChangeLogEntry, isWhole: Bool) throws {
         guard !isWhole else { return try acknowledge(Acknowledgement(entry: entry)) }
-        let letter = DeadLetter(key: entry.key, reason: "incomplete", message: "\(entry.key): some files could not be copied; each has its own letter")
+        let letter = DeadLetter(
+            key: entry.key, reason: "incomplete", message: "\(entry.key): some files could not be copied; each has its own letter")
         try state.setAside(letter, entry: entry, at: clock.nowMilliseconds)
     }
 

@@ -37,7 +37,8 @@ extension Mirror {
             guard let known else { throw SetAside(reason: "no_experiment", message: "experiment \(id) of the primary is gone") }
             try await writeExperiment(known, entry: nil)
             guard let identity = try state.identity(.experiment, id.rawValue) else {
-                throw SetAside(reason: "no_experiment", message: "experiment \(id) (\"\(known.name)\") could not be created on the secondary")
+                throw SetAside(
+                    reason: "no_experiment", message: "experiment \(id) (\"\(known.name)\") could not be created on the secondary")
             }
             return try await target(id, identity, identity.base ?? Base())
         }
@@ -49,7 +50,9 @@ extension Mirror {
         if base[Base.Field("taken_away")] != nil {
             throw SetAside(
                 reason: "experiment_deleted_on_secondary",
-                message: "experiment \(id) was deleted on the secondary (there: \(identity.secondaryID)); it is not brought back. Restore it there to go on.")
+                message:
+                    "experiment \(id) was deleted on the secondary (there: \(identity.secondaryID)); it is not brought back. Restore it there to go on."
+            )
         }
         return target
     }
@@ -62,7 +65,9 @@ extension Mirror {
                 base[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue)
             else { return }
             try state.append([EntityKey(.experimentDeletion, target.primary.rawValue)])
-            if try await secondary.experiment(target.secondary)?.lifecycle == .deleted { try await secondary.restoreExperiment(target.secondary) }
+            if try await secondary.experiment(target.secondary)?.lifecycle == .deleted {
+                try await secondary.restoreExperiment(target.secondary)
+            }
             base[Self.lifecycleField] = FieldDigest(Lifecycle.active.rawValue)
             identity.base = base
             try acknowledge(Acknowledgement(identity: identity))
@@ -102,7 +107,8 @@ extension Mirror {
         var isForeign = false
         if let known {
             guard let found = try await secondary.experiment(ExperimentID(known.secondaryID)) else {
-                throw SetAside(reason: "gone_from_secondary", message: "\(key): its copy \(known.secondaryID) is gone from the secondary for good")
+                throw SetAside(
+                    reason: "gone_from_secondary", message: "\(key): its copy \(known.secondaryID) is gone from the secondary for good")
             }
             actual = found
             isForeign = found.tags.contains { $0.key == Stamp.adoptedKey }
@@ -182,12 +188,16 @@ extension Mirror {
                     return (found, found.tags.contains { $0.key == Stamp.adoptedKey })
                 case .nobody where found.lifecycle == .active && name == record.name:
                     conflicts.append(
-                        Conflict(key: .experiment(record.id), field: "name", decision: .adopt, detail: "\"\(name)\" was there already; ours is added beside what is there"))
+                        Conflict(
+                            key: .experiment(record.id), field: "name", decision: .adopt,
+                            detail: "\"\(name)\" was there already; ours is added beside what is there"))
                     board.count { $0.experiments.adopted += 1 }
                     return (found, true)
                 case .ours, .nobody, .anotherPair:
                     conflicts.append(
-                        Conflict(key: .experiment(record.id), field: "name", decision: .rename, detail: "\"\(name)\" belongs to somebody else on the secondary"))
+                        Conflict(
+                            key: .experiment(record.id), field: "name", decision: .rename,
+                            detail: "\"\(name)\" belongs to somebody else on the secondary"))
                     continue
                 }
             }
@@ -200,12 +210,14 @@ extension Mirror {
             }
             board.count { $0.experiments.created += 1 }
             guard let created = try await secondary.experiment(id) else {
-                throw StoreError(.retry(after: nil), .serverFailure, "experiment \(id) was created on the secondary and cannot be read back yet")
+                throw StoreError(
+                    .retry(after: nil), .serverFailure, "experiment \(id) was created on the secondary and cannot be read back yet")
             }
             return (created, false)
         }
         throw SetAside(
-            reason: "name_taken", message: "experiment \"\(record.name)\": both that name and \"\(prefixed)\" belong to somebody else on the secondary")
+            reason: "name_taken",
+            message: "experiment \"\(record.name)\": both that name and \"\(prefixed)\" belong to somebody else on the secondary")
     }
 
     private func renameIfNeeded(
@@ -214,7 +226,9 @@ extension Mirror {
         guard let base, !isForeign, actual.name != record.name, base[Base.Field("name")] != FieldDigest(record.name) else { return nil }
         if try await secondary.experiment(named: record.name) != nil {
             conflicts.append(
-                Conflict(key: .experiment(record.id), field: "name", decision: .rename, detail: "\"\(record.name)\" is taken on the secondary; \"\(actual.name)\" stays"))
+                Conflict(
+                    key: .experiment(record.id), field: "name", decision: .rename,
+                    detail: "\"\(record.name)\" is taken on the secondary; \"\(actual.name)\" stays"))
             return record.name
         }
         try await secondary.renameExperiment(actual.id, to: record.name)

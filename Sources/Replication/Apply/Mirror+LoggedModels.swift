@@ -25,9 +25,12 @@ extension Mirror {
         guard let known = try state.identity(.loggedModel, record.id.rawValue) else { throw Waits(key: entry.key) }
         let there = LoggedModelID(known.secondaryID)
         guard let actual = try await secondary.loggedModel(there) else {
-            throw SetAside(reason: "gone_from_secondary", message: "\(entry.key): its copy \(there) was deleted on the secondary; it is not brought back")
+            throw SetAside(
+                reason: "gone_from_secondary",
+                message: "\(entry.key): its copy \(there) was deleted on the secondary; it is not brought back")
         }
-        let plan = LoggedModelPlan(record, map, stamp: stamp, base: known.base, actual: actual, dialect: secondary.dialect,
+        let plan = LoggedModelPlan(
+            record, map, stamp: stamp, base: known.base, actual: actual, dialect: secondary.dialect,
             repairs: configuration.repairs)
         note(conversions: plan.conversions, of: entry.key)
         if !plan.tags.isEmpty { try await secondary.setTags(plan.tags, ofLoggedModel: there) }
@@ -146,7 +149,8 @@ extension Mirror {
         }
         // Its content, status and files follow as an entry of its own.
         try state.created(
-            Identity(kind: .loggedModel, primaryID: record.id.rawValue, secondaryID: model.id.rawValue, root: model.artifactURI), followUps: [key])
+            Identity(kind: .loggedModel, primaryID: record.id.rawValue, secondaryID: model.id.rawValue, root: model.artifactURI),
+            followUps: [key])
         board.count { counts in if wasFound { counts.loggedModels.adopted += 1 } else { counts.loggedModels.created += 1 } }
         return model.id
     }

@@ -71,7 +71,9 @@ extension Mirror {
         var work = RegistryWork(key: entry.key, base: known?.base)
         let name = try await findOrCreateModel(record, known, &work)
         guard let actual = try await secondary.registeredModel(name) else {
-            throw SetAside(reason: "gone_from_secondary", message: "\(entry.key): its copy \"\(name)\" was deleted on the secondary; it is not brought back")
+            throw SetAside(
+                reason: "gone_from_secondary",
+                message: "\(entry.key): its copy \"\(name)\" was deleted on the secondary; it is not brought back")
         }
         try await writeModelFields(record, actual, name, &work)
         var there = try await allVersions(secondary, name)
@@ -122,7 +124,8 @@ extension Mirror {
             var found = try await secondary.registeredModel(name)
             if found == nil {
                 do {
-                    try await secondary.createRegisteredModel(name, description: record.description, tags: modelTags(record, isForeign: false))
+                    try await secondary.createRegisteredModel(
+                        name, description: record.description, tags: modelTags(record, isForeign: false))
                     board.count { $0.registeredModels.created += 1 }
                     try state.created(Identity(kind: .registeredModel, primaryID: record.name.rawValue, secondaryID: name.rawValue))
                     return name
@@ -137,7 +140,9 @@ extension Mirror {
                 break
             case .nobody where name == record.name:
                 work.conflicts.append(
-                    Conflict(key: key, field: "name", decision: .adopt, detail: "\"\(name)\" was there already; ours is added beside what is there"))
+                    Conflict(
+                        key: key, field: "name", decision: .adopt,
+                        detail: "\"\(name)\" was there already; ours is added beside what is there"))
                 for tag in modelTags(record, isForeign: true) where tag.key.hasPrefix(Stamp.prefix) {
                     try await secondary.setTag(tag, ofRegisteredModel: name)
                 }
@@ -152,7 +157,9 @@ extension Mirror {
         }
         throw SetAside(
             reason: "name_taken",
-            message: "model \"\(record.name)\": both that name and \"\(configuration.pair).\(record.name)\" belong to somebody else on the secondary")
+            message:
+                "model \"\(record.name)\": both that name and \"\(configuration.pair).\(record.name)\" belong to somebody else on the secondary"
+        )
     }
 
     private func modelTags(_ record: RegisteredModel, isForeign: Bool) -> [Tag] {
@@ -165,7 +172,8 @@ extension Mirror {
     ) async throws {
         let isForeign = actual.tags.contains { $0.key == Stamp.adoptedKey }
         let tags = TagPlan(
-            modelTags(record, isForeign: isForeign), base: work.base, actual: actual.tags, key: work.key, maximumLength: secondary.dialect.experimentTagValueLength,
+            modelTags(record, isForeign: isForeign), base: work.base, actual: actual.tags, key: work.key,
+            maximumLength: secondary.dialect.experimentTagValueLength,
             keepsForeign: isForeign, fields: &work.fields)
         work.conflicts += tags.conflicts
         for tag in tags.set { try await secondary.setTag(tag, ofRegisteredModel: name) }
@@ -205,7 +213,8 @@ struct RegistryWork {
         switch FieldRule.decide(desired: FieldDigest(desired), base: base?[field], actual: .value(FieldDigest(actual))) {
         case .write: return true
         case .overwrite:
-            conflicts.append(Conflict(key: key, field: name, decision: .primary, detail: "edited on the secondary; the primary's value was written"))
+            conflicts.append(
+                Conflict(key: key, field: name, decision: .primary, detail: "edited on the secondary; the primary's value was written"))
             return true
         case .nothing, .delete, .park: return false
         }

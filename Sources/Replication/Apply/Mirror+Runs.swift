@@ -34,7 +34,8 @@ extension Mirror {
             base.series = known?.base?.series ?? [:]
             if let known, known.base == nil || known.base?[.adopted] != nil { base[.adopted] = FieldDigest("") }
             let gate = writeGate(target.id, in: experiment, actual)
-            let points = plan.isRespectedDeletion ? 0 : try await writeRun(record, target, plan, gate, &base, isNew: isNew, known, histories)
+            let points =
+                plan.isRespectedDeletion ? 0 : try await writeRun(record, target, plan, gate, &base, isNew: isNew, known, histories)
             let identity = Identity(
                 kind: .run, primaryID: id.rawValue, secondaryID: target.id.rawValue, root: target.root, record: record.recordDigest,
                 isSettled: record.status.isTerminal, base: base)
@@ -144,7 +145,9 @@ extension Mirror {
     func isInScope(_ run: Run) async throws -> Bool {
         guard configuration.scope.contains(startTime: run.startTime) else { return false }
         if try state.secondaryID(.experiment, run.experiment.rawValue) != nil { return true }
-        if case .experiment(let known)? = fresh.peek(.experiment(run.experiment)) { return configuration.scope.experiments.matches(known.name) }
+        if case .experiment(let known)? = fresh.peek(.experiment(run.experiment)) {
+            return configuration.scope.experiments.matches(known.name)
+        }
         guard let experiment = try await primary.experiment(run.experiment) else { return false }
         return configuration.scope.experiments.matches(experiment.name)
     }
@@ -177,7 +180,8 @@ extension Mirror {
         let key = EntityKey.run(record.id)
         if let known {
             guard let actual = try await secondary.run(RunID(known.secondaryID)) else {
-                throw SetAside(reason: "gone_from_secondary", message: "\(key): its copy \(known.secondaryID) is gone from the secondary for good")
+                throw SetAside(
+                    reason: "gone_from_secondary", message: "\(key): its copy \(known.secondaryID) is gone from the secondary for good")
             }
             return (RunTarget(id: actual.id, root: actual.artifactURI), actual, false)
         }

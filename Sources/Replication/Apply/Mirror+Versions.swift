@@ -23,7 +23,8 @@ extension Mirror {
         let source: String
         switch VersionSource.translate(version.source, map, roots: roots) {
         case .translated(let uri), .same(let uri): source = uri
-        case .refused(let why): throw SetAside(reason: "source_refused", message: "its source \"\(version.source)\" is not forwarded: \(why)")
+        case .refused(let why):
+            throw SetAside(reason: "source_refused", message: "its source \"\(version.source)\" is not forwarded: \(why)")
         }
         let tags = versionTags(version, map)
         if let existing = there.first(where: { isOurs($0, version) }) {
@@ -32,10 +33,13 @@ extension Mirror {
         }
         let new = NewVersion(
             model: name, source: source, run: version.run.flatMap { map.runs[$0] }, runLink: version.runLink,
-            loggedModel: (version.loggedModel ?? found.models.first).flatMap { map.models[$0] }, description: version.description, tags: tags)
+            loggedModel: (version.loggedModel ?? found.models.first).flatMap { map.models[$0] }, description: version.description,
+            tags: tags)
         let number = try await createVersion(new, version, &work)
         // The server has noted the version in a tag of the logged model, in its own way.
-        if let loggedModel, let there = map.models[loggedModel.id], let value = loggedModel.tags.first(where: { $0.key == Self.versionsTag }) {
+        if let loggedModel, let there = map.models[loggedModel.id],
+            let value = loggedModel.tags.first(where: { $0.key == Self.versionsTag })
+        {
             try await secondary.setTags([value], ofLoggedModel: there)
         }
         work.noteVersion(version)
@@ -100,7 +104,8 @@ extension Mirror {
             return view
         }
         let tags = TagPlan(
-            desired, base: base, actual: existing.tags, key: work.key, maximumLength: secondary.dialect.experimentTagValueLength, fields: &own)
+            desired, base: base, actual: existing.tags, key: work.key, maximumLength: secondary.dialect.experimentTagValueLength,
+            fields: &own)
         for tag in tags.set { try await secondary.setTag(tag, ofVersion: existing.number, of: name) }
         for tag in tags.delete { try await secondary.deleteTag(tag, ofVersion: existing.number, of: name) }
         work.conflicts += tags.conflicts
@@ -127,7 +132,8 @@ extension Mirror {
     ) async throws {
         let present = Set(versions.map(\.number))
         for version in there {
-            guard case .ours(let id) = stamp.owner(Stamp.versionKey, of: version.tags), let number = Int(id), !present.contains(number) else { continue }
+            guard case .ours(let id) = stamp.owner(Stamp.versionKey, of: version.tags), let number = Int(id), !present.contains(number)
+            else { continue }
             guard try await primary.version(of: record.name, number) == nil else { continue }
             try await secondary.deleteVersion(version.number, of: name)
             work.wrote = true

@@ -53,9 +53,12 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     func acknowledge(_ done: Acknowledgement) throws {
         try state.acknowledge(done, at: clock.nowMilliseconds)
         for conflict in done.conflicts {
-            logger.warning("conflict", metadata: [
-                "entity": "\(conflict.key)", "field": "\(conflict.field)", "decision": "\(conflict.decision.rawValue)", "detail": "\(conflict.detail)",
-            ])
+            logger.warning(
+                "conflict",
+                metadata: [
+                    "entity": "\(conflict.key)", "field": "\(conflict.field)", "decision": "\(conflict.decision.rawValue)",
+                    "detail": "\(conflict.detail)",
+                ])
         }
         board.count { $0.conflicts += done.conflicts.count }
     }

@@ -84,7 +84,8 @@ public struct Backfill<Primary: TrackingStore, Secondary: WritableStore>: Sendab
         counts.conversions = counts.conversions.filter { $0.value > 0 }
         counts.leftOut = counts.leftOut.filter { $0.value > 0 }
         return BackfillSummary(
-            counts: counts, failures: try state.deadLetters(limit: 20).map { "\($0.message) [\($0.reason)]" }, seconds: clock.monotonicSeconds - start)
+            counts: counts, failures: try state.deadLetters(limit: 20).map { "\($0.message) [\($0.reason)]" },
+            seconds: clock.monotonicSeconds - start)
     }
 }
 
@@ -118,7 +119,8 @@ extension Pair {
         let pair = Pair(name: name, primary: try await one, secondary: try await other)
         guard pair.primary != pair.secondary else {
             throw MirrorError(
-                .sameStore, "\(primary.name) and \(secondary.name) are one and the same store (identity \(pair.primary)). "
+                .sameStore,
+                "\(primary.name) and \(secondary.name) are one and the same store (identity \(pair.primary)). "
                     + "Primary and secondary must be two; check both URIs.")
         }
         return pair

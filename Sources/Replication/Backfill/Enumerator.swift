@@ -1,3 +1,4 @@
+import Hashing
 import Logging
 
 /// Lists everything in scope on the primary, and appends to the change log what is not as it was when it was last finished.
@@ -217,7 +218,8 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     }
 
     private func setAside(_ letter: DeadLetter) throws {
-        mirror.logger.error("set aside", metadata: ["entity": "\(letter.key)", "reason": "\(letter.reason)", "message": "\(letter.message)"])
+        mirror.logger.error(
+            "set aside", metadata: ["entity": "\(letter.key)", "reason": "\(letter.reason)", "message": "\(letter.message)"])
         board.count { $0.deadLetters += 1 }
         if !isDryRun { try state.setAside(letter, entry: nil, at: mirror.clock.nowMilliseconds) }
     }

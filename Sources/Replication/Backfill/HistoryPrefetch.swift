@@ -56,7 +56,8 @@ enum HistoryPrefetch {
     }
 
     /// The runs again, each by itself: a listing does not show everything.
-    private static func withModelInputs<Store: TrackingStore>(_ group: [Run], from store: Store, _ reading: Retrying) async throws -> [Run] {
+    private static func withModelInputs<Store: TrackingStore>(_ group: [Run], from store: Store, _ reading: Retrying) async throws -> [Run]
+    {
         try await withThrowingTaskGroup(of: (Int, Run?).self) { tasks in
             var runs = group
             var next = 0

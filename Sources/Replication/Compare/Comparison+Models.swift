@@ -57,7 +57,8 @@ extension Comparison {
     private func metrics(_ metrics: [ModelMetric], _ run: (RunID) -> RunID?) -> [String: String] {
         var counts: [String: Int] = [:]
         for metric in metrics {
-            let name = "\(metric.key) of \(run(metric.run)?.rawValue ?? "?") on \(metric.datasetName ?? "-")/\(metric.datasetDigest ?? "-"): \(RunComparison.text(metric.point))"
+            let name =
+                "\(metric.key) of \(run(metric.run)?.rawValue ?? "?") on \(metric.datasetName ?? "-")/\(metric.datasetDigest ?? "-"): \(RunComparison.text(metric.point))"
             counts[name, default: 0] += 1
         }
         return counts.mapValues { "\($0)" }
@@ -119,11 +120,13 @@ extension Comparison {
         let numbers = Dictionary(versionsHere.map { ($0.number, $0.number) }, uniquingKeysWith: { first, _ in first })
         var aliasesThere = there.aliases
         if isAdopted { aliasesThere = aliasesThere.filter { here.aliases[$0.key] != nil } }
-        fields.compare("alias:", here.aliases.compactMapValues { numbers[$0].map { "\($0)" } }, aliasesThere.mapValues { number in
-            let version = versionsThere.first { $0.number == number }
-            if let version, case .ours(let id) = mirror.stamp.owner(Stamp.versionKey, of: version.tags) { return id }
-            return "\(number)"
-        })
+        fields.compare(
+            "alias:", here.aliases.compactMapValues { numbers[$0].map { "\($0)" } },
+            aliasesThere.mapValues { number in
+                let version = versionsThere.first { $0.number == number }
+                if let version, case .ours(let id) = mirror.stamp.owner(Stamp.versionKey, of: version.tags) { return id }
+                return "\(number)"
+            })
         try await tally.note(fields.differences, repair: key)
     }
 
@@ -143,7 +146,9 @@ extension Comparison {
         fields.compare("\(name):status", here.status, there.status)
         fields.compare("\(name):run", here.run.flatMap { map.runs[$0]?.rawValue }, there.run?.rawValue)
         fields.compare("\(name):run_link", here.runLink ?? "", there.runLink ?? "")
-        if case .translated(let uri) = VersionSource.translate(here.source, map, roots: []) { fields.compare("\(name):source", uri, there.source) }
+        if case .translated(let uri) = VersionSource.translate(here.source, map, roots: []) {
+            fields.compare("\(name):source", uri, there.source)
+        }
         let tags = RunImage.rewritten(here.tags, map).filter { !$0.key.hasPrefix(Stamp.prefix) }
         fields.compare(
             "\(name):tag:", RunComparison.dictionary(tags), RunComparison.dictionary(there.tags.filter { !$0.key.hasPrefix(Stamp.prefix) }))

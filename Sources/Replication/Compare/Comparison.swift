@@ -1,3 +1,5 @@
+import Hashing
+
 /// The comparisons of one verification.
 struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let mirror: Mirror<Primary, Secondary>
@@ -47,7 +49,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         var tagsThere = RunComparison.dictionary(there.tags.filter { !$0.key.hasPrefix(Stamp.prefix) })
         let tagsHere = RunComparison.dictionary(here.tags.filter { !$0.key.hasPrefix(Stamp.prefix) })
         // What an adopted experiment has of its own is left alone.
-        if isAdopted { tagsThere = tagsThere.filter { tagsHere[$0.key] == $0.value } .merging(tagsHere) { there, _ in there } }
+        if isAdopted { tagsThere = tagsThere.filter { tagsHere[$0.key] == $0.value }.merging(tagsHere) { there, _ in there } }
         fields.compare("tag:", tagsHere, tagsThere)
         try await tally.note(fields.differences, repair: key)
         return true
@@ -67,7 +69,8 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             try await mirror.retrying(read)
         }
         var ours = RunGroups(
-            mirror.primary, RunQuery(experiments: experiments, startedFrom: scope.since, startedBefore: scope.until, pageSize: 250), retrying: retrying)
+            mirror.primary, RunQuery(experiments: experiments, startedFrom: scope.since, startedBefore: scope.until, pageSize: 250),
+            retrying: retrying)
         let tag = Tag(Stamp.storeKey, mirror.stamp.store.rawValue)
         var theirs = RunGroups(
             mirror.secondary, RunQuery(experiments: there, startedFrom: scope.since, startedBefore: scope.until, tag: tag, pageSize: 250),
@@ -112,7 +115,9 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             try await tally.note([missing(.run, run.id.rawValue, run.name)], repair: .run(run.id))
         case .extra(let run, let of, let isDouble):
             try await tally.note([
-                Difference(kind: .run, primary: of.rawValue, secondary: run.id.rawValue, field: isDouble ? "doubled" : "extra", secondaryValue: run.name)
+                Difference(
+                    kind: .run, primary: of.rawValue, secondary: run.id.rawValue, field: isDouble ? "doubled" : "extra",
+                    secondaryValue: run.name)
             ])
         case .matched(let here, let there):
             tally.compared("runs")
@@ -183,7 +188,8 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             if missing + extra > 0 {
                 let difference = Difference(
                     kind: .run, primary: here.id.rawValue, secondary: there.id.rawValue, field: "history:\(metric.key)",
-                    primaryValue: "\(points) points, \(missing) not on the secondary", secondaryValue: "\(points - missing + extra) points, \(extra) not on the primary")
+                    primaryValue: "\(points) points, \(missing) not on the secondary",
+                    secondaryValue: "\(points - missing + extra) points, \(extra) not on the primary")
                 try await tally.note([difference], repair: .run(here.id))
             }
         }

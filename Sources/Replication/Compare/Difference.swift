@@ -14,7 +14,8 @@ public struct Difference: Sendable, Hashable, Codable {
     }
 
     public init(
-        kind: EntityKey.Kind, primary: String?, secondary: String?, field: String, primaryValue: String? = nil, secondaryValue: String? = nil
+        kind: EntityKey.Kind, primary: String?, secondary: String?, field: String, primaryValue: String? = nil,
+        secondaryValue: String? = nil
     ) {
         self.kind = kind.rawValue
         self.primary = primary

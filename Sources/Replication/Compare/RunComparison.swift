@@ -13,7 +13,8 @@ enum RunComparison {
         // A server that was given no name has made one up.
         if image.name.isEmpty { tagsThere["mlflow.runName"] = dictionary(image.tags)["mlflow.runName"] }
         fields.compare("tag:", dictionary(image.tags), tagsThere)
-        fields.compare("param:", dictionary(image.params.map { Tag($0.key, $0.value) }), dictionary(there.params.map { Tag($0.key, $0.value) }))
+        fields.compare(
+            "param:", dictionary(image.params.map { Tag($0.key, $0.value) }), dictionary(there.params.map { Tag($0.key, $0.value) }))
         fields.compare("metric:", latest(run), latest(there))
         fields.compare("input:", datasets(image.datasets), datasets(there.datasets))
         fields.compare("model_input:", ids(image.modelInputs), ids(there.modelInputs))

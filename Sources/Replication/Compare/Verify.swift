@@ -14,7 +14,8 @@ public struct Verify<Primary: TrackingStore, Secondary: WritableStore>: Sendable
     let logger: Logger
 
     public init(
-        primary: Primary, secondary: Secondary, state: ReplicationState, configuration: MirrorConfiguration, deep: Bool, board: ProgressBoard,
+        primary: Primary, secondary: Secondary, state: ReplicationState, configuration: MirrorConfiguration, deep: Bool,
+        board: ProgressBoard,
         clock: any ReplicationClock, logger: Logger
     ) {
         self.primary = primary
@@ -31,7 +32,8 @@ public struct Verify<Primary: TrackingStore, Secondary: WritableStore>: Sendable
     ///
     /// - Parameter repairing: appends what differs to the change log; `Backfill` then carries it across again.
     /// - Throws: as `Backfill.run`, and whatever `report` throws.
-    public func run(repairing: Bool = false, _ report: @escaping @Sendable (Difference) async throws -> Void) async throws -> VerifySummary {
+    public func run(repairing: Bool = false, _ report: @escaping @Sendable (Difference) async throws -> Void) async throws -> VerifySummary
+    {
         let start = clock.monotonicSeconds
         let pair = try await Pair.identify(primary, secondary, name: configuration.pair)
         try state.bind(pair)

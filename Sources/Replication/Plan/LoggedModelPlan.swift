@@ -34,7 +34,9 @@ public struct LoggedModelPlan: Sendable, Hashable {
             case param.value: break
             default:
                 conflicts.append(
-                    Conflict(key: key, field: "param:" + param.key, decision: .park, detail: "the secondary has another value; params are written once"))
+                    Conflict(
+                        key: key, field: "param:" + param.key, decision: .park,
+                        detail: "the secondary has another value; params are written once"))
             }
         }
         let there = Set(actual.metrics.map { Self.fingerprint($0, run: $0.run) })
@@ -49,13 +51,20 @@ public struct LoggedModelPlan: Sendable, Hashable {
         fields[field] = FieldDigest(model.status.rawValue)
         if model.status != actual.status {
             // A status that is final cannot be taken back.
-            if model.status == .ready || model.status == .uploadFailed { status = model.status } else { conversions.append("status:\(model.status.rawValue)") }
+            if model.status == .ready || model.status == .uploadFailed {
+                status = model.status
+            } else {
+                conversions.append("status:\(model.status.rawValue)")
+            }
         }
     }
 
     private static func fingerprint(_ metric: ModelMetric, run: RunID) -> String {
         let value = metric.point.value.isNaN ? "nan" : "\(metric.point.value)"
-        return [metric.key, value, "\(metric.point.timestamp)", "\(metric.point.step)", run.rawValue, metric.datasetName ?? "", metric.datasetDigest ?? ""]
-            .joined(separator: "\u{0}")
+        return [
+            metric.key, value, "\(metric.point.timestamp)", "\(metric.point.step)", run.rawValue, metric.datasetName ?? "",
+            metric.datasetDigest ?? "",
+        ]
+        .joined(separator: "\u{0}")
     }
 }

@@ -1,3 +1,5 @@
+public import Hashing
+
 /// Digests of whole records as the primary shows them: equal digests, equal records. Lists that have no order are sorted first.
 extension SHA256Hasher {
     fileprivate mutating func add(_ text: String) {

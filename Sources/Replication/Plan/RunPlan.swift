@@ -82,7 +82,9 @@ public struct RunPlan: Sendable, Hashable {
             case .write: params.append(param)
             case .park:
                 conflicts.append(
-                    Conflict(key: key, field: "param:" + param.key, decision: .park, detail: "the secondary has another value; params are written once"))
+                    Conflict(
+                        key: key, field: "param:" + param.key, decision: .park,
+                        detail: "the secondary has another value; params are written once"))
             case .nothing, .overwrite, .delete: break
             }
         }

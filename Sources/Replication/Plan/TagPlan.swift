@@ -30,13 +30,16 @@ public struct TagPlan: Sendable, Hashable {
             case .write:
                 if keepsForeign, was == nil, case .value = now {
                     conflicts.append(
-                        Conflict(key: key, field: "tag:" + tag.key, decision: .secondary, detail: "the secondary's own value was left as it is"))
+                        Conflict(
+                            key: key, field: "tag:" + tag.key, decision: .secondary, detail: "the secondary's own value was left as it is"))
                     continue
                 }
                 set.append(tag)
             case .overwrite:
                 conflicts.append(
-                    Conflict(key: key, field: "tag:" + tag.key, decision: .primary, detail: "edited on the secondary; the primary's value was written"))
+                    Conflict(
+                        key: key, field: "tag:" + tag.key, decision: .primary,
+                        detail: "edited on the secondary; the primary's value was written"))
                 set.append(tag)
             case .delete, .park: break
             }

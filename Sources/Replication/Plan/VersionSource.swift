@@ -20,7 +20,8 @@ public enum VersionSource {
 
     /// `models:/NAME/VERSION`: a version that was made from another one.
     public static func version(_ source: String) -> (model: ModelName, number: Int)? {
-        guard source.hasPrefix("models:/"), let slash = source.lastIndex(of: "/"), let number = Int(source[source.index(after: slash)...]) else { return nil }
+        guard source.hasPrefix("models:/"), let slash = source.lastIndex(of: "/"), let number = Int(source[source.index(after: slash)...])
+        else { return nil }
         let name = source[source.index(source.startIndex, offsetBy: 8)..<max(slash, source.index(source.startIndex, offsetBy: 8))]
         return name.isEmpty || name.contains("/") ? nil : (ModelName(String(name)), number)
     }
@@ -37,7 +38,9 @@ public enum VersionSource {
             let base = root.primary.hasSuffix("/") ? String(root.primary.dropLast()) : root.primary
             guard source == base || source.hasPrefix(base + "/") else { continue }
             let rest = source.dropFirst(base.count)
-            if let why = rest.isEmpty || rest == "/" ? nil : ArtifactPath.refusal(String(rest.dropFirst())) { return .refused("it has \(why)") }
+            if let why = rest.isEmpty || rest == "/" ? nil : ArtifactPath.refusal(String(rest.dropFirst())) {
+                return .refused("it has \(why)")
+            }
             return .translated((root.secondary.hasSuffix("/") ? String(root.secondary.dropLast()) : root.secondary) + rest)
         }
         // `models:/NAME/VERSION` means the same on both sides: names and numbers are kept.
@@ -45,7 +48,9 @@ public enum VersionSource {
         let scheme = source.prefix { $0 != ":" }.lowercased()
         if cloudSchemes.contains(scheme), source.dropFirst(scheme.count).hasPrefix("://") {
             let parts = source.split(separator: "/")
-            if parts.contains("..") || source.contains("?") || source.contains("#") || source.contains("%2e") || source.contains("@") && scheme == "s3" {
+            if parts.contains("..") || source.contains("?") || source.contains("#") || source.contains("%2e")
+                || source.contains("@") && scheme == "s3"
+            {
                 return .refused("its address holds more than a plain path")
             }
             return .same(source)

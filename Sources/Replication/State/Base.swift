@@ -49,7 +49,8 @@ extension Base {
     /// Nil when the bytes are not a base of this format.
     init?(encoded bytes: [UInt8]) {
         guard bytes.count % 8 == 0, bytes.count >= 24 else { return nil }
-        let words = bytes.withUnsafeBytes { raw in (0..<bytes.count / 8).map { raw.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self) } }
+        let words = bytes.withUnsafeBytes { raw in (0..<bytes.count / 8).map { raw.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self) }
+        }
         guard words[0] == Self.format, let fieldCount = Int(exactly: words[1]), fieldCount <= (words.count - 3) / 2 else { return nil }
         var at = 2
         var fields: [FieldDigest: FieldDigest] = [:]

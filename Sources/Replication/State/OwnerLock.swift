@@ -12,14 +12,16 @@ final class OwnerLock: @unchecked Sendable {
         descriptor = Glibc.open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else {
             throw StateError(
-                .unwritable, "\(lockPath): cannot be opened for writing (\(String(cString: strerror(errno)))). "
+                .unwritable,
+                "\(lockPath): cannot be opened for writing (\(String(cString: strerror(errno)))). "
                     + "The state file's folder must exist and belong to the user that runs mlmirror.")
         }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             let owner = Self.owner(descriptor)
             close(descriptor)
             throw StateError(
-                .locked, "\(path): in use by another mlmirror\(owner.map { " (process \($0))" } ?? ""). One process owns a state file at a time; "
+                .locked,
+                "\(path): in use by another mlmirror\(owner.map { " (process \($0))" } ?? ""). One process owns a state file at a time; "
                     + "wait for it to end, or stop it.")
         }
         let pid = Array("\(getpid())\n".utf8)

@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+public import Hashing
 
 /// A file as it was written to the secondary.
 public struct ManifestRow: Sendable, Hashable {

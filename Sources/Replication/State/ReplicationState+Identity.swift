@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+public import Hashing
 
 /// What is known of one mirrored thing.
 public struct Identity: Sendable, Hashable {

@@ -32,8 +32,10 @@ extension ReplicationState {
             ].compactMap { $0 }
             guard differences.isEmpty else {
                 throw StateError(
-                    .otherPair, "\(path): the state of another pair: \(differences.joined(separator: "; ")). Name another state file, or, if a "
-                        + "store was replaced or restored, move this one away: the next backfill finds what is already copied by its stamps.")
+                    .otherPair,
+                    "\(path): the state of another pair: \(differences.joined(separator: "; ")). Name another state file, or, if a "
+                        + "store was replaced or restored, move this one away: the next backfill finds what is already copied by its stamps."
+                )
             }
         }
     }

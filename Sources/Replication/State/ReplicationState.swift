@@ -49,7 +49,8 @@ public final class ReplicationState: Sendable {
             return try database.write { db in
                 let now = try Int64.fetchOne(db.cachedStatement(sql: "SELECT generation FROM pair"))
                 guard now == generation else {
-                    throw StateError(.fenced, "\(path): another mlmirror has taken this state file over; this one stops without writing to it.")
+                    throw StateError(
+                        .fenced, "\(path): another mlmirror has taken this state file over; this one stops without writing to it.")
                 }
                 return try body(db)
             }
@@ -97,7 +98,8 @@ public final class ReplicationState: Sendable {
             let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
             if version > schemaVersion {
                 throw StateError(
-                    .newerSchema, "\(path): written by a later version of mlmirror (schema \(version), this one knows \(schemaVersion)). "
+                    .newerSchema,
+                    "\(path): written by a later version of mlmirror (schema \(version), this one knows \(schemaVersion)). "
                         + "Use that version, or another state file.")
             }
             if tables > 0, let report = try String.fetchOne(db, sql: "PRAGMA quick_check(1)"), report != "ok" {
@@ -112,7 +114,8 @@ public final class ReplicationState: Sendable {
 
     private static func damaged(_ path: String, _ report: String) -> StateError {
         StateError(
-            .damaged, "\(path): damaged (\(report)). Move it away and run `mlmirror backfill` with a new file: what is on the secondary is found "
+            .damaged,
+            "\(path): damaged (\(report)). Move it away and run `mlmirror backfill` with a new file: what is on the secondary is found "
                 + "again by its stamps, nothing is copied twice.")
     }
 
@@ -120,10 +123,13 @@ public final class ReplicationState: Sendable {
         switch error.resultCode {
         case .SQLITE_FULL: StateError(.full, "\(path): no space left on its disk. Nothing was lost; free space and run again.")
         case .SQLITE_CORRUPT: damaged(path, error.message ?? "SQLite says: malformed")
-        case .SQLITE_NOTADB: StateError(.foreign, "\(path): not an SQLite database, so not an mlmirror state file. Name another file with --state.")
+        case .SQLITE_NOTADB:
+            StateError(.foreign, "\(path): not an SQLite database, so not an mlmirror state file. Name another file with --state.")
         case .SQLITE_BUSY, .SQLITE_LOCKED: StateError(.locked, "\(path): in use by another program (\(error.message ?? "locked")).")
         case .SQLITE_READONLY, .SQLITE_CANTOPEN, .SQLITE_PERM, .SQLITE_IOERR:
-            StateError(.unwritable, "\(path): cannot be written (\(error.message ?? "input/output error")). Check the folder, its owner and its disk.")
+            StateError(
+                .unwritable,
+                "\(path): cannot be written (\(error.message ?? "input/output error")). Check the folder, its owner and its disk.")
         default: StateError(.unwritable, "\(path): \(error.description)")
         }
     }

@@ -12,8 +12,16 @@ public struct StoreError: Error, Sendable, Hashable, CustomStringConvertible {
 
     /// A short bounded label, for counters and exit codes.
     public enum Reason: String, Sendable, Hashable, CaseIterable {
-        case unreachable, unauthorized, forbidden, notFound = "not_found", alreadyExists = "already_exists", invalid, tooLarge = "too_large"
-        case throttled, serverFailure = "server_failure", malformed, unsupported, notMLflow = "not_mlflow", truncated
+        case unreachable, unauthorized, forbidden
+        case notFound = "not_found"
+        case alreadyExists = "already_exists"
+        case invalid
+        case tooLarge = "too_large"
+        case throttled
+        case serverFailure = "server_failure"
+        case malformed, unsupported
+        case notMLflow = "not_mlflow"
+        case truncated
     }
 
     public let decision: Decision

@@ -39,7 +39,8 @@ public struct RunQuery: Sendable, Hashable {
     public var tag: Tag?
     /// At most this many a page; a store may give fewer.
     public var pageSize: Int
-    public init(experiments: [ExperimentID], startedFrom: Int64? = nil, startedBefore: Int64? = nil, tag: Tag? = nil, pageSize: Int = 1000) {
+    public init(experiments: [ExperimentID], startedFrom: Int64? = nil, startedBefore: Int64? = nil, tag: Tag? = nil, pageSize: Int = 1000)
+    {
         self.experiments = experiments
         self.startedFrom = startedFrom
         self.startedBefore = startedBefore
@@ -107,5 +108,6 @@ public protocol TrackingStore: Sendable {
 
     /// One level of the tree: what lies directly under `path` ("" is the root).
     func artifacts(of owner: ArtifactOwner, under path: String, _ page: PageToken?) async throws -> Page<ArtifactEntry>
-    func readArtifact<R: Sendable>(_ path: String, of owner: ArtifactOwner, _ read: @Sendable (ByteStream) async throws -> R) async throws -> R
+    func readArtifact<R: Sendable>(_ path: String, of owner: ArtifactOwner, _ read: @Sendable (ByteStream) async throws -> R) async throws
+        -> R
 }

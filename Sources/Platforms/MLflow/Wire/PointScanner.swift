@@ -98,10 +98,12 @@ struct PointScanner {
             let name = try string()
             try colon()
             let first = try peek()
+            if first == UInt8(ascii: "n"), !bytes[try bare()].elementsEqual("null".utf8) { throw Malformed(offset: at) }
             switch bytes[name] {
-            case let name where name.elementsEqual("value".utf8) && first != UInt8(ascii: "n"): point.value = try double()
-            case let name where name.elementsEqual("timestamp".utf8) && first != UInt8(ascii: "n"): point.timestamp = try integer()
-            case let name where name.elementsEqual("step".utf8) && first != UInt8(ascii: "n"): point.step = try integer()
+            case _ where first == UInt8(ascii: "n"): break
+            case let name where name.elementsEqual("value".utf8): point.value = try double()
+            case let name where name.elementsEqual("timestamp".utf8): point.timestamp = try integer()
+            case let name where name.elementsEqual("step".utf8): point.step = try integer()
             case let name where name.elementsEqual("run_id".utf8) && first == UInt8(ascii: "\""): run = try string()
             default: try skipValue()
             }

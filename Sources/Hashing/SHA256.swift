@@ -44,14 +44,11 @@ public struct SHA256Hasher: ~Copyable {
     }
 }
 
-/// The first 64 bits of a SHA-256: enough to answer "did this field move?", small enough to keep one for every field.
-public struct FieldDigest: RawRepresentable, Sendable, Hashable {
-    public let rawValue: UInt64
-    public init(rawValue: UInt64) { self.rawValue = rawValue }
-
-    public init(_ text: String) {
+extension SHA256Digest {
+    /// The first 64 bits of the SHA-256 of a text.
+    public static func first64Bits(of text: String) -> UInt64 {
         var text = text
-        rawValue = text.withUTF8 { bytes in
+        return text.withUTF8 { bytes in
             withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 4) { out in
                 EVP_Digest(bytes.baseAddress, bytes.count, out.baseAddress, nil, EVP_sha256(), nil)
                 return UInt64(littleEndian: out[0])

@@ -1,0 +1,53 @@
+# What a developer runs. `make demo` works on a fresh Debian machine with a Swift toolchain.
+
+PREFIX ?= /usr/local
+RELEASE = swift build -c release --product mlmirror
+BIN ?= $(shell $(RELEASE) --show-bin-path)/mlmirror
+PYTHON = .venv/mlflow3/bin/python
+
+.PHONY: help setup build release test lint demo bench install clean
+.NOTPARALLEL:
+
+help:
+	@echo 'make demo      two real MLflow servers, a believable workload, mirrored, verified, and left up to look at'
+	@echo 'make test      set up, build and run all tests'
+	@echo 'make lint      formatting and import direction'
+	@echo 'make bench     measure against the alternatives (about an hour; ROUNDS=1 for a look)'
+	@echo 'make install   build for release and install to $(PREFIX)/bin'
+	@echo 'make build, make setup, make clean'
+
+setup:
+	.ci/setup mlflow3 mlflow2
+
+build:
+	swift build
+
+release:
+	$(RELEASE)
+
+test: setup build
+	swift test
+	$(PYTHON) Tests/Support/python/judge_selftest.py
+
+lint:
+	.ci/lint
+
+demo:
+	.ci/setup
+	$(RELEASE)
+	BIN="$(BIN)" Tests/Demo/demo.sh $(DEMO_FLAGS)
+
+ROUNDS ?= 3
+bench:
+	.ci/setup mlflow3 peer
+	$(RELEASE)
+	BIN="$(BIN)" $(PYTHON) Benchmarks/backfill_bench.py --rounds $(ROUNDS)
+	BIN="$(BIN)" $(PYTHON) Benchmarks/points_bench.py --rounds $(ROUNDS)
+	BIN="$(BIN)" $(PYTHON) Benchmarks/artifact_bench.py --rounds $(ROUNDS)
+	BIN="$(BIN)" $(PYTHON) Benchmarks/memory_bench.py
+
+install: release
+	install -D -m 0755 "$(BIN)" "$(DESTDIR)$(PREFIX)/bin/mlmirror"
+
+clean:
+	rm -rf .build .demo

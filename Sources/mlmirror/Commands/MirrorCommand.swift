@@ -1,0 +1,19 @@
+import ArgumentParser
+
+/// How a command ended; the message says why, where the status is not `ok`.
+struct Outcome: Sendable, Hashable {
+    var status: ExitStatus
+    var message: String
+    init(_ status: ExitStatus, _ message: String = "") {
+        self.status = status
+        self.message = message
+    }
+    static let ok = Outcome(.ok)
+}
+
+/// A command that does something, with the world handed to it.
+protocol MirrorCommand: ParsableCommand {
+    var common: CommonOptions { get }
+    /// Prints its result, and throws what keeps it from one.
+    func execute(in session: Session) async throws -> Outcome
+}

@@ -1,0 +1,111 @@
+import Yams
+
+/// What one configuration file says. Everything is optional; a key that is not known is an error.
+struct ConfigurationFile: Sendable {
+    /// A store's section.
+    struct Store: Sendable {
+        var uri: Setting<String>?
+        var username: Setting<String>?
+        var passwordFile: Setting<String>?
+        var tokenFile: Setting<String>?
+        var workspace: Setting<String>?
+        var caFile: Setting<String>?
+        var clientCertificateFile: Setting<String>?
+        var authentication: Origin? { username?.origin ?? passwordFile?.origin ?? tokenFile?.origin }
+        /// A key that leads to a secret.
+        var secret: Origin? { passwordFile?.origin ?? tokenFile?.origin ?? clientCertificateFile?.origin }
+    }
+
+    var path: String
+    var primary = Store()
+    var secondary = Store()
+    var state: Setting<String>?
+    var pair: Setting<String>?
+    var experiments: Setting<[String]>?
+    var models: Setting<[String]>?
+    var since: Setting<Int64>?
+    var until: Setting<Int64>?
+    var artifacts: Setting<Bool>?
+    var window: Setting<Int>?
+    var artifactWindow: Setting<Int>?
+
+    static let windowRange = 1...64
+    static let artifactWindowRange = 1...32
+
+    private static let topKeys = KeyTable(
+        known: ["primary", "secondary", "state", "pair", "scope", "window", "artifact_window"], later: ["rules"])
+    private static let storeKeys = KeyTable(
+        known: ["uri", "auth", "workspace", "ca_file", "client_certificate_file"], later: ["feed", "registry", "database"])
+    private static let scopeKeys = KeyTable(known: ["experiments", "models", "since", "until", "artifacts"], later: ["leave_out"])
+    private static let authenticationKeys = KeyTable(
+        known: ["username", "password_file", "token_file"],
+        refused: [
+            "password": "no secret in this file; put it in a file of its own and name that with password_file",
+            "token": "no secret in this file; put it in a file of its own and name that with token_file",
+        ])
+
+    /// Reads and checks the file.
+    init(path: String, _ origin: Origin?) throws {
+        let content = try TextFile.read(path, limit: 1 << 20, origin, what: "the configuration file")
+        try self.init(text: content.text, path: path)
+        if content.isWritableByOthers, let secret = primary.secret ?? secondary.secret {
+            throw ConfigurationError(secret, "names a secret, but everyone may write this file; run: chmod o-w \(path)")
+        }
+    }
+
+    init(text: String, path: String) throws {
+        self.path = path
+        guard let root = try Self.compose(text, path) else { return }
+        let top = try ConfigurationSection(root, name: "", file: path, keys: Self.topKeys)
+        primary = try Self.store(top, "primary")
+        secondary = try Self.store(top, "secondary")
+        state = try top.text("state")
+        pair = try top.text("pair")
+        window = try top.wholeNumber("window", in: Self.windowRange)
+        artifactWindow = try top.wholeNumber("artifact_window", in: Self.artifactWindowRange)
+        guard let scope = try top.section("scope", keys: Self.scopeKeys) else { return }
+        experiments = try scope.texts("experiments")
+        models = try scope.texts("models")
+        since = try scope.instant("since")
+        until = try scope.instant("until")
+        artifacts = try scope.truth("artifacts")
+    }
+
+    private static func store(_ top: ConfigurationSection, _ name: String) throws -> Store {
+        var store = Store()
+        guard let section = try top.section(name, keys: storeKeys) else { return store }
+        store.uri = try section.text("uri")
+        store.workspace = try section.text("workspace")
+        store.caFile = try section.text("ca_file")
+        store.clientCertificateFile = try section.text("client_certificate_file")
+        guard let authentication = try section.section("auth", keys: authenticationKeys) else { return store }
+        store.username = try authentication.text("username")
+        store.passwordFile = try authentication.text("password_file")
+        store.tokenFile = try authentication.text("token_file")
+        if let token = store.tokenFile, store.username != nil || store.passwordFile != nil {
+            throw ConfigurationError(
+                token.origin, "\(name).auth.token_file: expected either a token or username and password_file, found both")
+        }
+        return store
+    }
+
+    private static func compose(_ text: String, _ path: String) throws -> Node? {
+        func fail(_ mark: Mark?, _ message: String) -> ConfigurationError {
+            ConfigurationError(.file(Place(file: path, line: mark?.line ?? 1, column: mark?.column ?? 1)), message)
+        }
+        do {
+            return try Yams.compose(yaml: text)
+        } catch let error as YamlError {
+            switch error {
+            case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _), .composer(_, let problem, let mark, _):
+                throw fail(mark, "not valid YAML: \(problem)")
+            case .duplicatedKeysInMapping(let duplicates, let context):
+                throw fail(context.mark, "\(duplicates.first?.printable ?? "a key") is given twice")
+            case .reader(let problem, _, _, _):
+                throw fail(nil, "not valid YAML: \(problem)")
+            default:
+                throw fail(nil, "not valid YAML")
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+import Replication
+
+/// Everything that is known of one store before it is asked anything.
+struct StoreSettings: Sendable {
+    var role: Role
+    var uri: Setting<StoreURI>
+    var credentials: Setting<Credentials>
+    var workspace: Setting<String>?
+    var caFile: Setting<String>?
+    var clientCertificateFile: Setting<String>?
+    /// What the HTTP client may read: without the variables that belong to the other store.
+    var environment: [String: String]
+}
+
+extension StoreSettings: CustomStringConvertible, CustomDebugStringConvertible {
+    /// Without the environment, which may hold credentials.
+    var description: String { "\(role.rawValue) \(uri.value)" }
+    var debugDescription: String { description }
+}
+
+/// The whole configuration, each value with where it came from.
+struct MirrorSettings: Sendable {
+    /// The file that was read.
+    var file: String?
+    var primary: StoreSettings
+    var secondary: StoreSettings
+    var state: Setting<String>
+    var pair: Setting<String>
+    var experiments: Setting<[String]>
+    var models: Setting<[String]>
+    var since: Setting<Int64>?
+    var until: Setting<Int64>?
+    var artifacts: Setting<Bool>
+    var window: Setting<Int>
+    var artifactWindow: Setting<Int>
+
+    func mirrorConfiguration(deep: Bool = false) -> MirrorConfiguration {
+        var configuration = MirrorConfiguration()
+        configuration.pair = pair.value
+        configuration.scope = Scope(
+            experiments: PatternList(experiments.value), models: PatternList(models.value), since: since?.value, until: until?.value,
+            artifacts: artifacts.value)
+        configuration.window = window.value
+        configuration.artifactWindow = artifactWindow.value
+        configuration.deep = deep
+        return configuration
+    }
+}
+
+/// One line of `check --show-config`. Never holds a secret.
+struct ShownSetting: Sendable, Hashable, Encodable {
+    var key: String
+    var value: String
+    var source: String
+
+    static func all(_ settings: MirrorSettings) -> [ShownSetting] {
+        var lines: [ShownSetting] = []
+        func add<Value>(_ key: String, _ setting: Setting<Value>?, absent: String = "not set", _ show: (Value) -> String) {
+            let value = setting.map { show($0.value) } ?? absent
+            lines.append(ShownSetting(key: key, value: value.printable, source: setting?.origin.description ?? Origin.standard.description))
+        }
+        func patterns(_ list: [String]) -> String { list.isEmpty ? "everything" : list.joined(separator: ", ") }
+        for store in [settings.primary, settings.secondary] {
+            let name = store.role.rawValue
+            add("\(name).uri", store.uri, \.description)
+            switch store.credentials.value {
+            case .none: add("\(name).auth", store.credentials) { _ in "none" }
+            case .basic(let username, let password):
+                add("\(name).auth.username", store.credentials) { _ in username }
+                add("\(name).auth.password", store.credentials) { _ in password.description }
+            case .token(let token): add("\(name).auth.token", store.credentials) { _ in token.description }
+            }
+            add("\(name).workspace", store.workspace) { $0 }
+            add("\(name).ca_file", store.caFile) { $0 }
+            add("\(name).client_certificate_file", store.clientCertificateFile) { $0 }
+        }
+        add("state", settings.state) { $0 }
+        add("pair", settings.pair) { $0 }
+        add("scope.experiments", settings.experiments, patterns)
+        add("scope.models", settings.models, patterns)
+        add("scope.since", settings.since, Instant.text)
+        add("scope.until", settings.until, Instant.text)
+        add("scope.artifacts", settings.artifacts) { $0 ? "true" : "false" }
+        add("window", settings.window) { String($0) }
+        add("artifact_window", settings.artifactWindow) { String($0) }
+        return lines
+    }
+}

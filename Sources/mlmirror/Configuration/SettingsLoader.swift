@@ -1,0 +1,157 @@
+/// What the command line said; nil or empty where it said nothing.
+struct FlagValues: Sendable {
+    var config: String?
+    var primary: String?
+    var secondary: String?
+    var state: String?
+    var experiments: [String] = []
+    var models: [String] = []
+    var since: Int64?
+    var until: Int64?
+    var noArtifacts = false
+    init() {}
+}
+
+/// Lays flags over the environment over the file over the defaults.
+///
+/// Keys of the file: `primary` and `secondary` (`uri`, `auth.username`, `auth.password_file`, `auth.token_file`, `workspace`, `ca_file`,
+/// `client_certificate_file`), `state`, `pair` ("default"), `scope` (`experiments`, `models`, `since`, `until`, `artifacts`: true),
+/// `window` (8), `artifact_window` (4). `Environment.names` lists the variables.
+struct SettingsLoader {
+    static let standardFile = "/etc/mlmirror/mlmirror.yaml"
+
+    let flags: FlagValues
+    let environment: Environment
+    /// Where the default file lies; nil: there is none.
+    var standardFile: String? = Self.standardFile
+
+    func load() throws -> MirrorSettings {
+        let file = try configurationFile()
+        let primaryURI = try uri(.primary, flags.primary, file)
+        let secondaryURI = try uri(.secondary, flags.secondary, file)
+        let settings = MirrorSettings(
+            file: file?.path,
+            primary: try store(.primary, primaryURI, file),
+            secondary: try store(.secondary, secondaryURI, file),
+            state: try required(
+                "state", flags.state, "MLMIRROR_STATE", file?.state?.map { TextFile.path($0, besides: file?.path) }, "FILE", file),
+            pair: try pair(file),
+            experiments: list(flags.experiments, "--experiment", file?.experiments),
+            models: list(flags.models, "--model", file?.models),
+            since: try instant(flags.since, "--since", "MLMIRROR_SINCE", file?.since),
+            until: try instant(flags.until, "--until", "MLMIRROR_UNTIL", file?.until),
+            artifacts: flags.noArtifacts ? Setting(false, .flag("--no-artifacts")) : file?.artifacts ?? Setting(true, .standard),
+            window: try number("MLMIRROR_WINDOW", ConfigurationFile.windowRange, file?.window, 8),
+            artifactWindow: try number("MLMIRROR_ARTIFACT_WINDOW", ConfigurationFile.artifactWindowRange, file?.artifactWindow, 4)
+        )
+        if let since = settings.since, let until = settings.until, since.value >= until.value {
+            throw ConfigurationError(
+                until.origin,
+                "until (\(Instant.text(until.value))) must be later than since (\(Instant.text(since.value)), \(since.origin))")
+        }
+        return settings
+    }
+
+    private func configurationFile() throws -> ConfigurationFile? {
+        if let path = flags.config { return try ConfigurationFile(path: path, .flag("--config")) }
+        if let path = environment.setting("MLMIRROR_CONFIG") { return try ConfigurationFile(path: path.value, path.origin) }
+        guard flags.primary == nil, let standardFile, TextFile.exists(standardFile) else { return nil }
+        return try ConfigurationFile(path: standardFile, nil)
+    }
+
+    private func required(
+        _ key: String, _ flag: String?, _ variable: String, _ filed: Setting<String>?, _ placeholder: String, _ file: ConfigurationFile?
+    ) throws -> Setting<String> {
+        let name = key.prefix { $0 != "." }
+        let flagged = flag.map { Setting($0, .flag("--\(name)")) }
+        guard let setting = flagged ?? environment.setting(variable) ?? filed, !setting.value.isEmpty else {
+            let inFile = file.map { "write \(key) in \($0.path)" } ?? "write \(key) in a file and name that with --config FILE"
+            throw ConfigurationError(
+                nil, "no \(key): give --\(name) \(placeholder), set \(variable), or \(inFile)", isMissingFlag: file == nil)
+        }
+        return setting
+    }
+
+    private func uri(_ role: Role, _ flag: String?, _ file: ConfigurationFile?) throws -> Setting<StoreURI> {
+        let filed = role == .primary ? file?.primary.uri : file?.secondary.uri
+        let setting = try required("\(role.rawValue).uri", flag, role.variable, filed, "URI", file)
+        let uri = try setting.map { try StoreURI($0, setting.origin, key: "\(role.rawValue).uri") }
+        guard uri.value.hasCredentials else { return uri }
+        switch uri.origin {
+        case .flag:
+            let advice = "everyone on this machine can read command lines; set \(role.variable)_USERNAME and \(role.variable)_PASSWORD"
+            throw ConfigurationError(uri.origin, "no user or password in the address: \(advice)")
+        case .file:
+            let advice = "name the user with auth.username, and a file that holds the password with auth.password_file"
+            throw ConfigurationError(uri.origin, "\(role.rawValue).uri: no user or password in the address: \(advice)")
+        case .environment, .standard: return uri
+        }
+    }
+
+    private func store(_ role: Role, _ uri: Setting<StoreURI>, _ file: ConfigurationFile?) throws -> StoreSettings {
+        let filed = role == .primary ? file?.primary : file?.secondary
+        try refuseForeignCredentials(role, uri, filed)
+        let owns = try ownsTrackingVariables(role, uri.value)
+        let finder = CredentialFinder(
+            role: role, uri: uri, file: filed, environment: environment, ownsTrackingVariables: owns, configurationPath: file?.path)
+        func path(_ suffix: String, _ setting: Setting<String>?) -> Setting<String>? {
+            environment.setting("\(role.variable)_\(suffix)") ?? setting?.map { TextFile.path($0, besides: file?.path) }
+        }
+        return StoreSettings(
+            role: role, uri: uri, credentials: try finder.find(),
+            workspace: environment.setting("\(role.variable)_WORKSPACE") ?? filed?.workspace
+                ?? (owns ? environment.setting("MLFLOW_WORKSPACE") : nil),
+            caFile: path("CA_FILE", filed?.caFile),
+            clientCertificateFile: path("CLIENT_CERTIFICATE_FILE", filed?.clientCertificateFile),
+            environment: owns ? environment.all : environment.withoutTrackingVariables
+        )
+    }
+
+    /// Credentials in the file were written for the address in the file.
+    private func refuseForeignCredentials(_ role: Role, _ uri: Setting<StoreURI>, _ file: ConfigurationFile.Store?) throws {
+        guard let file, let authentication = file.authentication ?? file.secret, let filed = file.uri else { return }
+        guard let filedURI = try? StoreURI(filed.value, filed.origin, key: "\(role.rawValue).uri"), !uri.value.isSameAddress(as: filedURI)
+        else { return }
+        throw ConfigurationError(
+            authentication,
+            "these credentials belong to \(filedURI), but \(uri.origin) says \(uri.value); remove one, or write another file for that store"
+        )
+    }
+
+    /// `MLFLOW_TRACKING_*` speak of the server that `MLFLOW_TRACKING_URI` names; when that is not set, of the primary.
+    private func ownsTrackingVariables(_ role: Role, _ uri: StoreURI) throws -> Bool {
+        guard let named = environment.setting("MLFLOW_TRACKING_URI") else { return role == .primary }
+        guard let other = try? StoreURI(named.value, named.origin, key: "MLFLOW_TRACKING_URI") else { return false }
+        return uri.isSameAddress(as: other)
+    }
+
+    private func pair(_ file: ConfigurationFile?) throws -> Setting<String> {
+        let pair = environment.setting("MLMIRROR_PAIR") ?? file?.pair ?? Setting("default", .standard)
+        let isValid =
+            (1...64).contains(pair.value.count)
+            && pair.value.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) }
+        guard isValid else { throw ConfigurationError(pair.origin, "pair: expected 1 to 64 letters, digits, dots, underscores or hyphens") }
+        return pair
+    }
+
+    private func list(_ flagged: [String], _ flag: String, _ filed: Setting<[String]>?) -> Setting<[String]> {
+        flagged.isEmpty ? filed ?? Setting([], .standard) : Setting(flagged, .flag(flag))
+    }
+
+    private func instant(_ flagged: Int64?, _ flag: String, _ variable: String, _ filed: Setting<Int64>?) throws -> Setting<Int64>? {
+        if let flagged { return Setting(flagged, .flag(flag)) }
+        guard let text = environment.setting(variable) else { return filed }
+        guard let instant = Instant.milliseconds(text.value) else {
+            throw ConfigurationError(text.origin, "expected a date like 2024-01-31 or 2024-01-31T12:00:00Z")
+        }
+        return Setting(instant, text.origin)
+    }
+
+    private func number(_ variable: String, _ range: ClosedRange<Int>, _ filed: Setting<Int>?, _ standard: Int) throws -> Setting<Int> {
+        guard let text = environment.setting(variable) else { return filed ?? Setting(standard, .standard) }
+        guard let number = Int(text.value), range.contains(number) else {
+            throw ConfigurationError(text.origin, "expected a whole number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return Setting(number, text.origin)
+    }
+}

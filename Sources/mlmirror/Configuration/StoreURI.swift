@@ -1,0 +1,93 @@
+/// A store's address as MLflow's own clients write it.
+struct StoreURI: Sendable, Hashable, CustomStringConvertible {
+    var scheme: String
+    var host: String
+    var port: Int
+    /// Without a slash at its end.
+    var path: String
+    var user: String?
+    var password: Secret?
+
+    static let known = ["http", "https"]
+    static let later = ["databricks", "databricks-uc", "azureml"]
+
+    /// The address without credentials.
+    var description: String {
+        let shownPort = port == Self.standardPort(scheme) ? "" : ":\(port)"
+        return "\(scheme)://\(host)\(shownPort)\(path)"
+    }
+
+    var hasCredentials: Bool { user != nil || password != nil }
+
+    /// Same server, port and path, however they were spelt.
+    func isSameAddress(as other: StoreURI) -> Bool { description == other.description }
+
+    /// Throws `ConfigurationError` that says what was expected. Never repeats the text: it may hold a password.
+    init(_ text: String, _ origin: Origin, key: String) throws {
+        // A flag or a variable names itself.
+        let subject = if case .file = origin { "\(key): " } else { "" }
+        func fail(_ message: String) -> ConfigurationError { ConfigurationError(origin, subject + message) }
+        let expected = "expected http://HOST[:PORT] or https://HOST[:PORT]"
+        guard !text.isEmpty else { throw fail("no address; \(expected)") }
+        guard text.unicodeScalars.allSatisfy({ $0.value > 0x20 && $0.value < 0x7F }) else {
+            throw fail("the address holds a space, a control character or a letter outside ASCII; \(expected)")
+        }
+        let scheme = text.prefix { $0 != ":" }.lowercased()
+        if Self.later.contains(scheme) { throw fail("the scheme \(scheme) comes with a later version; this one knows http and https") }
+        guard let separator = text.firstRange(of: "://") else {
+            let looksLikeHost = !text.contains("@") && text.contains { $0 == ":" || $0 == "." }
+            throw fail(looksLikeHost ? "no scheme; did you mean http://\(text)?" : "no scheme; \(expected)")
+        }
+        guard Self.known.contains(scheme) else {
+            let known = Self.known + Self.later.map { "\($0) (with a later version)" }
+            throw fail("unknown scheme \(scheme.isEmpty ? "\"\"" : scheme); known are \(known.joined(separator: ", "))")
+        }
+        let rest = text[separator.upperBound...]
+        guard !rest.contains(where: { $0 == "?" || $0 == "#" }) else { throw fail("an address has no ? and no #; \(expected)") }
+        let authority = rest.prefix { $0 != "/" }
+        let hostAndPort = authority.split(separator: "@", omittingEmptySubsequences: false).last ?? ""
+        if hostAndPort.endIndex == authority.endIndex, hostAndPort.startIndex != authority.startIndex {
+            let pair = authority[..<hostAndPort.startIndex].dropLast().split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+            guard let user = Self.decoded(pair[0]), let password = Self.decoded(pair.count > 1 ? pair[1] : "") else {
+                throw fail("the user name or password in the address is not percent-encoded as it must be")
+            }
+            self.user = user
+            self.password = pair.count > 1 ? Secret(password) : nil
+        }
+        guard let (host, port) = Self.split(hostAndPort, standardPort: Self.standardPort(scheme)) else {
+            throw fail("no valid host and port; \(expected)")
+        }
+        self.scheme = scheme
+        self.host = host
+        self.port = port
+        path = String(rest[authority.endIndex...])
+        while path.hasSuffix("/") { path.removeLast() }
+    }
+
+    private static func standardPort(_ scheme: String) -> Int { scheme == "https" ? 443 : 80 }
+
+    private static func split(_ text: Substring, standardPort: Int) -> (String, Int)? {
+        let afterHost = text.first == "[" ? text.drop { $0 != "]" }.dropFirst() : text.drop { $0 != ":" }
+        let host = text[..<afterHost.startIndex].lowercased()
+        let isBracketed = host.hasPrefix("[") && host.hasSuffix("]") && host.count > 2
+        guard !host.isEmpty, isBracketed || host.allSatisfy({ $0.isLetter || $0.isNumber || "-._".contains($0) }) else { return nil }
+        if afterHost.isEmpty { return (host, standardPort) }
+        guard afterHost.first == ":", let port = Int(afterHost.dropFirst()), (1...65535).contains(port) else { return nil }
+        return (host, port)
+    }
+
+    private static func decoded(_ text: Substring) -> String? {
+        var bytes: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard rest.count >= 2, let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else { return nil }
+            bytes.append(value)
+            rest = rest.dropFirst(2)
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+}

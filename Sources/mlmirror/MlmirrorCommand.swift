@@ -1,0 +1,50 @@
+import ArgumentParser
+import FoundationEssentials
+import Glibc
+import Logging
+
+/// The root of the command line.
+struct MlmirrorCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "mlmirror",
+        abstract: "Copies one MLflow server to another, exactly once, and proves it.",
+        discussion: """
+            Examples:
+              mlmirror check --primary http://a:5000 --secondary http://b:5000 \\
+                  --state mirror.db
+              mlmirror backfill --primary http://a:5000 --secondary http://b:5000 \\
+                  --state mirror.db
+              mlmirror verify --config mlmirror.yaml --deep --report report.json
+
+            Exit codes:
+              0   ok
+              1   failed
+              3   finished, but something was set aside or could not be read
+              4   differences found
+              64  usage
+              69  a store is unreachable, or is no MLflow server
+              75  the state file is in use: try later
+              77  a store refused
+              78  configuration
+              130, 143  interrupted by SIGINT, SIGTERM
+            """,
+        version: Program.version,
+        subcommands: [BackfillCommand.self, VerifyCommand.self, CheckCommand.self]
+    )
+}
+
+@main
+enum Main {
+    static func main() {
+        Signals.hold()
+        let console = Console.standard()
+        LoggingSystem.bootstrap { _ in LogLines(console) }
+        let session = Session(
+            environment: Environment(ProcessInfo.processInfo.environment), console: console, signals: Signals(), clock: SystemClock(),
+            openStore: StoreFactory.open)
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        // The one task without a parent: it is the program. The main thread is left to signals.
+        let work = Task<Void, Never>.detached { exit(await Program.run(arguments, in: session).rawValue) }
+        session.signals.serve(work) { console.clearBar() }
+    }
+}

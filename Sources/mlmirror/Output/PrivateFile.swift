@@ -1,0 +1,40 @@
+import Glibc
+
+/// A result could not be written where it belongs.
+struct WriteError: Error, CustomStringConvertible {
+    var description: String
+}
+
+/// A file that appears whole or not at all, and that only its owner may read: written under another name, then renamed.
+final class PrivateFile: Sendable {
+    let path: String
+    private let temporary: String
+    private let descriptor: Int32
+
+    init(path: String) throws {
+        self.path = path
+        let slash = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
+        temporary = "\(path[..<slash]).\(path[slash...]).\(getpid()).tmp"
+        descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw ConfigurationError(.flag("--report"), Self.reason(path)) }
+    }
+
+    func write(_ bytes: [UInt8]) throws {
+        guard FileDescriptorWriter.writeAll(bytes, to: descriptor) else { throw Self.failure(path) }
+    }
+
+    /// Puts the file in its place.
+    func commit() throws {
+        guard fsync(descriptor) == 0, rename(temporary, path) == 0 else { throw Self.failure(path) }
+    }
+
+    deinit {
+        close(descriptor)
+        // Gone already when it was committed.
+        unlink(temporary)
+    }
+
+    private static func failure(_ path: String) -> WriteError { WriteError(description: reason(path)) }
+
+    private static func reason(_ path: String) -> String { "cannot write \(path): \(String(cString: strerror(errno)))" }
+}

@@ -1,0 +1,55 @@
+import Logging
+import Replication
+
+/// What a command needs of the world around it.
+struct Session: Sendable {
+    var environment: Environment
+    var console: Console
+    var signals: Signals
+    var clock: any ReplicationClock
+    /// Where the default configuration file lies; nil: nowhere.
+    var standardFile: String? = SettingsLoader.standardFile
+    var openStore: @Sendable (StoreSettings) throws -> OpenedStore
+
+    func logger(_ level: Logger.Level) -> Logger {
+        let console = console
+        var logger = Logger(label: "mlmirror") { _ in LogLines(console) }
+        logger.logLevel = level
+        return logger
+    }
+
+    /// Opens both stores for the length of `body`.
+    func withStores<Result>(
+        _ settings: MirrorSettings, _ body: (any TrackingStore, any WritableStore) async throws -> Result
+    ) async throws -> Result {
+        let primary = try openStore(settings.primary)
+        defer { primary.close() }
+        let secondary = try openStore(settings.secondary)
+        defer { secondary.close() }
+        return try await body(primary.store, secondary.store)
+    }
+
+    /// Opens the state file for the length of `body`.
+    func withState<Result>(_ path: String, _ body: (ReplicationState) async throws -> Result) async throws -> Result {
+        let state = try ReplicationState.open(path: path)
+        let result: Result
+        do {
+            result = try await body(state)
+        } catch {
+            // The first failure is the one to tell; what is in the file is whole without closing it.
+            try? state.close()
+            throw error
+        }
+        try state.close()
+        return result
+    }
+
+    /// The environment's colour habits, under `--color`.
+    func style(_ choice: ColorChoice) -> Style {
+        switch choice {
+        case .always: Style(isColored: true)
+        case .never: Style(isColored: false)
+        case .auto: Style(isColored: console.outputIsTerminal && environment["NO_COLOR"] == nil && environment["TERM"] != "dumb")
+        }
+    }
+}

@@ -1,0 +1,47 @@
+import Platforms
+import Replication
+
+/// A store that is ready to be asked, with what ends it.
+struct OpenedStore: Sendable {
+    var store: any WritableStore
+    /// The server's own word on its version; nil where it has none.
+    var version: @Sendable () async throws -> String?
+    var close: @Sendable () -> Void
+}
+
+/// The one place that knows which platform stands behind which address.
+enum StoreFactory {
+    /// Opens nothing yet: the first request does.
+    static func open(_ settings: StoreSettings) throws -> OpenedStore {
+        let endpoint: MLflowEndpoint
+        do {
+            endpoint = try MLflowEndpoint(
+                uri: settings.uri.value.description, credentials: credentials(settings.credentials.value),
+                workspace: settings.workspace?.value,
+                requestTimeout: MLflowEnvironment(settings.environment).requestTimeout ?? 120)
+        } catch {
+            throw ConfigurationError(settings.uri.origin, "\(settings.role.rawValue): \(error)")
+        }
+        let connection = MLflowConnection(
+            endpoint, environment: settings.environment, caFile: settings.caFile?.value,
+            clientCertificate: settings.clientCertificateFile?.value)
+        return OpenedStore(store: connection.store, version: { try await connection.store.serverVersion() }, close: { connection.close() })
+    }
+
+    /// What MLflow's own client would use: from its variables, and from the text of its credentials file.
+    static func trackingCredentials(_ environment: [String: String], credentialsFile: String?) -> Credentials {
+        switch MLflowEnvironment(environment, credentialsFile: credentialsFile).credentials {
+        case .none: .none
+        case .basic(let username, let password): .basic(username: username, password: Secret(password))
+        case .bearer(let token): .token(Secret(token))
+        }
+    }
+
+    private static func credentials(_ credentials: Credentials) -> MLflowCredentials {
+        switch credentials {
+        case .none: .none
+        case .basic(let username, let password): .basic(username: username, password: password.revealed)
+        case .token(let token): .bearer(token: token.revealed)
+        }
+    }
+}

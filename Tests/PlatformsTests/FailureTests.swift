@@ -1,0 +1,91 @@
+import Curl
+import Replication
+import Testing
+
+@testable import Platforms
+
+@Suite struct FailureTests {
+    private let failure = MLflowFailure(store: "http://h", now: { 784_111_777 })
+    private let read = MLflowCall.get("/api/2.0/mlflow/runs/get", [("run_id", "r")], of: "run r")
+    private let write = MLflowCall(method: .post, path: "/api/2.0/mlflow/runs/create", subject: "creating a run", isWrite: true)
+    private let output = MLflowCall(
+        method: .post, path: "/api/2.0/mlflow/runs/outputs", subject: "outputs", isWrite: true, duplicate: .exists)
+
+    private static func json(_ code: String, _ message: String = "m") -> String {
+        "{\"error_code\":\"\(code)\",\"message\":\"\(message)\"}"
+    }
+
+    @Test(arguments: [
+        (400, json("INVALID_PARAMETER_VALUE"), StoreError.Decision.setAside, StoreError.Reason.invalid, false),
+        (400, json("RESOURCE_ALREADY_EXISTS"), .setAside, .alreadyExists, false),
+        (400, json("RESOURCE_DOES_NOT_EXIST"), .setAside, .notFound, false),
+        (
+            400, json("BAD_REQUEST", "(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.name"), .retry(after: nil),
+            .serverFailure, false
+        ),
+        (400, json("BAD_REQUEST", "duplicate key value violates unique constraint"), .retry(after: nil), .serverFailure, false),
+        (400, "no JSON", .setAside, .invalid, false),
+        (401, "unauthorized", .stop, .unauthorized, false),
+        (403, json("PERMISSION_DENIED"), .setAside, .forbidden, false),
+        (404, json("RESOURCE_DOES_NOT_EXIST"), .setAside, .notFound, false),
+        (404, json("ENDPOINT_NOT_FOUND"), .setAside, .unsupported, false),
+        (404, "<!doctype html><title>404 Not Found</title>", .setAside, .unsupported, false),
+        (404, "{\"detail\":\"Not Found\"}", .setAside, .unsupported, false),
+        (405, "", .setAside, .unsupported, false),
+        (408, "", .retry(after: nil), .serverFailure, true),
+        (409, json("ABORTED"), .retry(after: nil), .serverFailure, false),
+        (409, json("ALREADY_EXISTS"), .setAside, .alreadyExists, false),
+        (413, "", .setAside, .tooLarge, false),
+        (429, json("REQUEST_LIMIT_EXCEEDED"), .retry(after: nil), .throttled, false),
+        (500, json("INTERNAL_ERROR"), .retry(after: nil), .serverFailure, true),
+        (500, json("INVALID_STATE"), .setAside, .invalid, false),
+        (501, json("NOT_IMPLEMENTED"), .setAside, .unsupported, false),
+        (502, "<html>Bad Gateway</html>", .retry(after: nil), .serverFailure, true),
+        (503, json("TEMPORARILY_UNAVAILABLE"), .retry(after: nil), .serverFailure, true),
+        (504, "", .retry(after: nil), .serverFailure, true),
+        (302, "", .stop, .notMLflow, false),
+    ]) func decides(
+        _ status: Int, _ body: String, _ decision: StoreError.Decision, _ reason: StoreError.Reason, _ isInDoubt: Bool
+    ) {
+        let written = failure.error(write, status: status, headers: [], body: Array(body.utf8))
+        #expect(written.decision == decision && written.reason == reason && written.isInDoubt == isInDoubt, "\(written)")
+        let readError = failure.error(read, status: status, headers: [], body: Array(body.utf8))
+        #expect(readError.decision == decision && readError.reason == reason && !readError.isInDoubt)
+        #expect(written.message.contains("http://h") && written.message.contains("creating a run") && written.message.contains("\(status)"))
+    }
+
+    @Test func tellsTwiceFromRaced() {
+        let body = Array(Self.json("BAD_REQUEST", "UNIQUE constraint failed: inputs").utf8)
+        #expect(failure.error(output, status: 400, headers: [], body: body).reason == .alreadyExists)
+    }
+
+    @Test(
+        arguments: [
+            ("0", 0.0), ("5", 5), (" 1.5 ", 1.5), ("100000", 3600), ("-5", 0), ("Sun, 06 Nov 1994 08:49:57 GMT", 20),
+            ("Sunday, 06-Nov-94 08:49:57 GMT", 20), ("Sun Nov  6 08:49:57 1994", 20), ("Sun, 06 Nov 1994 08:00:00 GMT", 0),
+            ("Sun, 06 Nov 2094 08:49:57 GMT", 3600), ("soon", nil), ("", nil), ("nan", nil),
+        ] as [(String, Double?)]) func waitsAsAsked(_ text: String, _ seconds: Double?)
+    {
+        #expect(failure.wait([HTTPHeader("retry-after", text)]) == seconds)
+    }
+
+    @Test(arguments: [
+        (HTTPError.Kind.refused, StoreError.Decision.retry(after: nil), StoreError.Reason.unreachable),
+        (.unresolved, .retry(after: nil), .unreachable),
+        (.tls, .retry(after: nil), .unreachable), (.timeout, .retry(after: nil), .unreachable), (.reset, .retry(after: nil), .unreachable),
+        (.truncated, .retry(after: nil), .truncated), (.bodyTooLarge, .setAside, .tooLarge), (.badURL, .setAside, .invalid),
+        (.forbiddenRedirect, .stop, .notMLflow), (.closed, .stop, .unreachable),
+    ]) func understandsFailuresBelowHTTP(_ kind: HTTPError.Kind, _ decision: StoreError.Decision, _ reason: StoreError.Reason) {
+        for isInDoubt in [false, true] {
+            let error = failure.error(write, HTTPError(kind, isInDoubt: isInDoubt, "text"))
+            #expect(error.decision == decision && error.reason == reason && error.isInDoubt == isInDoubt)
+            #expect(!failure.error(read, HTTPError(kind, isInDoubt: isInDoubt, "text")).isInDoubt)
+        }
+    }
+
+    @Test func keepsMessagesShortAndClean() {
+        let body = Array((String(repeating: "x", count: 5000) + " https://user:hunter2@h/?sig=abc").utf8)
+        let error = failure.error(read, status: 400, headers: [], body: Array("see https://user:hunter2@h/?sig=hunter2".utf8) + body)
+        #expect(error.message.count < 700 && !error.message.contains("hunter2"), "\(error)")
+    }
+}

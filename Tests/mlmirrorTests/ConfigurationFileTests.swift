@@ -1,0 +1,144 @@
+import Replication
+import Testing
+
+@testable import mlmirror
+
+@Suite("configuration file")
+struct ConfigurationFileTests {
+    struct Refusal: Sendable, CustomTestStringConvertible {
+        var text: String
+        var message: String
+        var testDescription: String { message }
+        init(_ text: String, _ message: String) {
+            self.text = text
+            self.message = message
+        }
+    }
+
+    static let refusals = [
+        Refusal("primry:\n  uri: http://a\n", "m.yaml:1:1: unknown key primry; did you mean primary?"),
+        Refusal("primary:\n  url: http://a\n", "m.yaml:2:3: unknown key primary.url; did you mean uri?"),
+        Refusal(
+            "primary:\n  colour: red\n",
+            "m.yaml:2:3: unknown key primary.colour; expected one of uri, auth, workspace, ca_file, client_certificate_file"),
+        Refusal("window: many\n", "m.yaml:1:9: window: expected a whole number from 1 to 64, found \"many\""),
+        Refusal("window: 65\n", "m.yaml:1:9: window: expected a whole number from 1 to 64, found the number 65"),
+        Refusal("window: 1.5\n", "m.yaml:1:9: window: expected a whole number from 1 to 64, found the number 1.5"),
+        Refusal("artifact_window: [4]\n", "m.yaml:1:18: artifact_window: expected a whole number from 1 to 32, found a list"),
+        Refusal("state: 5\n", "m.yaml:1:8: state: expected text, found the number 5; put it in quotes"),
+        Refusal("state:\n", "m.yaml:1:7: state: expected text, found nothing"),
+        Refusal("pair: true\n", "m.yaml:1:7: pair: expected text, found the truth value true; put it in quotes"),
+        Refusal("primary: http://a\n", "m.yaml:1:10: primary: expected keys and values, found \"http://a\""),
+        Refusal("- a\n", "m.yaml:1:1: the file: expected keys and values, found a list"),
+        Refusal(
+            "scope:\n  experiments: a*\n",
+            "m.yaml:2:16: scope.experiments: expected a list of texts, like [\"a*\", \"!b\"], found \"a*\""),
+        Refusal(
+            "scope:\n  models: [a, 5]\n",
+            "m.yaml:2:15: scope.models: expected texts in the list, found the number 5; put it in quotes"),
+        Refusal("scope:\n  artifacts: maybe\n", "m.yaml:2:14: scope.artifacts: expected true or false, found \"maybe\""),
+        Refusal(
+            "scope:\n  since: yesterday\n",
+            "m.yaml:2:10: scope.since: expected a date like 2024-01-31 or 2024-01-31T12:00:00Z, found \"yesterday\""),
+        Refusal("state: a\npair: b\nstate: c\n", "m.yaml:1:1: state is given twice"),
+        Refusal("rules: { tag: primary }\n", "m.yaml:1:1: rules is not supported by this version; remove it"),
+        Refusal("primary:\n  feed: auto\n", "m.yaml:2:3: primary.feed is not supported by this version; remove it"),
+        Refusal("primary: { registry: x }\n", "m.yaml:1:12: primary.registry is not supported by this version; remove it"),
+        Refusal("primary: { database: x }\n", "m.yaml:1:12: primary.database is not supported by this version; remove it"),
+        Refusal("scope: { leave_out: {} }\n", "m.yaml:1:10: scope.leave_out is not supported by this version; remove it"),
+        Refusal(
+            "primary:\n  auth:\n    password: canary\n",
+            "m.yaml:3:5: primary.auth.password is refused: no secret in this file; put it in a file of its own and name that with password_file"
+        ),
+        Refusal(
+            "secondary:\n  auth:\n    token: canary\n",
+            "m.yaml:3:5: secondary.auth.token is refused: no secret in this file; put it in a file of its own and name that with token_file"
+        ),
+        Refusal(
+            "primary:\n  auth: { username: a, token_file: t }\n",
+            "m.yaml:2:36: primary.auth.token_file: expected either a token or username and password_file, found both"),
+        Refusal("state: [a\n", "m.yaml:2:1: not valid YAML: did not find expected ',' or ']'"),
+        Refusal("a: 1\n---\nb: 2\n", "m.yaml:2:1: not valid YAML: but found another document"),
+    ]
+
+    @Test("is refused with place, key and what was expected", arguments: refusals)
+    func refuses(_ refusal: Refusal) {
+        let error = #expect(throws: ConfigurationError.self) { try ConfigurationFile(text: refusal.text, path: "m.yaml") }
+        #expect(error?.description == refusal.message)
+        #expect(error.map(ExitStatus.of) == .configuration)
+        #expect(error?.description.contains("canary") == false)
+    }
+
+    @Test("gives every value with its line")
+    func reads() throws {
+        let file = try ConfigurationFile(
+            text: """
+                primary:
+                  uri: http://a:5000
+                  auth: { username: ann, password_file: secret }
+                  workspace: w
+                secondary: { uri: "http://b", ca_file: ca.pem }
+                state: $HOME/${STATE}.db
+                scope:
+                  experiments: ["team/**", "!team/x"]
+                  since: 2024-01-01
+                  artifacts: false
+                window: 16
+                """, path: "m.yaml")
+        #expect(file.primary.uri?.value == "http://a:5000")
+        #expect(file.primary.uri?.origin == .file(Place(file: "m.yaml", line: 2, column: 8)))
+        #expect(file.primary.username?.value == "ann")
+        #expect(file.primary.workspace?.value == "w")
+        #expect(file.secondary.caFile?.value == "ca.pem")
+        #expect(file.state?.value == "$HOME/${STATE}.db", "nothing is interpolated")
+        #expect(file.experiments?.value == ["team/**", "!team/x"])
+        #expect(file.since?.value == 1_704_067_200_000)
+        #expect(file.artifacts?.value == false)
+        #expect(file.window?.value == 16)
+        #expect(file.models == nil)
+    }
+
+    @Test("may be empty, or have empty sections", arguments: ["", "# nothing\n", "scope:\n", "primary:\nsecondary: {}\n"])
+    func empty(_ text: String) throws {
+        let file = try ConfigurationFile(text: text, path: "m.yaml")
+        #expect(file.state == nil && file.primary.uri == nil && file.experiments == nil)
+    }
+
+    @Test("that everyone may write is refused when it names a secret")
+    func writableByOthers() throws {
+        let folder = try TemporaryFolder()
+        let secret = try folder.write("a.yaml", "primary: { auth: { token_file: t } }\n", mode: 0o666)
+        let error = #expect(throws: ConfigurationError.self) { try ConfigurationFile(path: secret, nil) }
+        #expect(error?.description == "\(secret):1:32: names a secret, but everyone may write this file; run: chmod o-w \(secret)")
+        let harmless = try folder.write("b.yaml", "state: x\n", mode: 0o666)
+        #expect(try ConfigurationFile(path: harmless, nil).state?.value == "x")
+    }
+
+    @Test("that cannot be read is named, with the reason")
+    func unreadable() throws {
+        let folder = try TemporaryFolder()
+        let missing = #expect(throws: ConfigurationError.self) {
+            try ConfigurationFile(path: folder.file("none.yaml"), .environment("MLMIRROR_CONFIG"))
+        }
+        #expect(
+            missing?.description
+                == "MLMIRROR_CONFIG: cannot read the configuration file \(folder.file("none.yaml")): No such file or directory")
+        let directory = #expect(throws: ConfigurationError.self) { try ConfigurationFile(path: folder.path, nil) }
+        #expect(directory?.description.contains("not a regular file") == true)
+    }
+
+    @Test("as shipped is valid")
+    func example() throws {
+        let path = FolderMaker.package + "/config/mlmirror.yaml"
+        let file = try ConfigurationFile(path: path, nil)
+        #expect(file.primary.uri != nil && file.secondary.uri != nil && file.state != nil)
+        // What is commented out in it must be valid too: a line that begins with `#` and a key is a setting.
+        let text = try FolderMaker.read(path).split(separator: "\n", omittingEmptySubsequences: false).map { line in
+            let bare = line.drop { $0 == " " }
+            guard bare.hasPrefix("#"), bare.dropFirst().first?.isLetter == true else { return String(line) }
+            return String(line).replacing("#", with: "", maxReplacements: 1)
+        }
+        #expect(throws: Never.self) { try ConfigurationFile(text: text.joined(separator: "\n"), path: "uncommented") }
+        #expect(text.joined(separator: "\n") != (try FolderMaker.read(path)))
+    }
+}

@@ -1,0 +1,254 @@
+import Replication
+import Testing
+
+@testable import mlmirror
+
+@Suite("settings")
+struct SettingsLoaderTests {
+    private let folder: TemporaryFolder
+    init() throws { folder = try TemporaryFolder() }
+
+    private func flags(_ change: (inout FlagValues) -> Void = { _ in }) -> FlagValues {
+        var flags = FlagValues()
+        flags.primary = "http://a:5000"
+        flags.secondary = "http://b:5000"
+        flags.state = "flag.db"
+        change(&flags)
+        return flags
+    }
+
+    private func load(_ flags: FlagValues, _ variables: [String: String] = [:], standardFile: String? = nil) throws -> MirrorSettings {
+        try SettingsLoader(flags: flags, environment: Environment(variables), standardFile: standardFile).load()
+    }
+
+    private func refusal(_ flags: FlagValues, _ variables: [String: String] = [:]) -> ConfigurationError? {
+        #expect(throws: ConfigurationError.self) { try load(flags, variables) }
+    }
+
+    // MARK: Precedence
+
+    @Test("a flag goes before the environment, that before the file, that before the default")
+    func precedence() throws {
+        let path = try folder.write(
+            "m.yaml", "primary: { uri: 'http://file' }\nsecondary: { uri: 'http://b' }\nstate: /file.db\nwindow: 4\npair: p\n")
+        var flags = FlagValues()
+        flags.config = path
+        let fromFile = try load(flags)
+        #expect(fromFile.primary.uri.value.description == "http://file")
+        #expect(fromFile.state.value == "/file.db")
+        #expect(fromFile.window.origin == .file(Place(file: path, line: 4, column: 9)))
+        #expect(fromFile.artifactWindow.value == 4 && fromFile.artifactWindow.origin == .standard)
+
+        let variables = [
+            "MLMIRROR_PRIMARY": "http://variable", "MLMIRROR_STATE": "variable.db", "MLMIRROR_WINDOW": "9", "MLMIRROR_PAIR": "",
+        ]
+        let fromVariables = try load(flags, variables)
+        #expect(fromVariables.primary.uri.value.description == "http://variable")
+        #expect(fromVariables.state.value == "variable.db")
+        #expect(fromVariables.window.value == 9 && fromVariables.window.origin == .environment("MLMIRROR_WINDOW"))
+        #expect(fromVariables.pair.value == "p", "an empty variable is not set")
+
+        flags.primary = "http://flag"
+        flags.state = "flag.db"
+        let fromFlags = try load(flags, variables)
+        #expect(fromFlags.primary.uri.value.description == "http://flag")
+        #expect(fromFlags.state.value == "flag.db" && fromFlags.state.origin == .flag("--state"))
+    }
+
+    @Test("patterns on the command line replace those in the file")
+    func patterns() throws {
+        let path = try folder.write("m.yaml", "scope: { experiments: [a, b], models: [m] }\n")
+        let settings = try load(
+            flags {
+                $0.config = path
+                $0.experiments = ["c"]
+                $0.noArtifacts = true
+            })
+        #expect(settings.experiments.value == ["c"])
+        #expect(settings.models.value == ["m"])
+        #expect(settings.mirrorConfiguration().scope.artifacts == false)
+    }
+
+    @Test("the default file is read when there is no --primary")
+    func standardFile() throws {
+        let path = try folder.write("m.yaml", "primary: { uri: 'http://file' }\nsecondary: { uri: 'http://b' }\nstate: s.db\n")
+        let settings = try load(FlagValues(), standardFile: path)
+        #expect(settings.file == path)
+        #expect(settings.state.value == folder.file("s.db"), "a relative path in a file starts at the file's folder")
+        #expect(try load(flags(), standardFile: path).file == nil)
+        #expect(refusal(FlagValues())?.isUsage == true)
+    }
+
+    @Test("what is missing is named with all the ways to give it")
+    func missing() throws {
+        let nothing = refusal(flags { $0.state = nil })
+        #expect(
+            nothing?.description
+                == "no state: give --state FILE, set MLMIRROR_STATE, or write state in a file and name that with --config FILE")
+        #expect(nothing.map(ExitStatus.of) == .usage)
+        let path = try folder.write("m.yaml", "primary: { uri: 'http://a' }\nstate: s\n")
+        var flags = FlagValues()
+        flags.config = path
+        let inFile = refusal(flags)
+        #expect(
+            inFile?.description == "no secondary.uri: give --secondary URI, set MLMIRROR_SECONDARY, or write secondary.uri in \(path)")
+        #expect(inFile.map(ExitStatus.of) == .configuration)
+    }
+
+    @Test("impossible combinations are refused")
+    func impossible() throws {
+        let reversed = refusal(
+            flags {
+                $0.since = 1_704_067_200_000
+                $0.until = 1_704_067_200_000
+            })
+        #expect(
+            reversed?.description
+                == "--until: until (2024-01-01T00:00:00.000Z) must be later than since (2024-01-01T00:00:00.000Z, flag --since)")
+        #expect(refusal(flags(), ["MLMIRROR_PAIR": "a b"])?.description.hasPrefix("MLMIRROR_PAIR: pair: expected") == true)
+        #expect(refusal(flags(), ["MLMIRROR_WINDOW": "0"])?.description == "MLMIRROR_WINDOW: expected a whole number from 1 to 64")
+        #expect(refusal(flags(), ["MLMIRROR_SINCE": "soon"])?.description.hasPrefix("MLMIRROR_SINCE: expected a date") == true)
+    }
+
+    // MARK: Credentials
+
+    private func basic(_ user: String, _ password: String) -> Credentials { .basic(username: user, password: Secret(password)) }
+
+    @Test("MLFLOW_TRACKING_* serve the primary alone, or the one store that MLFLOW_TRACKING_URI names")
+    func trackingVariables() throws {
+        let variables = ["MLFLOW_TRACKING_USERNAME": "u", "MLFLOW_TRACKING_PASSWORD": "p", "MLFLOW_TRACKING_TOKEN": "t"]
+        let alone = try load(flags(), variables)
+        #expect(alone.primary.credentials.value == basic("u", "p"), "user and password win over a token")
+        #expect(alone.secondary.credentials.value == .none)
+        #expect(alone.secondary.environment["MLFLOW_TRACKING_PASSWORD"] == nil)
+
+        let named = try load(flags(), variables.merging(["MLFLOW_TRACKING_URI": "HTTP://B:5000/"]) { _, new in new })
+        #expect(named.primary.credentials.value == .none)
+        #expect(named.primary.environment["MLFLOW_TRACKING_TOKEN"] == nil)
+        #expect(named.secondary.credentials.value == basic("u", "p"))
+
+        for other in ["http://c:5000", "databricks", "sqlite:///x.db"] {
+            let neither = try load(flags(), variables.merging(["MLFLOW_TRACKING_URI": other]) { _, new in new })
+            #expect(neither.primary.credentials.value == .none && neither.secondary.credentials.value == .none)
+        }
+    }
+
+    @Test("a store's own variables go before everything else")
+    func ownVariables() throws {
+        let variables = [
+            "MLMIRROR_SECONDARY_TOKEN": "own", "MLMIRROR_PRIMARY_USERNAME": "u", "MLMIRROR_PRIMARY_PASSWORD": "p",
+            "MLFLOW_TRACKING_TOKEN": "other",
+        ]
+        let settings = try load(flags(), variables)
+        #expect(settings.primary.credentials.value == basic("u", "p"))
+        #expect(settings.primary.credentials.origin == .environment("MLMIRROR_PRIMARY_PASSWORD"))
+        #expect(settings.secondary.credentials.value == .token(Secret("own")))
+    }
+
+    @Test("a user and password in an address are taken from the environment alone")
+    func userinfo() throws {
+        var flags = flags()
+        flags.primary = "http://u:canary@a"
+        let refused = refusal(flags)
+        #expect(refused?.description.hasPrefix("--primary: no user or password in the address: everyone on this machine") == true)
+        #expect(refused.map(ExitStatus.of) == .usage)
+        #expect(refused?.description.contains("canary") == false)
+
+        flags.primary = nil
+        let settings = try load(flags, ["MLMIRROR_PRIMARY": "http://u:p%40q@a"])
+        #expect(settings.primary.credentials.value == basic("u", "p@q"))
+        #expect(settings.primary.uri.value.description == "http://a")
+
+        let path = try folder.write("m.yaml", "primary: { uri: 'http://u:canary@a' }\n")
+        flags.config = path
+        let inFile = refusal(flags)
+        #expect(inFile?.description.contains("name the user with auth.username") == true)
+        #expect(inFile?.description.contains("canary") == false)
+    }
+
+    @Test("ambiguous or half credentials are refused, naming both sources")
+    func ambiguous() {
+        let both = refusal(flags(), ["MLMIRROR_PRIMARY_TOKEN": "canary", "MLMIRROR_PRIMARY_PASSWORD": "canary"])
+        #expect(
+            both?.description
+                == "MLMIRROR_PRIMARY_TOKEN: expected a token or a user and password, found environment MLMIRROR_PRIMARY_PASSWORD too; unset one"
+        )
+        let half = refusal(flags(), ["MLMIRROR_SECONDARY_PASSWORD": "canary"])
+        #expect(half?.description == "MLMIRROR_SECONDARY_PASSWORD: a password without a user; set MLMIRROR_SECONDARY_USERNAME")
+        #expect(refusal(flags(), ["MLMIRROR_PRIMARY_USERNAME": "u"])?.description.contains("set MLMIRROR_PRIMARY_PASSWORD") == true)
+    }
+
+    @Test("secrets come from files beside the configuration, or from systemd's credentials")
+    func secretFiles() throws {
+        try folder.write("token", "filed\n")
+        let path = try folder.write(
+            "m.yaml", "primary: { uri: 'http://a', auth: { token_file: token } }\nsecondary: { uri: 'http://b' }\nstate: s\n")
+        var flags = FlagValues()
+        flags.config = path
+        #expect(try load(flags).primary.credentials.value == .token(Secret("filed")))
+
+        let credentials = try TemporaryFolder()
+        try credentials.write("token", "from systemd")
+        let settings = try load(flags, ["CREDENTIALS_DIRECTORY": credentials.path])
+        #expect(settings.primary.credentials.value == .token(Secret("from systemd")))
+
+        try folder.write("token", "two\nlines\n")
+        #expect(refusal(flags)?.description.contains("more than one line") == true)
+        try folder.write("token", "\n")
+        #expect(refusal(flags)?.description.contains("is empty") == true)
+    }
+
+    @Test("credentials in the file never go to another address than the file's")
+    func foreignCredentials() throws {
+        try folder.write("token", "filed")
+        let path = try folder.write(
+            "m.yaml", "primary:\n  uri: http://a\n  auth: { token_file: token }\nsecondary: { uri: 'http://b' }\nstate: s\n")
+        var flags = FlagValues()
+        flags.config = path
+        flags.primary = "http://elsewhere"
+        let error = refusal(flags)
+        #expect(
+            error?.description
+                == "\(path):3:23: these credentials belong to http://a, but flag --primary says http://elsewhere; remove one, or write another file for that store"
+        )
+        flags.primary = "http://A:80/"
+        #expect(try load(flags).primary.credentials.value == .token(Secret("filed")))
+    }
+
+    @Test("MLflow's own credentials file serves as its variables do")
+    func clientFile() throws {
+        try FolderMaker.makeFolder(folder.file(".mlflow"))
+        try folder.write(".mlflow/credentials", "[mlflow]\nmlflow_tracking_username = u\nmlflow_tracking_password = p\n")
+        let settings = try load(flags(), ["HOME": folder.path])
+        #expect(settings.primary.credentials.value == basic("u", "p"))
+        #expect(settings.secondary.credentials.value == .none)
+    }
+
+    // MARK: --show-config
+
+    @Test("shows each value with its source, and no secret")
+    func shown() throws {
+        let variables = [
+            "MLMIRROR_PRIMARY": "http://ann:canary@a:5000", "MLMIRROR_SECONDARY_TOKEN": "canary", "MLMIRROR_SINCE": "2024-01-01",
+        ]
+        let settings = try load(flags { $0.primary = nil }, variables)
+        let lines = ShownSetting.all(settings)
+        func line(_ key: String) -> ShownSetting? { lines.first { $0.key == key } }
+        #expect(line("primary.uri") == ShownSetting(key: "primary.uri", value: "http://a:5000", source: "environment MLMIRROR_PRIMARY"))
+        #expect(line("primary.auth.username")?.value == "ann")
+        #expect(line("primary.auth.password")?.value == "********")
+        #expect(line("secondary.auth.token")?.source == "environment MLMIRROR_SECONDARY_TOKEN")
+        #expect(line("state") == ShownSetting(key: "state", value: "flag.db", source: "flag --state"))
+        #expect(line("scope.since")?.value == "2024-01-01T00:00:00.000Z")
+        #expect(line("window") == ShownSetting(key: "window", value: "8", source: "default"))
+        #expect(!"\(lines)".contains("canary"))
+        #expect(!"\(settings)".contains("canary"), "not even a careless interpolation shows it")
+    }
+
+    @Test("variables that look misspelt are noticed")
+    func suspicious() {
+        let environment = Environment(["MLMIRROR_SECONDRY": "x", "MLMIRROR_STATE": "y", "MLMIRROR_SOMETHING_ELSE": "z"])
+        #expect(environment.suspicious.map(\.name) == ["MLMIRROR_SECONDRY"])
+        #expect(environment.suspicious.map(\.meant) == ["MLMIRROR_SECONDARY"])
+    }
+}
