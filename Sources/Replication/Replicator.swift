@@ -85,8 +85,9 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                     if complete, schedule.isIdle, schedule.deletions.isIdle { break }
                     if complete, !schedule.isIdle || !schedule.deletions.isIdle { continue }
                 }
+                mirror.board.update { $0.pending = schedule.busy.count + schedule.resting }
                 guard let event = try await group.next() else { break }
-                try handle(event, &schedule, &group)
+                try await handle(event, &schedule, &group)
                 try Task.checkCancellation()
             }
             group.cancelAll()
@@ -115,7 +116,7 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         }
     }
 
-    private func handle(_ event: Event, _ schedule: inout Schedule, _ group: inout ThrowingTaskGroup<Event, any Error>) throws {
+    private func handle(_ event: Event, _ schedule: inout Schedule, _ group: inout ThrowingTaskGroup<Event, any Error>) async throws {
         switch event {
         case .woken:
             group.addTask { await waitForWakeup() }
@@ -136,8 +137,9 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         case .failed(let entry, let error):
             let attempt = schedule.attempts[entry.key, default: 0] + 1
             guard attempt < mirror.configuration.attempts else {
-                // A store that cannot be reached is nobody's fault in particular: the work stops, the log keeps it.
-                if error.reason == .unreachable { throw error }
+                // A store that cannot be reached is nobody's fault in particular: the work stops, and the log keeps it. One that
+                // answers everything but this is another matter.
+                if error.reason == .unreachable, try await !storesAnswer() { throw error }
                 try setAside(entry, reason: error.reason.rawValue, message: error.message)
                 return release(entry, &schedule)
             }
@@ -157,6 +159,16 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         case .rested(let entry):
             schedule.resting -= 1
             schedule.withLane(of: entry.key) { $0.putBack(entry) }
+        }
+    }
+
+    private func storesAnswer() async throws -> Bool {
+        do {
+            _ = try await mirror.primary.identity()
+            _ = try await mirror.secondary.identity()
+            return true
+        } catch is StoreError {
+            return false
         }
     }
 

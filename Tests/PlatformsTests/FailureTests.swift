@@ -39,6 +39,7 @@ import Testing
         (429, json("REQUEST_LIMIT_EXCEEDED"), .retry(after: nil), .throttled, false),
         (500, json("INTERNAL_ERROR"), .retry(after: nil), .serverFailure, true),
         (500, json("INVALID_STATE"), .setAside, .invalid, false),
+        (500, json("FEATURE_DISABLED"), .stop, .unsupported, false),
         (501, json("NOT_IMPLEMENTED"), .setAside, .unsupported, false),
         (502, "<html>Bad Gateway</html>", .retry(after: nil), .serverFailure, true),
         (503, json("TEMPORARILY_UNAVAILABLE"), .retry(after: nil), .serverFailure, true),

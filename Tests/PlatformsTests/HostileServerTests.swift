@@ -5,13 +5,19 @@ import Replication
 import TestSupport
 import Testing
 
+/// What a server answers to each request.
+struct Script: Sendable {
+    let answer: @Sendable (RawRequest, RawConnection) throws -> Void
+    init(_ answer: @escaping @Sendable (RawRequest, RawConnection) throws -> Void) { self.answer = answer }
+}
+
 /// Runs `body` with a store on a server that answers as the script says.
 func withStore(
-    dialect: Dialect = .mlflow, _ script: @escaping @Sendable (RawRequest, RawConnection) throws -> Void,
+    dialect: Dialect = .mlflow, _ script: Script,
     _ body: (MLflowStore, RawServer) async throws -> Void
 ) async throws {
     let server = try RawServer { connection in
-        while true { try script(try connection.readRequest(), connection) }
+        while true { try script.answer(try connection.readRequest(), connection) }
     }
     var configuration = HTTPClientConfiguration()
     configuration.proxy = .none
@@ -64,7 +70,7 @@ extension RawConnection {
         ] as [(String, String?)]) func oneBadEntityIsSetAside(_ bad: String, _ id: String?) async throws
     {
         let body = "{\"runs\":[\(Self.run("a")),\(bad),\(Self.run("b"))],\"next_page_token\":\"t\"}"
-        try await withStore({ _, connection in try connection.json(body) }) { store, server in
+        try await withStore(Script { _, connection in try connection.json(body) }) { store, server in
             let page = try await store.runs(query, nil)
             #expect(page.elements.map(\.id.rawValue) == ["a", "b"])
             #expect(page.undecodable.map(\.id) == [id] && page.undecodable.first?.kind == .run)
@@ -76,7 +82,7 @@ extension RawConnection {
     @Test func bareNaNIsRead() async throws {
         let run =
             "{\"info\":{\"run_id\":\"a\",\"experiment_id\":\"1\"},\"data\":{\"metrics\":[{\"key\":\"m\",\"value\":NaN,\"timestamp\":\"5\",\"step\":1}]}}"
-        try await withStore({ _, connection in try connection.json("{\"runs\":[\(run)]}") }) { store, _ in
+        try await withStore(Script { _, connection in try connection.json("{\"runs\":[\(run)]}") }) { store, _ in
             let metric = try #require(try await store.runs(query, nil).elements.first?.latestMetrics.first)
             #expect(metric.point.value.isNaN && metric.point.timestamp == 5)
         }
@@ -85,19 +91,18 @@ extension RawConnection {
     /// The third of four runs breaks the quoting of its page: asked for in halves, the other three are read.
     @Test func aPageThatIsNoJSONIsHalved() async throws {
         let runs = [Self.run("a"), Self.run("b"), "{\"info\":{\"run_id\":\"c\",\"x\":\"un\"closed}}", Self.run("d")]
-        try await withStore({ request, connection in
-            struct Ask: Decodable {
-                var maxResults: Int
-                var pageToken: String?
+        try await withStore(
+            Script { request, connection in
+                struct Ask: Decodable { var maxResults: Int, pageToken: String? }
+                let decoder = JSONDecoder()
+                decoder.keyDecodingStrategy = .convertFromSnakeCase
+                let ask = try decoder.decode(Ask.self, from: Data(request.body))
+                let start = Int(ask.pageToken ?? "0") ?? 0
+                let end = min(start + ask.maxResults, runs.count)
+                let token = end < runs.count ? ",\"next_page_token\":\"\(end)\"" : ""
+                try connection.json("{\"runs\":[\(runs[start..<end].joined(separator: ","))]\(token)}")
             }
-            let decoder = JSONDecoder()
-            decoder.keyDecodingStrategy = .convertFromSnakeCase
-            let ask = try decoder.decode(Ask.self, from: Data(request.body))
-            let start = Int(ask.pageToken ?? "0") ?? 0
-            let end = min(start + ask.maxResults, runs.count)
-            let token = end < runs.count ? ",\"next_page_token\":\"\(end)\"" : ""
-            try connection.json("{\"runs\":[\(runs[start..<end].joined(separator: ","))]\(token)}")
-        }) { store, _ in
+        ) { store, _ in
             let page = try await store.runs(query, nil)
             #expect(page.elements.map(\.id.rawValue) == ["a", "b", "d"])
             #expect(page.undecodable.count == 1 && page.next == nil)
@@ -105,15 +110,15 @@ extension RawConnection {
     }
 
     @Test func aPageThatNamesItselfAsNextEnds() async throws {
-        try await withStore({ _, connection in try connection.json("{\"runs\":[\(Self.run("a"))],\"next_page_token\":\"t\"}") }) {
+        try await withStore(Script { _, connection in try connection.json("{\"runs\":[\(Self.run("a"))],\"next_page_token\":\"t\"}") }) {
             store, _ in
             await expectFailure(.malformed) { try await store.runs(query, PageToken(rawValue: "t")) }
         }
-        try await withStore({ _, connection in try connection.json("{\"metrics\":[{\"step\":1}],\"next_page_token\":\"t\"}") }) {
+        try await withStore(Script { _, connection in try connection.json("{\"metrics\":[{\"step\":1}],\"next_page_token\":\"t\"}") }) {
             store, _ in
             await expectFailure(.malformed) { try await store.history(of: RunID("r"), metric: "m") { _ in } }
         }
-        try await withStore({ _, connection in try connection.json("{\"files\":[],\"next_page_token\":\"t\"}") }) { store, _ in
+        try await withStore(Script { _, connection in try connection.json("{\"files\":[],\"next_page_token\":\"t\"}") }) { store, _ in
             let owner = ArtifactOwner(.run(RunID("r")), root: "mlflow-artifacts:/1/r/artifacts")
             await expectFailure(.malformed) { try await store.artifacts(of: owner, under: "", PageToken(rawValue: "t")) }
         }
@@ -122,14 +127,15 @@ extension RawConnection {
     @Test(arguments: ["{\"runs\":[{\"info\":{\"run_id\":\"a\"", "{\"runs\":[", "{\"runs\":["]) func aPageCutShortIsNoEmptyPage(
         _ body: String
     ) async throws {
-        try await withStore({ _, connection in try connection.json(body) }) { store, _ in
+        try await withStore(Script { _, connection in try connection.json(body) }) { store, _ in
             await expectFailure(.truncated) { try await store.runs(query, nil) }
         }
     }
 
     @Test func aWebPageIsNoStore() async throws {
         let page = Array("<html><form action=login>".utf8)
-        try await withStore({ _, connection in try connection.answer(200, ["Content-Type: text/html"], body: page) }) { store, server in
+        try await withStore(Script { _, connection in try connection.answer(200, ["Content-Type: text/html"], body: page) }) {
+            store, server in
             await expectFailure(.notMLflow) { try await store.experiments(nil) }
             await expectFailure(.notMLflow) { try await store.run(RunID("r")) }
             await expectFailure(.notMLflow) { try await store.history(of: RunID("r"), metric: "m") { _ in } }
@@ -146,14 +152,14 @@ extension RawConnection {
             (500, "{}", StoreError.Reason.serverFailure), (502, "", .serverFailure), (200, "{\"run\":{}}", .malformed),
             (200, "", .malformed),
         ] {
-            try await withStore({ _, connection in try connection.json(body, status) }) { store, server in
+            try await withStore(Script { _, connection in try connection.json(body, status) }) { store, server in
                 await expectFailure(reason, isInDoubt: true) {
                     try await store.createRun(NewRun(experiment: ExperimentID("1"), name: "n", userID: "u", startTime: 1, tags: []))
                 }
                 #expect(server.requests.count == 1)
             }
         }
-        try await withStore({ _, connection in throw CancellationError() }) { store, server in
+        try await withStore(Script { _, connection in throw CancellationError() }) { store, server in
             await expectFailure(.unreachable, isInDoubt: true) { try await store.deleteRun(RunID("r")) }
             #expect(server.requests.count == 1)
         }
@@ -161,29 +167,32 @@ extension RawConnection {
 
     @Test func aYoungServersSearchIsRepeated() async throws {
         let count = Locked(0)
-        try await withStore({ _, connection in
-            let number = count.withLock { count in
-                count += 1
-                return count
+        try await withStore(
+            Script { _, connection in
+                let number = count.withLock { count in
+                    count += 1
+                    return count
+                }
+                if number < 3 {
+                    try connection.json(
+                        "{\"error_code\":\"INTERNAL_ERROR\",\"message\":\"module 'mlflow.server.auth' has no attribute 'auth_config'\"}",
+                        500)
+                } else {
+                    try connection.json("{\"runs\":[\(Self.run("a"))]}")
+                }
             }
-            if number < 3 {
-                try connection.json(
-                    "{\"error_code\":\"INTERNAL_ERROR\",\"message\":\"module 'mlflow.server.auth' has no attribute 'auth_config'\"}", 500)
-            } else {
-                try connection.json("{\"runs\":[\(Self.run("a"))]}")
-            }
-        }) { store, _ in
+        ) { store, _ in
             let page = try await store.runs(query, nil)
             #expect(page.elements.count == 1)
         }
-        try await withStore({ _, connection in try connection.json("{\"message\":\"auth_config\"}", 500) }) { store, server in
+        try await withStore(Script { _, connection in try connection.json("{\"message\":\"auth_config\"}", 500) }) { store, server in
             await expectFailure(.serverFailure) { try await store.runs(query, nil) }
             #expect(server.requests.count == 4)
         }
     }
 
     @Test func aMissingBulkCallIsRemembered() async throws {
-        try await withStore({ _, connection in try connection.answer(404, body: Array("Not Found".utf8)) }) { store, server in
+        try await withStore(Script { _, connection in try connection.answer(404, body: Array("Not Found".utf8)) }) { store, server in
             for _ in 0..<3 {
                 let found = try await store.histories(of: [RunID("r")], metric: "m")
                 #expect(found == nil)
@@ -198,7 +207,7 @@ extension RawConnection {
         let points = ["a", "a", "b"].enumerated().map { "{\"run_id\":\"\($0.element)\",\"step\":\($0.offset),\"value\":NaN}" }
         try await withStore(
             dialect: dialect,
-            { _, connection in
+            Script { _, connection in
                 try connection.json("{\"metrics\":[\(points.joined(separator: ","))]}")
             }
         ) { store, _ in
@@ -208,14 +217,16 @@ extension RawConnection {
     }
 
     @Test func aHistoryInPagesLosesAndDoublesNothing() async throws {
-        try await withStore({ request, connection in
-            let pages = [
-                "{\"metrics\":[{\"step\":1},{\"step\":2}],\"next_page_token\":\"x\"}",
-                "{\"metrics\":[{\"step\":2},{\"step\":3}],\"next_page_token\":\"y\"}", "{\"metrics\":[{\"step\":4}]}",
-            ]
-            let page = request.target.contains("page_token=y") ? 2 : request.target.contains("page_token=x") ? 1 : 0
-            try connection.json(pages[page])
-        }) { store, _ in
+        try await withStore(
+            Script { request, connection in
+                let pages = [
+                    "{\"metrics\":[{\"step\":1},{\"step\":2}],\"next_page_token\":\"x\"}",
+                    "{\"metrics\":[{\"step\":2},{\"step\":3}],\"next_page_token\":\"y\"}", "{\"metrics\":[{\"step\":4}]}",
+                ]
+                let page = request.target.contains("page_token=y") ? 2 : request.target.contains("page_token=x") ? 1 : 0
+                try connection.json(pages[page])
+            }
+        ) { store, _ in
             let found = try await StoreConformance.history(store, RunID("r"), "m")
             #expect(found.map(\.step) == [1, 2, 3, 4])
         }
@@ -224,117 +235,9 @@ extension RawConnection {
     @Test func aHistoryOutOfOrderIsPutInOrder() async throws {
         let body =
             "{\"metrics\":[{\"timestamp\":\"3\"},{\"timestamp\":1,\"value\":2},{\"timestamp\":1,\"value\":\"NaN\"},{\"timestamp\":1}]}"
-        try await withStore({ _, connection in try connection.json(body) }) { store, _ in
+        try await withStore(Script { _, connection in try connection.json(body) }) { store, _ in
             let found = try await StoreConformance.history(store, RunID("r"), "m")
             #expect(StoreConformance.text(found) == ["1 0 0.0", "1 0 nan", "1 0 2.0", "3 0 0.0"])
-        }
-    }
-
-    @Test func listedNamesAreNotTrusted() async throws {
-        let names = ["good", "..", "../x", "/etc/passwd", "C:\\\\x", "a\\u0000b", "", "sub/other", "50%20off", "a#b", "."]
-        let files =
-            names.map { "{\"path\":\"\($0)\",\"is_dir\":false,\"file_size\":\"7\"}" } + [
-                "{\"path\":\"neg\",\"file_size\":-1}", "{\"path\":\"empty\"}",
-            ]
-        try await withStore({ _, connection in try connection.json("{\"files\":[\(files.joined(separator: ","))]}") }) { store, server in
-            let owner = ArtifactOwner(.run(RunID("r")), root: "mlflow-artifacts:/1/r/artifacts")
-            let page = try await store.artifacts(of: owner, under: "", nil)
-            #expect(
-                page.elements == [
-                    ArtifactEntry(path: "good", isDirectory: false, size: 7), ArtifactEntry(path: "empty", isDirectory: false, size: 0),
-                ])
-            #expect(page.undecodable.count == 11 && page.undecodable.allSatisfy { $0.kind == .runArtifacts && $0.id == "r" })
-            for name in ["..", "../x", "/etc/passwd", "a#b", "50%20off", ""] {
-                await expectFailure(.invalid) { try await StoreConformance.read(store, name, owner) }
-                await expectFailure(.invalid) { try await StoreConformance.write(store, name, [1], owner) }
-            }
-            #expect(server.requests.count == 1)
-        }
-    }
-
-    /// An artifact URI that names another host is never followed: the store's own server is asked.
-    @Test func aRootOnAnotherHostIsNotFollowed() async throws {
-        try await withStore({ _, connection in try connection.answer(200, ["Content-Disposition: attachment"], body: [1, 2, 3]) }) {
-            store, server in
-            for root in ["mlflow-artifacts://evil:80/1", "http://evil/api/2.0/mlflow-artifacts/artifacts/1", "s3://b/1", "/etc"] {
-                let content = try await StoreConformance.read(store, "a b", ArtifactOwner(.run(RunID("r")), root: root))
-                #expect(content == [1, 2, 3])
-            }
-            #expect(server.requests.allSatisfy { $0.target == "/get-artifact?run_uuid=r&path=a%20b" } && server.requests.count == 4)
-        }
-    }
-
-    @Test func aLargeFileGoesInPartsWithoutCredentials() async throws {
-        let size: Int64 = 70 << 20
-        try await withStore({ request, connection in
-            if request.target.contains("/mpu/create/") {
-                let host = request.header("host") ?? ""
-                let parts = (1...3).reversed().map {
-                    "{\"url\":\"http://\(host)/bucket/part\($0)?sig=s\",\"part_number\":\($0),\"headers\":{\"x-part\":\"\($0)\"}}"
-                }
-                try connection.json("{\"upload_id\":\"u1\",\"credentials\":[\(parts.joined(separator: ","))]}")
-            } else if request.target.hasPrefix("/bucket/") {
-                try connection.answer(200, ["ETag: \"e\(request.header("x-part") ?? "")\""])
-            } else {
-                try connection.json("{}")
-            }
-        }) { store, server in
-            let rest = Locked(size)
-            let owner = ArtifactOwner(.run(RunID("r")), root: "mlflow-artifacts:/1/r/artifacts")
-            try await store.writeArtifact(
-                "dir/big file", size: size, to: owner,
-                ByteStream {
-                    rest.withLock { rest in
-                        let count = min(rest, 1_000_003)
-                        rest -= count
-                        return count > 0 ? [UInt8](repeating: 5, count: Int(count)) : nil
-                    }
-                })
-            let requests = server.requests
-            #expect(requests.map(\.method) == ["POST", "PUT", "PUT", "PUT", "POST"])
-            #expect(requests.first?.target == "/api/2.0/mlflow-artifacts/mpu/create/1/r/artifacts/dir")
-            #expect(String(decoding: requests[0].body, as: UTF8.self).contains("\"num_parts\":3"))
-            for request in requests.filter({ $0.method == "PUT" }) {
-                #expect(request.header("authorization") == nil && request.header("x-mlflow-workspace") == nil)
-            }
-            #expect(requests.filter { $0.method == "PUT" }.map(\.body.count) == [32 << 20, 32 << 20, 6 << 20])
-            let complete = String(decoding: requests[4].body, as: UTF8.self)
-            #expect(requests[4].target.hasSuffix("/mpu/complete/1/r/artifacts/dir") && complete.contains("\"upload_id\":\"u1\""))
-            #expect(complete.contains("\"part_number\":1") && complete.contains("e3"))
-            #expect(requests[4].header("authorization") != nil)
-        }
-    }
-
-    @Test func aFailedPartEndsTheUpload() async throws {
-        try await withStore({ request, connection in
-            if request.target.contains("/mpu/create/") {
-                let host = request.header("host") ?? ""
-                let parts = (1...3).map { "{\"url\":\"http://\(host)/bucket/\($0)\",\"part_number\":\($0)}" }
-                try connection.json("{\"upload_id\":\"u1\",\"credentials\":[\(parts.joined(separator: ","))]}")
-            } else if request.target.hasPrefix("/bucket/2") {
-                try connection.answer(503)
-            } else {
-                try connection.json("{}")
-            }
-        }) { store, server in
-            let owner = ArtifactOwner(.run(RunID("r")), root: "mlflow-artifacts:/1/r/artifacts")
-            await expectFailure(.serverFailure, isInDoubt: true) {
-                try await StoreConformance.write(store, "big", [UInt8](repeating: 1, count: 70 << 20), owner)
-            }
-            #expect(server.requests.last?.target.contains("/mpu/abort/") == true)
-        }
-    }
-
-    @Test func aServerWithoutPartsIsRemembered() async throws {
-        try await withStore({ request, connection in
-            try connection.json(
-                request.target.contains("/mpu/") ? "{\"error_code\":\"NOT_IMPLEMENTED\"}" : "{}",
-                request.target.contains("/mpu/") ? 501 : 200)
-        }) { store, server in
-            let owner = ArtifactOwner(.run(RunID("r")), root: "mlflow-artifacts:/1/r/artifacts")
-            for _ in 0..<2 { try await StoreConformance.write(store, "big", [UInt8](repeating: 1, count: 65 << 20), owner) }
-            #expect(server.requests.map(\.method) == ["POST", "PUT", "PUT"])
-            #expect(server.requests.last?.body.count == 65 << 20)
         }
     }
 }

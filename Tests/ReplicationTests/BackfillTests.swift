@@ -12,7 +12,7 @@ import Testing
         let verified = try await fixture.verify()
         #expect(verified.differences == [])
         #expect(verified.summary.compared["runs"] == 8)
-        #expect(summary.counts.conflicts == 1)  // the experiment "Default" is on both sides
+        #expect(summary.counts.conflicts == 0)
         #expect(summary.counts.conversions == ["version_number_filled": 1])
         let versions = try await fixture.secondary.versions(of: ModelName("net"), nil).elements
         #expect(versions.map(\.number) == [1, 3, 4])

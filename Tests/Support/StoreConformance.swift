@@ -140,14 +140,14 @@ public enum StoreConformance {
         },
         Case(name: "a cancelled task sends nothing") { store in
             let name = fresh("never")
-            let task = Task {
-                withUnsafeCurrentTask { $0?.cancel() }
-                _ = try await store.createExperiment(name: name, tags: [])
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.cancelAll()
+                group.addTask { _ = try await store.createExperiment(name: name, tags: []) }
+                do {
+                    try await group.waitForAll()
+                    throw Failure(description: "no cancellation")
+                } catch is CancellationError {}
             }
-            do {
-                try await task.value
-                throw Failure(description: "no cancellation")
-            } catch is CancellationError {}
             try equal(try await store.experiment(named: name), nil)
         },
     ]

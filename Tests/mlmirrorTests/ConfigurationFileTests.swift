@@ -65,7 +65,7 @@ struct ConfigurationFileTests {
     func refuses(_ refusal: Refusal) {
         let error = #expect(throws: ConfigurationError.self) { try ConfigurationFile(text: refusal.text, path: "m.yaml") }
         #expect(error?.description == refusal.message)
-        #expect(error.map(ExitStatus.of) == .configuration)
+        #expect(error.map(Status.of) == .configuration)
         #expect(error?.description.contains("canary") == false)
     }
 

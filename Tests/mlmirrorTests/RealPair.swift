@@ -7,11 +7,13 @@ final class RealPair: Sendable {
     let primary: MLflowServer
     let secondary: MLflowServer
     let folder: TemporaryFolder
+    private let primaryExecutable: String?
 
     /// - Parameter primaryExecutable: another MLflow for the primary.
     init(primaryExecutable: String? = MLflowServer.executable) async throws {
         async let one = MLflowServer.start(executable: primaryExecutable)
         async let other = MLflowServer.start()
+        self.primaryExecutable = primaryExecutable
         (primary, secondary) = try await (one, other)
         folder = try TemporaryFolder()
     }
@@ -56,15 +58,17 @@ final class RealPair: Sendable {
         return process
     }
 
-    func python(_ script: String, _ arguments: [String]) async throws -> Result {
+    /// - Parameter executable: the MLflow whose client is used.
+    func python(_ script: String, _ arguments: [String], of executable: String? = MLflowServer.executable) async throws -> Result {
         let path = Self.package.appendingPathComponent("Tests/Support/python/\(script)").path
-        let interpreter = URL(fileURLWithPath: MLflowServer.executable ?? "").deletingLastPathComponent().appendingPathComponent("python")
+        let interpreter = URL(fileURLWithPath: executable ?? "").deletingLastPathComponent().appendingPathComponent("python")
             .path
         return try await Self.run(interpreter, [path] + arguments, ["MLFLOW_DISABLE_TELEMETRY": "true"])
     }
 
     func workload(_ size: String, seed: Int = 1) async throws {
-        let result = try await python("workload.py", [primary.url, "--size", size, "--seed", "\(seed)"])
+        let arguments = [primary.url, "--size", size, "--seed", "\(seed)"]
+        let result = try await python("workload.py", arguments, of: primaryExecutable)
         guard result.status == 0 else { throw ScriptFailed(text: result.output + result.errors) }
     }
 

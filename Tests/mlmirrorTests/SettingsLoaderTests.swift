@@ -85,14 +85,14 @@ struct SettingsLoaderTests {
         #expect(
             nothing?.description
                 == "no state: give --state FILE, set MLMIRROR_STATE, or write state in a file and name that with --config FILE")
-        #expect(nothing.map(ExitStatus.of) == .usage)
+        #expect(nothing.map(Status.of) == .usage)
         let path = try folder.write("m.yaml", "primary: { uri: 'http://a' }\nstate: s\n")
         var flags = FlagValues()
         flags.config = path
         let inFile = refusal(flags)
         #expect(
             inFile?.description == "no secondary.uri: give --secondary URI, set MLMIRROR_SECONDARY, or write secondary.uri in \(path)")
-        #expect(inFile.map(ExitStatus.of) == .configuration)
+        #expect(inFile.map(Status.of) == .configuration)
     }
 
     @Test("impossible combinations are refused")
@@ -151,7 +151,7 @@ struct SettingsLoaderTests {
         flags.primary = "http://u:canary@a"
         let refused = refusal(flags)
         #expect(refused?.description.hasPrefix("--primary: no user or password in the address: everyone on this machine") == true)
-        #expect(refused.map(ExitStatus.of) == .usage)
+        #expect(refused.map(Status.of) == .usage)
         #expect(refused?.description.contains("canary") == false)
 
         flags.primary = nil

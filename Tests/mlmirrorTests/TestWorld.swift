@@ -3,6 +3,9 @@ import TestSupport
 
 @testable import mlmirror
 
+/// Ours: Swift Testing has one of the same name.
+typealias Status = mlmirror.ExitStatus
+
 /// A session whose streams are kept, whose environment is given, and whose stores are in memory.
 final class TestWorld: Sendable {
     let primary = FakeStore(name: "primary")
@@ -26,7 +29,7 @@ final class TestWorld: Sendable {
     }
 
     /// Runs the program; forgets what earlier runs said.
-    func run(_ arguments: String..., variables: [String: String] = [:]) async -> ExitStatus {
+    func run(_ arguments: [String], _ variables: [String: String] = [:]) async -> ExitStatus {
         output.withLock { $0 = "" }
         errors.withLock { $0 = "" }
         return await Program.run(arguments, in: session(variables))

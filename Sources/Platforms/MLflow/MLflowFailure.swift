@@ -46,6 +46,7 @@ struct MLflowFailure: Sendable {
         case (_, "RESOURCE_DOES_NOT_EXIST"), (404, "NOT_FOUND"): return (.setAside, .notFound, "it does not exist there")
         case (_, "RESOURCE_ALREADY_EXISTS"), (_, "ALREADY_EXISTS"): return (.setAside, .alreadyExists, "use the one that is there")
         case (_, "INVALID_STATE"): return (.setAside, .invalid, "the thing is in a state that forbids this")
+        case (_, "FEATURE_DISABLED"): return (.stop, .unsupported, "this server has no workspaces: name none")
         case (401, _): return (.stop, .unauthorized, "check the credentials of this store")
         case (403, _): return (.setAside, .forbidden, "give the credentials' owner access to this")
         case (404, _), (405, _), (501, _):

@@ -54,6 +54,16 @@ extension MLflowStore {
         try Task.checkCancellation()
         let call = try reading(path, of: owner)
         do {
+            return try await download(call, read)
+        } catch let error as StoreError where error.reason == .unreachable && !path.utf8.allSatisfy({ $0 < 128 }) {
+            // MLflow 2's proxy puts the bare name into a header, and dies of one outside Latin-1 (2.22, `_download_artifact`); the
+            // older route does not.
+            return try await download(try direct(path, of: owner), read)
+        }
+    }
+
+    private func download<R: Sendable>(_ call: MLflowCall, _ read: @Sendable (ByteStream) async throws -> R) async throws -> R {
+        do {
             return try await client.withResponse(request(call)) { response in
                 guard (200..<300).contains(response.status) else {
                     let body = try await response.collect(limit: 1 << 20)
@@ -93,6 +103,12 @@ extension MLflowStore {
         if case .proxy(let root) = ArtifactRoute(root: owner.root, endpoint: endpoint) {
             return .get(Self.proxyPath("artifacts", root, path), of: subject)
         }
+        return try direct(path, of: owner)
+    }
+
+    /// Through the server's own reading of the owner's root, whatever that is.
+    private func direct(_ path: String, of owner: ArtifactOwner) throws(StoreError) -> MLflowCall {
+        let subject = "file \(path) of \(owner)"
         if let fault = ArtifactPath.faultAsQuery(path) { throw refusal(path, owner, fault) }
         switch owner.id {
         case .run(let id): return .get("/get-artifact", [("run_uuid", id.rawValue), ("path", path)], of: subject)

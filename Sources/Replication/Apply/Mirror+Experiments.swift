@@ -7,6 +7,7 @@ struct ExperimentTarget: Sendable, Hashable {
 }
 
 extension Mirror {
+    private static var defaultExperiment: String { "Default" }
     private static var lifecycleField: Base.Field { Base.Field("lifecycle") }
 
     func applyExperiment(_ taken: ChangeLogEntry) async throws {
@@ -122,7 +123,6 @@ extension Mirror {
             image, base: base, actual: actual.tags, key: key, maximumLength: secondary.dialect.experimentTagValueLength,
             keepsForeign: isForeign, fields: &fields)
         conflicts += tags.conflicts
-        note(conversions: tags.tooLong.map { "tag_too_long:\($0)" }, of: key)
 
         var followUps: [EntityKey] = []
         let wasDeletedByUs = base?[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue)
@@ -160,7 +160,10 @@ extension Mirror {
         let identity = Identity(
             kind: .experiment, primaryID: record.id.rawValue, secondaryID: actual.id.rawValue, root: actual.artifactLocation,
             record: record.recordDigest, isSettled: true, base: base)
-        try acknowledge(Acknowledgement(entry: entry, identity: identity, conflicts: conflicts, followUps: followUps))
+        try acknowledge(
+            Acknowledgement(
+                entry: entry, identity: identity, conflicts: conflicts, followUps: followUps,
+                letters: tooLong(tags.tooLong.map { "tag:\($0)" }, of: key)))
         let wasKnown = known != nil
         board.count { counts in
             counts.tags += tags.set.count
@@ -186,6 +189,10 @@ extension Mirror {
                 case .ours(record.id.rawValue):
                     board.count { $0.experiments.adopted += 1 }
                     return (found, found.tags.contains { $0.key == Stamp.adoptedKey })
+                case .nobody where found.lifecycle == .active && name == record.name && name == Self.defaultExperiment:
+                    // Every MLflow server has one of its own.
+                    board.count { $0.experiments.adopted += 1 }
+                    return (found, true)
                 case .nobody where found.lifecycle == .active && name == record.name:
                     conflicts.append(
                         Conflict(

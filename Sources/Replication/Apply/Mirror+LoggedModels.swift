@@ -49,7 +49,10 @@ extension Mirror {
             kind: .loggedModel, primaryID: record.id.rawValue, secondaryID: there.rawValue, root: actual.artifactURI,
             record: record.recordDigest, isSettled: record.status != .pending, base: base)
         let followUps = copiesFiles ? [EntityKey(.loggedModelArtifacts, record.id.rawValue)] : []
-        try acknowledge(Acknowledgement(entry: entry, identity: identity, conflicts: plan.conflicts, followUps: followUps))
+        try acknowledge(
+            Acknowledgement(
+                entry: entry, identity: identity, conflicts: plan.conflicts, followUps: followUps,
+                letters: tooLong(plan.tooLong, of: entry.key)))
         let isFirst = known.base == nil
         let wrote = !(plan.tags.isEmpty && plan.deletedTags.isEmpty && plan.params.isEmpty && plan.metrics.isEmpty && plan.status == nil)
         board.count { counts in

@@ -113,7 +113,6 @@ extension Mirror {
         let text = "version \(version.number) of model \"\(version.model)\": \(message)"
         work.letters.append(DeadLetter(key: work.key, path: "version \(version.number)", reason: reason, message: text))
         logger.error("version set aside", metadata: ["version": "\(version.number)", "reason": "\(reason)", "message": "\(text)"])
-        board.count { $0.deadLetters += 1 }
     }
 
     private func findOrCreateModel(_ record: RegisteredModel, _ known: Identity?, _ work: inout RegistryWork) async throws -> ModelName {

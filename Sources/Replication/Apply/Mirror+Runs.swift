@@ -41,13 +41,17 @@ extension Mirror {
                 isSettled: record.status.isTerminal, base: base)
             let followUps = configuration.scope.artifacts && !plan.isRespectedDeletion ? [EntityKey(.runArtifacts, id.rawValue)] : []
             fresh.remember(root: record.artifactURI, of: id)
-            try acknowledge(Acknowledgement(entry: entry, identity: identity, conflicts: plan.conflicts, followUps: followUps))
+            try acknowledge(
+                Acknowledgement(
+                    entry: entry, identity: identity, conflicts: plan.conflicts, followUps: followUps,
+                    letters: tooLong(plan.tooLong, of: entry.key)))
             board.count { counts in
                 counts.params += plan.params.count
                 counts.tags += plan.tags.count
                 counts.inputs += plan.datasets.count + plan.modelInputs.count + plan.modelOutputs.count
                 if plan.deletesLast { counts.runs.deleted += 1 }
-                if isNew {
+                // The second half of a creation is part of it.
+                if isNew || known?.base == nil {
                     return
                 } else if plan.isEmpty, points == 0 {
                     counts.runs.unchanged += 1

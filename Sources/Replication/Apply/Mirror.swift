@@ -60,7 +60,10 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                     "detail": "\(conflict.detail)",
                 ])
         }
-        board.count { $0.conflicts += done.conflicts.count }
+        board.count { counts in
+            counts.conflicts += done.conflicts.count
+            counts.deadLetters += done.letters.count
+        }
     }
 
     /// The primary states that it is gone for good: what is on the secondary stays.
@@ -68,6 +71,15 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         logger.notice("gone from the primary; kept on the secondary", metadata: ["entity": "\(entry.key)"])
         board.count { $0.leftOut["gone from the primary", default: 0] += 1 }
         try acknowledge(Acknowledgement(entry: entry))
+    }
+
+    /// Values that the secondary would cut are not written: each is a letter of its entity, which is otherwise whole.
+    func tooLong(_ fields: [String], of key: EntityKey) -> [DeadLetter] {
+        fields.map { field in
+            DeadLetter(
+                key: key, path: field, reason: "too_long",
+                message: "\(key): the value of \(field) is longer than the secondary keeps; it was not written, so that it is not cut")
+        }
     }
 
     func note(conversions: [String], of key: EntityKey) {

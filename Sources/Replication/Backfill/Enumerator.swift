@@ -25,7 +25,10 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         board.update { $0.phase = "models" }
         if primary.dialect.hasLoggedModels { try await inGroups(experiments) { try await enumerateLoggedModels($0) } }
         try await enumerateRegisteredModels()
-        board.update { $0.enumerationComplete = true }
+        board.update {
+            $0.enumerationComplete = true
+            $0.phase = "copying"
+        }
     }
 
     // MARK: Experiments

@@ -9,6 +9,8 @@ public struct LoggedModelPlan: Sendable, Hashable {
     public var status: LoggedModel.Status?
     public var conflicts: [Conflict] = []
     public var conversions: [String] = []
+    /// Fields whose values would be cut.
+    public var tooLong: [String] = []
     public var fields = Base()
 
     /// - Parameter runs: the primary's runs to the secondary's, for the metrics.
@@ -24,7 +26,7 @@ public struct LoggedModelPlan: Sendable, Hashable {
         tags = plan.set
         deletedTags = plan.delete
         conflicts += plan.conflicts
-        conversions += plan.tooLong.map { "tag_too_long:\($0)" }
+        tooLong = plan.tooLong.map { "tag:\($0)" }
 
         let present = Dictionary(actual.params.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
         for param in model.params {

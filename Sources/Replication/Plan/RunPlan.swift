@@ -15,6 +15,8 @@ public struct RunPlan: Sendable, Hashable {
     public var isRespectedDeletion = false
     public var conflicts: [Conflict] = []
     public var conversions: [String] = []
+    /// Fields whose values would be cut.
+    public var tooLong: [String] = []
     /// The base after the plan was applied, without the series marks.
     public var fields = Base()
 
@@ -49,7 +51,7 @@ public struct RunPlan: Sendable, Hashable {
         tags = tagPlan.set
         deletedTags = tagPlan.delete
         conflicts += tagPlan.conflicts
-        conversions += tagPlan.tooLong.map { "tag_too_long:\($0)" }
+        tooLong += tagPlan.tooLong.map { "tag:\($0)" }
         planParams(image, key, base, actual, dialect)
         planUpdate(image, key, base, actual)
         planInputs(image, base, actual)
@@ -72,7 +74,7 @@ public struct RunPlan: Sendable, Hashable {
         let present = Dictionary(actual.params.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
         for param in image.params {
             guard param.value.count <= dialect.paramValueLength else {
-                conversions.append("param_too_long:\(param.key)")
+                tooLong.append("param:\(param.key)")
                 continue
             }
             let digest = FieldDigest(param.value)

@@ -4,20 +4,24 @@ import Replication
 struct ServerCheck {
     let session: Session
 
+    /// Throws only when the check itself is cancelled.
     func run(_ settings: MirrorSettings, _ list: inout CheckList) async throws {
-        let primary = try await identity(settings.primary, &list)
-        let secondary = try await identity(settings.secondary, &list)
+        let primary = try await check(settings.primary, &list)
+        defer { primary?.close() }
+        let secondary = try await check(settings.secondary, &list)
+        defer { secondary?.close() }
         guard let primary, let secondary else { return list.skip("two servers", "not known: see above") }
-        list.run("two servers") {
-            guard primary != secondary else {
-                throw MirrorError(.sameStore, "both addresses lead to one and the same server; primary and secondary must be two")
-            }
-            return "primary and secondary are different servers"
+        do {
+            _ = try await Pair.identify(primary.store, secondary.store, name: settings.pair.value)
+            list.ok("two servers", "primary and secondary are different servers")
+        } catch {
+            try Task.checkCancellation()
+            list.failed("two servers", error)
         }
     }
 
-    /// Throws only when the check itself is cancelled.
-    private func identity(_ settings: StoreSettings, _ list: inout CheckList) async throws -> StoreIdentity? {
+    /// The store, where it answers as an MLflow server does.
+    private func check(_ settings: StoreSettings, _ list: inout CheckList) async throws -> OpenedStore? {
         let name = settings.role.rawValue
         let opened: OpenedStore
         do {
@@ -26,29 +30,23 @@ struct ServerCheck {
             list.failed(name, error)
             return nil
         }
-        defer { opened.close() }
         do {
             let version = try await opened.version()
-            let identity = try await opened.store.identity()
+            _ = try await opened.store.identity()
             list.ok(name, "\(settings.uri.value), MLflow \(version ?? "of unknown version")")
-            await permissions(opened.store, "\(name) permission", &list)
-            try Task.checkCancellation()
-            return identity
-        } catch let error as CancellationError {
-            throw error
         } catch {
+            opened.close()
+            try Task.checkCancellation()
             list.failed(name, error)
             list.skip("\(name) permission", "not known: see above")
             return nil
         }
-    }
-
-    private func permissions(_ store: any WritableStore, _ name: String, _ list: inout CheckList) async {
         do {
-            list.ok(name, try await read(store))
+            list.ok("\(name) permission", try await read(opened.store))
         } catch {
-            list.failed(name, error)
+            list.failed("\(name) permission", error)
         }
+        return opened
     }
 
     /// Reads one of everything that can be listed with one request each.

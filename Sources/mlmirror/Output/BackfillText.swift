@@ -29,10 +29,11 @@ struct BackfillText {
     }
 
     private var table: [String] {
-        let rows: [(String, Counts.Entities)] = [
+        var rows: [(String, Counts.Entities)] = [
             ("experiments", counts.experiments), ("runs", counts.runs), ("logged models", counts.loggedModels),
-            ("registered models", counts.registeredModels), ("model versions", counts.versions),
+            ("registered models", counts.registeredModels),
         ]
+        if !isDryRun { rows.append(("model versions", counts.versions)) }
         let head = Self.row("", ["created", "adopted", "updated", "unchanged", "deleted"])
         return [style.faint(head)]
             + rows.map { name, entities in
@@ -47,6 +48,7 @@ struct BackfillText {
     }
 
     private var amounts: String {
+        if isDryRun { return "From the records alone: model versions, metric points and files are not counted by a dry run." }
         let parts = [
             Quantity.count(counts.metricPoints, "metric point"), Quantity.count(counts.params, "param"), Quantity.count(counts.tags, "tag"),
             Quantity.count(counts.inputs, "input"), "\(Quantity.count(counts.files, "file")) (\(Quantity.bytes(counts.fileBytes)))",
@@ -62,7 +64,7 @@ struct BackfillText {
         if !counts.leftOut.isEmpty { notes.append("left out:     \(LabelCounts.text(counts.leftOut))") }
         if counts.conflicts > 0 {
             notes.append(
-                "conflicts:    \(Quantity.count(counts.conflicts)) (the secondary had been changed; each is logged)"
+                "conflicts:    \(Quantity.count(counts.conflicts)) (each is logged, with what was decided)"
             )
         }
         return notes
@@ -80,10 +82,10 @@ struct BackfillText {
 
 /// Counts by label.
 enum LabelCounts {
-    /// `3 prompts, 1 tag too long`.
+    /// `prompts 3, tag too long 1`.
     static func text(_ counts: [String: Int]) -> String {
         counts.sorted { $0.key < $1.key }.map { label, count in
-            "\(Quantity.count(count)) \(label.printable.split(separator: "_").joined(separator: " "))"
+            "\(label.printable.split(separator: "_").joined(separator: " ")) \(Quantity.count(count))"
         }.joined(separator: ", ")
     }
 }

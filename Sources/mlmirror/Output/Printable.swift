@@ -16,7 +16,10 @@ extension StringProtocol {
     }
 
     /// At most `count` characters, with dots where some are left out.
-    func shortened(to count: Int) -> String { self.count <= count ? String(self) : prefix(count < 3 ? 0 : count - 3) + "..." }
+    func shortened(to count: Int) -> String {
+        if self.count <= count { return String(self) }
+        return count < 3 ? String(prefix(Swift.max(0, count))) : prefix(count - 3) + "..."
+    }
 }
 
 extension Unicode.Scalar {

@@ -5,8 +5,6 @@ struct RateMeter: Sendable {
     struct Rates: Sendable, Hashable {
         var runs = 0.0
         var bytes = 0.0
-        /// How fast the change log shrinks.
-        var pending = 0.0
         init() {}
     }
 
@@ -32,14 +30,22 @@ struct RateMeter: Sendable {
         let seconds = last.time - first.time
         rates.runs = Double(last.snapshot.counts.runs.seen - first.snapshot.counts.runs.seen) / seconds
         rates.bytes = Double(last.snapshot.counts.fileBytes - first.snapshot.counts.fileBytes) / seconds
-        if first.snapshot.enumerationComplete { rates.pending = Double(first.snapshot.pending - last.snapshot.pending) / seconds }
         return rates
     }
 
-    /// Seconds until the change log is empty at the present rate; nil while that cannot be said.
+    /// Seconds until everything is done at the present rate; nil while that cannot be said.
     var secondsLeft: Double? {
-        guard let last = samples.last?.snapshot, last.enumerationComplete, last.pending > 0 else { return nil }
-        let rate = rates.pending
-        return rate > 0 ? Double(last.pending) / rate : nil
+        // While runs are still being listed, those that need nothing pass at once: no measure of the others.
+        guard let last = samples.last, let first = samples.first(where: \.snapshot.enumerationComplete), last.time > first.time else {
+            return nil
+        }
+        let remaining = Self.remaining(last.snapshot)
+        let rate = Double(Self.remaining(first.snapshot) - remaining) / (last.time - first.time)
+        return remaining > 0 && rate > 0 ? Double(remaining) / rate : nil
+    }
+
+    /// Changes that wait, where they are counted; else runs.
+    private static func remaining(_ snapshot: ProgressSnapshot) -> Int {
+        snapshot.pending > 0 ? snapshot.pending : max(0, snapshot.runsTotal - snapshot.counts.runs.seen)
     }
 }

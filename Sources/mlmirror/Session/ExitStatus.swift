@@ -37,9 +37,10 @@ struct ExitStatus: RawRepresentable, Sendable, Hashable {
 
     private static func of(_ reason: StoreError.Reason) -> ExitStatus {
         switch reason {
-        case .unreachable, .throttled, .serverFailure, .notMLflow: .unreachable
+        // A server that lacks a call that every MLflow server has is none.
+        case .unreachable, .throttled, .serverFailure, .notMLflow, .unsupported: .unreachable
         case .unauthorized, .forbidden: .refused
-        case .notFound, .alreadyExists, .invalid, .tooLarge, .malformed, .unsupported, .truncated: .failed
+        case .notFound, .alreadyExists, .invalid, .tooLarge, .malformed, .truncated: .failed
         }
     }
 

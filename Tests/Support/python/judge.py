@@ -400,7 +400,9 @@ class Judge:
             self.counts["points"] += series.total()
             self.same_multiset(kind, where, f"metric {key}", series, self.secondary.points[there.info.run_id, key])
         self.same_multiset(kind, where, "dataset inputs", datasets(here), datasets(there))
-        inputs, outputs = model_links(here, self.logged_of)
+        # A logged model that the primary itself has deleted cannot be copied; the run keeps its id in a tag.
+        gone = set(there.data.tags.get("mlmirror.primary.missing_models", "").split(",")) - self.logged_of.keys()
+        inputs, outputs = model_links(here, self.logged_of, gone)
         their_inputs, their_outputs = model_links(there)
         self.same_multiset(kind, where, "model inputs", inputs, their_inputs)
         self.same_multiset(kind, where, "model outputs", outputs, their_outputs)
@@ -482,13 +484,13 @@ def datasets(run):
         yield tuple(field or "" for field in fields) + (tags,)
 
 
-def model_links(run, mapped=None):
+def model_links(run, mapped=None, leave_out=()):
     mapped = mapped or {}
     inputs = getattr(run.inputs, "model_inputs", None) or []
     outputs = getattr(getattr(run, "outputs", None), "model_outputs", None) or []
     return (
-        [mapped.get(link.model_id, link.model_id) for link in inputs],
-        [(mapped.get(link.model_id, link.model_id), link.step) for link in outputs],
+        [mapped.get(link.model_id, link.model_id) for link in inputs if link.model_id not in leave_out],
+        [(mapped.get(link.model_id, link.model_id), link.step) for link in outputs if link.model_id not in leave_out],
     )
 
 

@@ -1,0 +1,212 @@
+import Logging
+import Replication
+import TestSupport
+import Testing
+
+@testable import mlmirror
+
+@Suite("commands")
+struct CommandTests {
+    private let folder: TemporaryFolder
+    private let world = TestWorld()
+    private var state: String { folder.file("state.db") }
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private func mlmirror(_ command: String, _ options: [String] = [], _ variables: [String: String] = [:]) async -> Status {
+        let common = [command, "--primary", "http://a:5000", "--secondary", "http://b:5000", "--state", state]
+        return await world.run(common + options, variables)
+    }
+
+    @Test("backfill copies, a second one has nothing to do, verify proves it")
+    func copies() async throws {
+        try await world.fill()
+        #expect(await mlmirror("backfill") == .ok)
+        #expect(world.printed.hasPrefix("Copied http://a:5000 to http://b:5000 in "), "\(world.printed)\(world.complained)")
+        #expect(world.printed.contains("10 metric points, 1 param"))
+        world.secondary.forgetWrites()
+        #expect(await mlmirror("backfill") == .ok)
+        #expect(world.printed.hasPrefix("Nothing to do: both sides agree"))
+        #expect(world.secondary.writes.isEmpty)
+        #expect(await mlmirror("verify", ["--deep"]) == .ok)
+        #expect(world.printed.hasPrefix("Both sides agree"), "\(world.printed)")
+    }
+
+    @Test("backfill --dry-run writes neither to the secondary nor beside the state file")
+    func rehearses() async throws {
+        try await world.fill()
+        #expect(await mlmirror("backfill", ["-n"]) == .ok)
+        #expect(world.printed.hasPrefix("Dry run: nothing was written."), "\(world.complained)")
+        #expect(world.secondary.writes.isEmpty)
+        #expect(try FolderMaker.list(folder.path).isEmpty)
+    }
+
+    @Test("backfill --json prints one document on standard output and nothing else there")
+    func json() async throws {
+        try await world.fill()
+        #expect(await mlmirror("backfill", ["--json", "--quiet"]) == .ok)
+        let object = try #require(FolderMaker.object(world.printed))
+        #expect(object["message_type"] as? String == "backfill_summary")
+        #expect(object["metric_points"] as? Int == 10)
+        #expect((object["runs"] as? [String: Any])?["created"] as? Int == 1)
+        #expect(object["file_bytes"] as? Int == 0)
+        #expect(object["is_complete"] as? Bool == true)
+        #expect(object["duration_seconds"] as? Double != nil)
+        #expect((object["finished_at"] as? String).flatMap(Instant.milliseconds) != nil)
+        #expect(world.complained.isEmpty)
+    }
+
+    @Test("a partial success ends with 3 and names what was set aside")
+    func partial() async throws {
+        try await world.fill()
+        world.secondary.setFault { operation in
+            operation.name == "logBatch" ? .before(StoreError(.setAside, .invalid, "the server refuses it as it is")) : nil
+        }
+        #expect(await mlmirror("backfill", ["--json"]) == .incomplete)
+        #expect(FolderMaker.object(world.printed)?["is_complete"] as? Bool == false)
+        let last = world.complained.split(separator: "\n").last.map(String.init) ?? ""
+        let object = try #require(FolderMaker.object(last), "\(world.complained)")
+        #expect(object["message_type"] as? String == "exit_error")
+        #expect(object["code"] as? Int == 3)
+        #expect(await mlmirror("backfill") == .incomplete)
+        #expect(world.printed.contains("the server refuses it as it is"))
+    }
+
+    @Test("verify names differences, writes the report, and --repair mends them")
+    func repairs() async throws {
+        try await world.fill()
+        #expect(await mlmirror("backfill") == .ok)
+        let experiment = try #require(try await world.secondary.experiment(named: "team/curves"))
+        let run = try #require(try await world.secondary.runs(RunQuery(experiments: [experiment.id]), nil).elements.first)
+        try await world.secondary.updateRun(run.id, status: .failed, endTime: nil, name: nil)
+
+        let report = folder.file("r.json")
+        #expect(await mlmirror("verify", ["--report", report]) == .differences)
+        #expect(world.printed.contains(": status: primary \"FINISHED\", secondary \"FAILED\"\n"), "\(world.printed)\(world.complained)")
+        let object = try #require(FolderMaker.object(try FolderMaker.read(report)))
+        #expect((object["differences"] as? [[String: Any]])?.count == 1)
+
+        #expect(await mlmirror("verify", ["--repair", "--json"]) == .ok, "\(world.complained)")
+        let repaired = try #require(FolderMaker.object(world.printed)?["summary"] as? [String: Any])
+        #expect(repaired["differences"] as? Int == 1)
+        #expect(repaired["differences_after_repair"] as? Int == 0)
+        #expect(await mlmirror("verify") == .ok)
+    }
+
+    @Test("verify leaves a readable report when a store fails in its midst")
+    func interruptedReport() async throws {
+        try await world.fill()
+        #expect(await mlmirror("backfill") == .ok)
+        world.primary.setFault { $0.name == "experiments" ? .before(StoreError(.stop, .unauthorized, "who are you?")) : nil }
+        #expect(await mlmirror("verify", ["--json"]) == .refused)
+        let object = try #require(FolderMaker.object(world.printed))
+        #expect(object["summary"] != nil && object["summary"] as? [String: Any] == nil)
+    }
+
+    @Test("check goes through every step, and ends with the first failure's code")
+    func checks() async throws {
+        try await world.fill()
+        #expect(await mlmirror("check") == .ok)
+        #expect(world.printed.split(separator: "\n").count == 7)
+        #expect(world.printed.contains("ok       primary               http://a:5000, MLflow 3.17.2\n"), "\(world.printed)")
+        #expect(world.printed.contains("2 experiments and 0 registered models can be listed, a run can be read; writing is not tried"))
+        #expect(try FolderMaker.list(folder.path).isEmpty, "it makes no state file")
+        #expect(world.secondary.writes.isEmpty)
+
+        world.secondary.setFault { _ in .before(StoreError(.stop, .unauthorized, "who are you?")) }
+        #expect(await mlmirror("check", ["--json"]) == .refused)
+        let object = try #require(FolderMaker.object(world.printed))
+        #expect(object["exit_code"] as? Int == 77)
+        let steps = try #require(object["steps"] as? [[String: Any]])
+        #expect(steps.compactMap { $0["result"] as? String } == ["ok", "ok", "ok", "ok", "failed", "skipped", "skipped"])
+    }
+
+    @Test("check --offline asks nobody; --show-config prints sources and no secret")
+    func offline() async throws {
+        world.primary.setFault { _ in .unreachable }
+        world.secondary.setFault { _ in .unreachable }
+        #expect(await mlmirror("check", ["--offline", "--show-config"], ["MLMIRROR_PRIMARY_TOKEN": "canary"]) == .ok)
+        #expect(world.printed.contains("primary.auth.token"))
+        #expect(world.printed.contains("environment MLMIRROR_PRIMARY_TOKEN"))
+        #expect(world.printed.contains("********"))
+        #expect(!world.printed.contains("canary") && !world.complained.contains("canary"))
+        #expect(await mlmirror("check") == .unreachable)
+    }
+
+    @Test("check finds that both addresses lead to one server")
+    func sameServer() async throws {
+        var session = world.session()
+        let only = world.primary
+        session.openStore = { _ in OpenedStore(store: only, version: { nil }, close: {}) }
+        for command in ["check", "backfill"] {
+            let arguments = [command, "--primary", "http://a", "--secondary", "http://alias", "--state", state]
+            #expect(await Program.run(arguments, in: session) == .configuration)
+        }
+        #expect(only.writes.isEmpty)
+    }
+
+    @Test("a state file in use is 75 for backfill, and in order for check")
+    func locked() async throws {
+        let owner = try ReplicationState.open(path: state)
+        #expect(await mlmirror("backfill") == .busy)
+        #expect(await mlmirror("backfill", ["--dry-run"]) == .busy)
+        #expect(await mlmirror("check") == .ok)
+        try owner.close()
+    }
+
+    @Test("a foreign or impossible state file is 78")
+    func foreignState() async throws {
+        try folder.write("state.db", "not a database, but long enough to be looked at as one")
+        #expect(await mlmirror("backfill") == .configuration, "\(world.complained)")
+        #expect(await mlmirror("check", ["--offline"]) == .configuration)
+        #expect(
+            await world.run(
+                ["check", "--offline", "--primary", "http://a", "--secondary", "http://b", "--state", folder.file("none/s.db")], [:])
+                == .configuration)
+    }
+
+    @Test(
+        "what is wrong with the command line is 64, said on standard error",
+        arguments: [
+            ["backfill"], ["backfill", "--primary", "http://a", "--secondary", "ftp://b", "--state", "s"], ["backfill", "--since", "soon"],
+            ["backfill", "--colour", "never"], ["backfill", "--color", "maybe"], ["backfill", "--dry"], ["backfill", "-q", "-v"],
+            ["verify", "--report", "r.html"], ["verify", "--report", "-"], ["check", "--deep"], ["run"], ["mirror"],
+            ["backfill", "--primary", "http://u:p@a", "--secondary", "http://b", "--state", "s"],
+        ])
+    func usage(_ arguments: [String]) async throws {
+        #expect(await world.run(arguments, [:]) == .usage)
+        #expect(world.printed.isEmpty)
+        #expect(!world.complained.isEmpty)
+        #expect(await world.run(arguments + ["--json"], [:]) == .usage)
+        let last = world.complained.split(separator: "\n").last.map(String.init) ?? ""
+        #expect(FolderMaker.object(last)?["code"] as? Int == 64)
+    }
+
+    @Test(
+        "help and version are results", arguments: [[], ["--help"], ["help"], ["backfill", "-h"], ["--version"], ["verify", "--version"]])
+    func help(_ arguments: [String]) async {
+        #expect(await world.run(arguments, [:]) == .ok)
+        #expect(!world.printed.isEmpty)
+        #expect(world.complained.isEmpty)
+    }
+
+    @Test("log lines are plain, and what a server said cannot steer a terminal")
+    func logLines() {
+        let line = LogLines.line(.warning, "set aside", ["run": "a b", "why": "\u{1B}[2J", "id": "7"])
+        #expect(line == "warning set aside id=7 run=\"a b\" why=\\u{1b}[2J")
+    }
+
+    @Test("colour follows NO_COLOR and TERM, and --color wins")
+    func colour() {
+        let terminal = Console.Stream(isTerminal: true) { _ in }
+        var session = world.session()
+        session.console = Console(output: terminal, errors: terminal)
+        #expect(session.style(.auto).isColored)
+        session.environment = Environment(["NO_COLOR": "1"])
+        #expect(!session.style(.auto).isColored)
+        #expect(session.style(.always).isColored)
+        session.environment = Environment(["TERM": "dumb"])
+        #expect(!session.style(.auto).isColored)
+        #expect(!world.session().style(.auto).isColored)
+    }
+}
