@@ -8,7 +8,6 @@ peer leaves no stamps, so its copy is matched by names). Ratios of medians are w
 """
 
 import collections
-import json
 import pathlib
 import shutil
 import sys
@@ -48,22 +47,6 @@ def best_connections(primary, folder):
     return min(tried, key=tried.get)
 
 
-def kinds(differences):
-    """261 differences in a few words: how often which field differs."""
-    counted = collections.Counter(f"{d['kind']} {d['field']}" for d in differences)
-    return ", ".join(f"{n} x {what}" for what, n in counted.most_common(8))
-
-
-def wholeness(name, primary, secondary):
-    flags = ["--by-name"] if name.startswith("peer") else []
-    script = common.SUPPORT / "judge.py"
-    judged = common.measure([common.MLFLOW / "bin/python", script, primary.uri, secondary.uri, "--json", *flags])
-    if judged.code not in (0, 4):
-        return f"not judged ({judged.code})"
-    differences = json.loads(judged.output[judged.output.index('{"equal"') :])["differences"]
-    return "whole" if not differences else f"{len(differences)} differences: {kinds(differences)}"
-
-
 def main():
     options = common.parser(__doc__.splitlines()[0])
     options.add_argument("--size", default="small", choices=["tiny", "small", "demo", "edge"])
@@ -94,7 +77,9 @@ def main():
                         measured = copiers[name](primary, secondary, place)
                         measured.failed(name)
                         rounds[name].append(measured)
-                        whole[name] = wholeness(name, primary, secondary)
+                        whole[name] = common.judge(
+                            primary.uri, secondary.uri, *(["--by-name"] if name.startswith("peer") else [])
+                        )
                     shutil.rmtree(place)
                     print(f"round {number + 1}: {name} {measured.wall:.1f} s, CPU {measured.cpu:.1f} s, "
                           f"{measured.rss:.0f} MB, exit {measured.code}, {whole[name]}", flush=True)  # fmt: skip

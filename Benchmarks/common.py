@@ -1,15 +1,19 @@
 """What the benchmarks share: measured processes, servers, medians, and results as text and JSON."""
 
 import argparse
+import collections
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
+import sqlite3
 import statistics
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SUPPORT = ROOT / "Tests/Support/python"
@@ -20,6 +24,7 @@ import servers  # noqa: E402
 
 MLFLOW = ROOT / ".venv/mlflow3"
 PEER = ROOT / ".venv/peer"
+T0 = 1_700_000_000_000
 
 
 @dataclasses.dataclass
@@ -90,12 +95,48 @@ def workload(uri, size, seed=1):
 
 
 def judge(primary, secondary, *flags):
-    """What the independent judge says: "whole", or how it is not."""
+    """What the independent judge says: "whole", or how often which field differs."""
     done = measure([MLFLOW / "bin/python", SUPPORT / "judge.py", primary, secondary, "--json", *flags])
     if done.code not in (0, 4):
         return f"not judged ({done.code})"
-    report = json.loads(done.output[done.output.index('{"equal"') :].splitlines()[0])
-    return "whole" if report["equal"] else f"{len(report['differences'])} differences"
+    report, _ = json.JSONDecoder().raw_decode(done.output[done.output.index('{"equal"') :])
+    counted = collections.Counter(f"{d['kind']} {d['field']}" for d in report["differences"])
+    named = ", ".join(f"{n} x {what}" for what, n in counted.most_common(8))
+    return f"{counted.total()} differences: {named}" if counted else "whole"
+
+
+def call(uri, path, **body):
+    """One POST to an MLflow server."""
+    request = urllib.request.Request(
+        f"{uri}/api/2.0/mlflow/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=300) as answer:
+        return json.loads(answer.read())
+
+
+def new_run(uri, experiment, name="run"):
+    """An experiment with one finished run, by plain requests; answers the run's info."""
+    experiment_id = call(uri, "experiments/create", name=experiment)["experiment_id"]
+    info = call(uri, "runs/create", experiment_id=experiment_id, run_name=name, user_id="bench", start_time=T0)["run"]["info"]
+    return call(uri, "runs/update", run_id=info["run_id"], status="FINISHED", end_time=T0 + 60_000)["run_info"]
+
+
+def insert_points(database, run_id, count, key="loss"):
+    """A long series, put straight into the primary's database: by requests it would take minutes."""
+    with contextlib.closing(sqlite3.connect(database, timeout=60)) as connection, connection:
+        rows = ((key, 1 / (step + 1), T0 + step, run_id, step, 0) for step in range(count))
+        connection.executemany("INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) VALUES (?,?,?,?,?,?)", rows)
+        connection.execute(
+            "INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid) VALUES (?,?,?,?,0,?)",
+            (key, 1 / count, T0 + count - 1, count - 1, run_id),
+        )
+
+
+def artifact_folder(server, info):
+    """Where a run's artifacts lie on the server's disk."""
+    folder = server.artifacts / info["artifact_uri"].split(":", 1)[1].strip("/")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def median(values):

@@ -12,7 +12,7 @@ public struct RunImage: Sendable, Hashable {
     public var datasets: [DatasetInput]
     public var modelInputs: [LoggedModelID]
     public var modelOutputs: [ModelOutput]
-    /// Model inputs and outputs that have no counterpart.
+    /// Model inputs and outputs without a counterpart, most often deleted on the primary: their ids lead nowhere on either side.
     public var missingModels: [LoggedModelID] = []
 
     /// - Parameter map: every id that the run refers to and that has a counterpart.
@@ -31,17 +31,12 @@ public struct RunImage: Sendable, Hashable {
         tags = Self.rewritten(run.tags, map)
         tags += stamp.tags(.run(run.id))
         for model in run.modelInputs {
-            if let id = map.models[model] { modelInputs.append(id) } else { missingModels.append(model) }
+            modelInputs.append(map.models[model] ?? model)
+            if map.models[model] == nil { missingModels.append(model) }
         }
         for output in run.modelOutputs {
-            if let id = map.models[output.model] {
-                modelOutputs.append(ModelOutput(model: id, step: output.step))
-            } else {
-                missingModels.append(output.model)
-            }
-        }
-        if !missingModels.isEmpty {
-            tags.append(Tag(Stamp.missingModelsKey, missingModels.map(\.rawValue).joined(separator: ",")))
+            modelOutputs.append(ModelOutput(model: map.models[output.model] ?? output.model, step: output.step))
+            if map.models[output.model] == nil { missingModels.append(output.model) }
         }
     }
 

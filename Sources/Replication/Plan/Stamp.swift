@@ -8,8 +8,6 @@ public struct Stamp: Sendable, Hashable {
     public static let placeholderKey = "mlmirror.placeholder"
     /// Beside our stamp on what was there before us: only what is ours in it is ever changed.
     public static let adoptedKey = "mlmirror.adopted"
-    /// Logged models that a run names as inputs or outputs and that the primary itself no longer has.
-    public static let missingModelsKey = "mlmirror.primary.missing_models"
     public static let sourceKey = "mlmirror.primary.source"
     public static let artifactLocationKey = "mlmirror.primary.artifact_location"
 

@@ -17,8 +17,8 @@ final class OwnerLock: @unchecked Sendable {
                     + "The state file's folder must exist and belong to the user that runs mlmirror.")
         }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            // The descriptor is closed by `deinit`, which runs also when this throws: everything is initialized.
             let owner = Self.owner(descriptor)
-            close(descriptor)
             throw StateError(
                 .locked,
                 "\(path): in use by another mlmirror\(owner.map { " (process \($0))" } ?? ""). One process owns a state file at a time; "

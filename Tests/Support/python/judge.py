@@ -14,6 +14,7 @@ What a true copy is:
   URIs in tags, model inputs and outputs, source runs, version sources and run links. An id that belongs to
   nothing on the primary stands as it is. Where a tag's value was rewritten, mlmirror.original.<key> has the old one.
 - mlmirror.* tags are not compared otherwise; stamps must be there and all of one pair and one store.
+- An artifact that the primary lists and will not serve is counted, not compared.
 - Times that the server sets itself (creation, last update) are not compared. Prompts and traces are left out.
 
 --experiment and --model compare these alone; with --experiment the registry is left out unless --model names
@@ -45,6 +46,7 @@ from mlflow.entities import ViewType  # noqa: E402
 
 EXIT_EQUAL, EXIT_FAILED, EXIT_DIFFERENT = 0, 1, 4
 SHOWN = 50
+UNREADABLE = "unreadable"
 STAMP = "mlmirror."
 ORIGINAL = "mlmirror.original."
 ID_IN_URI = re.compile(r"\b(runs:/+)([0-9a-f]{32})\b|\b(models:/+)(m-[0-9a-f]{32})\b")
@@ -158,8 +160,11 @@ class Side:
                 for chunk in answer.iter_content(1 << 20):
                     hashed.update(chunk)
                 return hashed.hexdigest()
-        except requests.HTTPError as error:  # a name that the proxy itself refuses to serve
-            return f"unreadable ({error.response.status_code})"
+        except requests.HTTPError as error:  # a name that the proxy refuses to serve
+            return f"{UNREADABLE} ({error.response.status_code})"
+        except requests.ConnectionError:  # MLflow 2 hangs up instead of serving a name outside Latin-1
+            self.get("artifacts", params={"path": base})  # is it there at all? if not, this raises
+            return f"{UNREADABLE} (connection dropped)"
 
     def get(self, path, **named):
         if not hasattr(self.local, "session"):
@@ -400,9 +405,7 @@ class Judge:
             self.counts["points"] += series.total()
             self.same_multiset(kind, where, f"metric {key}", series, self.secondary.points[there.info.run_id, key])
         self.same_multiset(kind, where, "dataset inputs", datasets(here), datasets(there))
-        # A logged model that the primary itself has deleted cannot be copied; the run keeps its id in a tag.
-        gone = set(there.data.tags.get("mlmirror.primary.missing_models", "").split(",")) - self.logged_of.keys()
-        inputs, outputs = model_links(here, self.logged_of, gone)
+        inputs, outputs = model_links(here, self.logged_of)
         their_inputs, their_outputs = model_links(there)
         self.same_multiset(kind, where, "model inputs", inputs, their_inputs)
         self.same_multiset(kind, where, "model outputs", outputs, their_outputs)
@@ -425,10 +428,16 @@ class Judge:
         self.compare_files(kind, where, here.model_id, there.model_id)
 
     def compare_files(self, kind, where, here, there):
-        files = self.primary.files.get(here, {})
+        files, theirs = self.primary.files.get(here, {}), self.secondary.files.get(there, {})
+        # What the primary itself cannot serve, nobody can copy or compare.
+        unreadable = {path for path, (_, digest) in files.items() if digest.startswith(UNREADABLE)}
+        self.counts["unreadable files"] += len(unreadable)
+        files, theirs = (
+            {path: file for path, file in side.items() if path not in unreadable} for side in (files, theirs)
+        )
         self.counts["files"] += len(files)
         self.counts["bytes"] += sum(size for size, _ in files.values())
-        self.same_map(kind, where, "artifact", files, self.secondary.files.get(there, {}))
+        self.same_map(kind, where, "artifact", files, theirs)
 
     def compare_registry(self):
         kind = "registered model"
@@ -484,13 +493,13 @@ def datasets(run):
         yield tuple(field or "" for field in fields) + (tags,)
 
 
-def model_links(run, mapped=None, leave_out=()):
+def model_links(run, mapped=None):
     mapped = mapped or {}
     inputs = getattr(run.inputs, "model_inputs", None) or []
     outputs = getattr(getattr(run, "outputs", None), "model_outputs", None) or []
     return (
-        [mapped.get(link.model_id, link.model_id) for link in inputs if link.model_id not in leave_out],
-        [(mapped.get(link.model_id, link.model_id), link.step) for link in outputs if link.model_id not in leave_out],
+        [mapped.get(link.model_id, link.model_id) for link in inputs],
+        [(mapped.get(link.model_id, link.model_id), link.step) for link in outputs],
     )
 
 
@@ -560,7 +569,7 @@ def main():
             print(f"{d['kind']} {d['where']}: {d['field']}\n    primary:   {d['primary']}\n    secondary: {d['secondary']}")
         if len(different) > SHOWN:
             print(f"... and {len(different) - SHOWN} more")
-        compared = ", ".join(f"{number:,} {what}" for what, number in judged.counts.items())
+        compared = ", ".join(f"{number:,} {what}" for what, number in judged.counts.items() if number)
         print(f"{len(different)} differences" if different else "equal", f"({compared}; {seconds} s)")
     return EXIT_DIFFERENT if different else EXIT_EQUAL
 

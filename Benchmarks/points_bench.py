@@ -1,0 +1,99 @@
+"""One run with a long metric: mlmirror backfill against the secondary's own limit.
+
+    BIN=path/to/mlmirror points_bench.py [--rounds 3] [--points 200000,1000000] [--json FILE] [--limit-only]
+
+The limit is what the secondary takes when log-batch bodies of 1,000 points, made beforehand, are pumped into a run
+over the best number of kept-alive connections. Limit and backfill are interleaved, each on a fresh secondary.
+"""
+
+import collections
+import concurrent.futures
+import json
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+
+import common
+import floor
+
+
+def bodies(run_id, count):
+    for first in range(0, count, 1000):
+        points = [
+            {"key": "loss", "value": 1 / (step + 1), "timestamp": common.T0 + step, "step": step}
+            for step in range(first, min(first + 1000, count))
+        ]
+        yield json.dumps({"run_id": run_id, "metrics": points}).encode()
+
+
+def limit(folder, count, connections):
+    """Points a second when nothing but the secondary counts."""
+    with common.start(folder) as secondary:
+        prepared = list(bodies(common.new_run(secondary.uri, "limit")["run_id"], count))
+        server = floor.Server(secondary.uri, quickack=True)
+        server.send("GET", "/health")
+
+        def pump(body):
+            status, answer = server.send("POST", floor.API + "runs/log-batch", body)
+            if status != 200:
+                raise RuntimeError(f"log-batch: {status} {answer[:300]!r}")
+
+        began = time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(connections) as pool:
+            list(pool.map(pump, prepared))
+        rate = count / (time.monotonic() - began)
+    shutil.rmtree(folder)
+    return rate
+
+
+def backfill(primary, folder, count):
+    folder.mkdir(parents=True)
+    with common.start(folder / "secondary") as secondary:
+        measured = common.backfill(primary.uri, secondary.uri, folder / "state.db")
+        measured.failed("backfill")
+        whole = common.judge(primary.uri, secondary.uri) if count <= 300_000 else "not judged"
+    shutil.rmtree(folder)
+    return measured, whole
+
+
+def main():
+    options = common.parser(__doc__.splitlines()[0])
+    options.add_argument("--points", default="200000,1000000")
+    options.add_argument("--limit-only", action="store_true", help="measure the secondary alone")
+    options = options.parse_args()
+    if not options.limit_only:
+        common.binary()
+    results, rows, failed = {"benchmark": "points", "series": {}}, [], False
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(options.folder or temporary).resolve()
+        tried = {n: limit(folder / f"tune-{n}", 50_000, n) for n in (1, 2, 4, 8)}
+        best = max(tried, key=tried.get)
+        print("limit by connections:", ", ".join(f"{n}: {rate:,.0f}/s" for n, rate in tried.items()), flush=True)
+        for count in map(int, options.points.split(",")):
+            # A million points take minutes: one round shows what there is to see.
+            rounds = options.rounds if count <= 300_000 else 1
+            seen = collections.defaultdict(list)
+            with common.start(folder / f"primary-{count}") as primary:
+                run = common.new_run(primary.uri, "long")
+                common.insert_points(primary.database, run["run_id"], count)
+                for number in range(rounds):
+                    seen["limit"].append(limit(folder / f"limit-{count}-{number}", count, best))
+                    if not options.limit_only:
+                        measured, whole = backfill(primary, folder / f"ours-{count}-{number}", count)
+                        failed |= bool(measured.code) or whole not in ("whole", "not judged")
+                        seen["ours"].append(count / measured.wall)
+                        print(f"{count:,}: {count / measured.wall:,.0f}/s, CPU {measured.cpu:.1f} s, "
+                              f"{measured.rss:.0f} MB, exit {measured.code}, {whole}", flush=True)  # fmt: skip
+            ratio = common.median(seen["ours"]) / common.median(seen["limit"])
+            rows.append([f"{count:,}", common.spread(seen["limit"], 0), common.spread(seen["ours"], 0), f"{ratio:.2f}"])
+            results["series"][count] = {"connections": best, "per_second": dict(seen), "ratio": ratio}
+    print()
+    common.table(["points", "limit, points/s", "backfill, points/s", "ratio"], rows)
+    common.report(options, results)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
