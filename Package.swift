@@ -39,7 +39,7 @@ let package = Package(
 
         .target(name: "TestSupport", dependencies: ["Replication"], path: "Tests/Support", exclude: ["python"], swiftSettings: settings),
         .testTarget(name: "CurlTests", dependencies: ["Curl", "TestSupport"], swiftSettings: settings),
-        .testTarget(name: "ReplicationTests", dependencies: ["Replication", "TestSupport", grdb], swiftSettings: settings),
+        .testTarget(name: "ReplicationTests", dependencies: ["Replication", "Hashing", "TestSupport", grdb], swiftSettings: settings),
         .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "Curl", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "mlmirrorTests", dependencies: ["mlmirror", "Platforms", "Curl", "TestSupport"], swiftSettings: settings),
     ],

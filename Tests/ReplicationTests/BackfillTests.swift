@@ -131,3 +131,60 @@ import Testing
         #expect(try await fixture.verify().differences == [])
     }
 }
+
+extension BackfillTests {
+    @Test func whatWouldBeCutIsSetAsideAndNamed() async throws {
+        let fixture = try MirrorFixture()
+        let run = try await Workload(store: fixture.primary).run(in: ExperimentID("0"), "long")
+        try await fixture.primary.logBatch(
+            RunBatch(
+                params: [Param("fits", String(repeating: "p", count: 6000))], tags: [Tag("long", String(repeating: "t", count: 8001))]),
+            toRun: run.id)
+        let summary = try await fixture.backfill()
+        #expect(!summary.isComplete)
+        #expect(summary.failures.count == 1 && summary.failures[0].contains("tag:long"))
+        let found = try await fixture.verify().differences
+        #expect(found.map(\.field) == ["tag:long"])
+    }
+
+    @Test func aPersistentRefusalOfOneThingDoesNotStopTheRest() async throws {
+        let fixture = try MirrorFixture()
+        try await Workload(store: fixture.primary).everything()
+        fixture.secondary.setFault { operation in
+            operation.name == "createRun" && operation.detail.contains("odd") || operation.target.contains("odd")
+                ? .before(StoreError(.retry(after: nil), .serverFailure, "500 for this one")) : nil
+        }
+        let summary = try await fixture.backfill()
+        #expect(!summary.isComplete)
+        fixture.secondary.setFault(nil)
+        let again = try await fixture.backfill()
+        #expect(again.failures == [])
+        #expect(try await fixture.verify().differences == [])
+    }
+
+    @Test func aStoreThatStaysAwayStopsTheWorkAndLosesNothing() async throws {
+        let fixture = try MirrorFixture()
+        try await Workload(store: fixture.primary).everything()
+        let seen = Locked(0)
+        fixture.secondary.setFault { _ in
+            seen.withLock { seen in
+                seen += 1
+                return seen > 40 ? .unreachable : nil
+            }
+        }
+        await #expect { try await fixture.backfill() } throws: { ($0 as? StoreError)?.reason == .unreachable }
+        fixture.secondary.setFault(nil)
+        #expect(try await fixture.backfill().failures == [])
+        #expect(try await fixture.verify().differences == [])
+    }
+
+    /// Registered models are in scope by their own names; what they need comes with them.
+    @Test func aModelBringsItsRun() async throws {
+        let fixture = try MirrorFixture()
+        try await Workload(store: fixture.primary).everything()
+        let scope = Scope(experiments: PatternList(["none"]), models: PatternList(["net"]))
+        let summary = try await fixture.backfill { $0.scope = scope }
+        #expect(summary.failures == [])
+        #expect(try await fixture.secondary.versions(of: ModelName("net"), nil).elements.map(\.number) == [1, 3, 4])
+    }
+}

@@ -105,15 +105,16 @@ extension Mirror {
 
     /// The secondary's counterpart of a logged model, created when it is not there; nil when the primary has no such model, it is out of
     /// scope, or the secondary has no logged models.
-    func ensureLoggedModel(_ id: LoggedModelID, _ known: LoggedModel? = nil) async throws -> LoggedModelID? {
+    func ensureLoggedModel(_ id: LoggedModelID, _ known: LoggedModel? = nil, regardless: Bool = false) async throws -> LoggedModelID? {
         if let there = try state.secondaryID(.loggedModel, id.rawValue) { return LoggedModelID(there) }
         guard secondary.dialect.hasLoggedModels else { return nil }
         var record = known
         if record == nil, case .loggedModel(let model)? = fresh.peek(.loggedModel(id)) { record = model }
         if record == nil { record = try await primary.loggedModel(id) }
-        guard let record, try await isInScope(record.experiment) else { return nil }
+        guard let record else { return nil }
+        if !regardless, try await !isInScope(record.experiment) { return nil }
         let experiment = try await ensureExperiment(record.experiment)
-        let run = if let source = record.sourceRun { try await ensureRun(source) } else { RunID?.none }
+        let run = if let source = record.sourceRun { try await ensureRun(source, regardless: regardless) } else { RunID?.none }
         return try await locks.withLock(.loggedModel(id)) {
             if let there = try state.secondaryID(.loggedModel, id.rawValue) { return LoggedModelID(there) }
             return try await createLoggedModel(record, in: experiment, run)

@@ -43,11 +43,11 @@ extension Mirror {
             }
             let found = References.find(inURI: version.source)
             for run in found.runs.union(version.run.map { [$0] } ?? []).sorted() {
-                guard try await ensureRun(run) != nil else { continue }
+                guard try await ensureRun(run, regardless: true) != nil else { continue }
                 try waitIfPending(.run(run), files: .runArtifacts)
             }
             for model in found.models.union(version.loggedModel.map { [$0] } ?? []).sorted() {
-                guard try await ensureLoggedModel(model) != nil else { continue }
+                guard try await ensureLoggedModel(model, regardless: true) != nil else { continue }
                 try waitIfPending(.loggedModel(model), files: .loggedModelArtifacts)
             }
         }

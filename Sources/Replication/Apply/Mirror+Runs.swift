@@ -102,9 +102,12 @@ extension Mirror {
     // MARK: Ensuring
 
     /// The secondary's counterpart of a run, created when it is not there; nil when the primary has no such run or it is out of scope.
-    func ensureRun(_ id: RunID) async throws -> RunID? {
+    ///
+    /// - Parameter regardless: also when it is out of scope, because something in scope cannot do without it.
+    func ensureRun(_ id: RunID, regardless: Bool = false) async throws -> RunID? {
         if let there = try state.secondaryID(.run, id.rawValue) { return RunID(there) }
-        guard let record = try await readRun(id), try await isInScope(record) else { return nil }
+        guard let record = try await readRun(id) else { return nil }
+        if !regardless, try await !isInScope(record) { return nil }
         let experiment = try await ensureExperiment(record.experiment)
         let parents = try await ensureParents(of: record)
         return try await locks.withLock(.run(id)) {

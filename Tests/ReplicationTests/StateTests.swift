@@ -1,0 +1,128 @@
+import GRDB
+import Hashing
+import TestSupport
+import Testing
+
+@testable import Replication
+
+@Suite struct StateTests {
+    let folder: TemporaryFolder
+    init() throws { folder = try TemporaryFolder() }
+
+    private func key(_ id: String) -> EntityKey { EntityKey(.run, id) }
+
+    /// GRDB lowers it when it turns the write-ahead log on: an intent would then not survive a loss of power.
+    @Test func everyCommitIsSynced() throws {
+        let state = try ReplicationState.open(path: folder.file("s.db"))
+        #expect(try state.read { try Int.fetchOne($0, sql: "PRAGMA synchronous") } == 2)
+        #expect(try state.read { try String.fetchOne($0, sql: "PRAGMA journal_mode") } == "wal")
+        #expect(try state.read { try Int.fetchOne($0, sql: "PRAGMA wal_autocheckpoint") } == 0)
+        try state.close()
+    }
+
+    @Test func aWaitingKeyIsNotQueuedTwice() throws {
+        let state = try ReplicationState.open(path: folder.file("s.db"))
+        try state.append([key("a"), key("b"), key("a")])
+        let entries = try state.entries(after: .zero, kinds: [.run], limit: 10)
+        #expect(entries.map(\.key.id) == ["a", "b"])
+        #expect(entries[0].lsn < entries[1].lsn && entries[0].latest > entries[1].latest)
+        try state.close()
+    }
+
+    @Test func theCheckpointIsTheLowestUnfinishedAndNeverGoesBack() throws {
+        let state = try ReplicationState.open(path: folder.file("s.db"))
+        try state.append([key("a"), key("b"), key("c")])
+        let entries = try state.entries(after: .zero, kinds: [.run], limit: 10)
+        try state.acknowledge(Acknowledgement(entry: entries[1]), at: 0)
+        #expect(try state.checkpoint() == .zero)
+        try state.acknowledge(Acknowledgement(entry: entries[0]), at: 0)
+        #expect(try state.checkpoint() == entries[1].lsn)
+        // Changed again while it was under way: what was read before does not finish it.
+        try state.append([key("c")])
+        try state.acknowledge(Acknowledgement(entry: entries[2]), at: 0)
+        let again = try #require(try state.entry(key("c")))
+        #expect(again.lsn > entries[2].lsn)
+        #expect(try state.checkpoint() < again.lsn)
+        try state.acknowledge(Acknowledgement(entry: again), at: 0)
+        #expect(try state.checkpoint() == state.head())
+        try state.close()
+    }
+
+    @Test func oneOwnerAtATime() throws {
+        let first = try ReplicationState.open(path: folder.file("s.db"))
+        #expect { try ReplicationState.open(path: folder.file("s.db")) } throws: { ($0 as? StateError)?.kind == .locked }
+        try first.close()
+    }
+
+    @Test func anOwnerWhoseTimeHasPassedCommitsNothing() throws {
+        let state = try ReplicationState.open(path: folder.file("s.db"))
+        let other = try DatabaseQueue(path: folder.file("s.db"))
+        try other.write { try $0.execute(sql: "UPDATE pair SET generation = generation + 1") }
+        #expect { try state.append([key("a")]) } throws: { ($0 as? StateError)?.kind == .fenced }
+        #expect(try state.pending().isEmpty)
+    }
+
+    @Test func whatIsNotOursIsRefusedAndLeftAlone() throws {
+        let path = folder.file("other.db")
+        let other = try DatabaseQueue(path: path)
+        try other.write { try $0.execute(sql: "CREATE TABLE theirs (x)") }
+        try other.close()
+        #expect { try ReplicationState.open(path: path) } throws: { ($0 as? StateError)?.kind == .foreign }
+
+        let newer = folder.file("newer.db")
+        try ReplicationState.open(path: newer).close()
+        let queue = try DatabaseQueue(path: newer)
+        try queue.writeWithoutTransaction { try $0.execute(sql: "PRAGMA user_version = 99") }
+        try queue.close()
+        #expect { try ReplicationState.open(path: newer) } throws: { ($0 as? StateError)?.kind == .newerSchema }
+    }
+
+    @Test func anotherPairIsRefused() throws {
+        let state = try ReplicationState.open(path: folder.file("s.db"))
+        let pair = Pair(name: "p", primary: StoreIdentity("1"), secondary: StoreIdentity("2"))
+        try state.bind(pair)
+        try state.bind(pair)
+        let swapped = Pair(name: "p", primary: StoreIdentity("2"), secondary: StoreIdentity("1"))
+        #expect { try state.bind(swapped) } throws: { ($0 as? StateError)?.kind == .otherPair }
+        try state.close()
+    }
+
+    @Test func aBaseIsReadAsItWasWritten() {
+        var base = Base()
+        base[.tag("a")] = FieldDigest("x")
+        base[.param("a")] = FieldDigest("y")
+        var mark = SeriesMark.empty
+        mark.add(MetricPoint(value: .nan, timestamp: -1, step: .min))
+        base.series[FieldDigest("loss")] = mark
+        #expect(Base(encoded: base.encoded()) == base)
+        #expect(Base(encoded: Array(base.encoded().dropLast(8))) == nil)
+        #expect(Base(encoded: []) == nil)
+    }
+
+    /// Ten fields, five params, five metrics: an ordinary run.
+    @Test func anOrdinaryRunStaysUnderAKilobyte() throws {
+        let path = folder.file("s.db")
+        let state = try ReplicationState.open(path: path)
+        let runs = 2000
+        for number in 0..<runs {
+            var base = Base()
+            for field in 0..<15 { base[.tag("\(field)")] = FieldDigest("\(number)") }
+            for metric in 0..<5 {
+                var mark = SeriesMark.empty
+                mark.add(MetricPoint(value: 1, timestamp: 1, step: Int64(metric)))
+                base.series[FieldDigest("\(metric)")] = mark
+            }
+            let id = String(repeating: "\(number % 10)", count: 24) + "\(10_000_000 + number)"
+            let identity = Identity(
+                kind: .run, primaryID: id, secondaryID: id, root: "mlflow-artifacts:/12/\(id)/artifacts", record: SHA256Digest.of([1]),
+                isSettled: true, base: base)
+            try state.acknowledge(Acknowledgement(identity: identity), at: 0)
+        }
+        try state.close()
+        let size = try #require(
+            try DatabaseQueue(path: path).read {
+                try Int.fetchOne($0, sql: "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")
+            })
+        #expect(size / runs < 1024, "\(size / runs) bytes a run")
+    }
+}
