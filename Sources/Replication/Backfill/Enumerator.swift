@@ -68,31 +68,14 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     // MARK: Runs
 
-    /// By start time, each page from the last one's end: what is deleted meanwhile cannot shift a later page past a run.
     private func enumerateRuns(_ experiments: [ExperimentID]) async throws {
-        var query = RunQuery(
+        let query = RunQuery(
             experiments: experiments, startedFrom: scope.since, startedBefore: scope.until, pageSize: Self.runsPerPage)
         let asksForInputs = try await mayHaveModelInputs(experiments)
-        var seen: Set<RunID> = []
-        var token: PageToken?
-        while true {
-            let page = try await retrying { try await primary.runs(query, token) }
+        var pages = RunPages(primary, query, mirror.retrying)
+        while let page = try await pages.next() {
             try note(page.undecodable)
-            try await take(page.elements.filter { !seen.contains($0.id) }, asksForInputs)
-            guard let next = page.next else { return }
-            guard let last = page.elements.last else {
-                token = next
-                continue
-            }
-            if let from = query.startedFrom, last.startTime <= from {
-                // More runs started at one instant than a page holds.
-                seen.formUnion(page.elements.map(\.id))
-                token = next
-            } else {
-                query.startedFrom = last.startTime
-                seen = Set(page.elements.filter { $0.startTime == last.startTime }.map(\.id))
-                token = nil
-            }
+            try await take(page.elements, asksForInputs)
         }
     }
 

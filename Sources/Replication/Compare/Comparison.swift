@@ -65,16 +65,12 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         let scope = mirror.configuration.scope
         let there = try experiments.compactMap { try state.secondaryID(.experiment, $0.rawValue).map { ExperimentID($0) } }
         let mirror = mirror
-        let retrying: @Sendable (@Sendable () async throws -> Page<Run>) async throws -> Page<Run> = { read in
-            try await mirror.retrying(read)
-        }
-        var ours = RunGroups(
-            mirror.primary, RunQuery(experiments: experiments, startedFrom: scope.since, startedBefore: scope.until, pageSize: 250),
-            retrying: retrying)
-        let tag = Tag(Stamp.storeKey, mirror.stamp.store.rawValue)
-        var theirs = RunGroups(
-            mirror.secondary, RunQuery(experiments: there, startedFrom: scope.since, startedBefore: scope.until, tag: tag, pageSize: 250),
-            retrying: retrying)
+        let query = RunQuery(experiments: experiments, startedFrom: scope.since, startedBefore: scope.until, pageSize: 250)
+        var stamped = query
+        stamped.experiments = there
+        stamped.tag = Tag(Stamp.storeKey, mirror.stamp.store.rawValue)
+        var ours = RunGroups(RunPages(mirror.primary, query, mirror.retrying))
+        var theirs = RunGroups(RunPages(mirror.secondary, stamped, mirror.retrying))
         var here = try await ours.next()
         var other = try await theirs.next()
         try await withThrowingTaskGroup(of: Void.self) { group in

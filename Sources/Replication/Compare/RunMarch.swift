@@ -1,23 +1,12 @@
 /// The runs of some experiments by start time, grouped by equal start times: the order that both sides share, for the
 /// secondary keeps start times and gives ids of its own.
 struct RunGroups<Store: TrackingStore>: Sendable {
-    let store: Store
-    let retrying: @Sendable (@Sendable () async throws -> Page<Run>) async throws -> Page<Run>
-    private var query: RunQuery
+    private var pages: RunPages<Store>
     private var buffered: [Run] = []
-    private var seen: Set<RunID> = []
-    private var token: PageToken?
     private var isAtEnd = false
     private(set) var undecodable: [Undecodable] = []
 
-    init(
-        _ store: Store, _ query: RunQuery,
-        retrying: @escaping @Sendable (@Sendable () async throws -> Page<Run>) async throws -> Page<Run>
-    ) {
-        self.store = store
-        self.query = query
-        self.retrying = retrying
-    }
+    init(_ pages: RunPages<Store>) { self.pages = pages }
 
     /// The next group; nil at the end. Holds one page and one group.
     mutating func next() async throws -> (startTime: Int64, runs: [Run])? {
@@ -30,24 +19,12 @@ struct RunGroups<Store: TrackingStore>: Sendable {
     }
 
     private mutating func readPage() async throws {
-        let store = store
-        let asked = (query, token)
-        let page = try await retrying { try await store.runs(asked.0, asked.1) }
-        undecodable += page.undecodable
-        buffered += page.elements.filter { !seen.contains($0.id) }
-        guard let next = page.next, let last = page.elements.last else {
-            isAtEnd = page.next == nil
-            token = page.next
+        guard let page = try await pages.next() else {
+            isAtEnd = true
             return
         }
-        if let from = query.startedFrom, last.startTime <= from {
-            seen.formUnion(page.elements.map(\.id))
-            token = next
-        } else {
-            query.startedFrom = last.startTime
-            seen = Set(page.elements.filter { $0.startTime == last.startTime }.map(\.id))
-            token = nil
-        }
+        undecodable += page.undecodable
+        buffered += page.elements
     }
 }
 
