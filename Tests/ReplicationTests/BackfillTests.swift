@@ -188,3 +188,18 @@ extension BackfillTests {
         #expect(try await fixture.secondary.versions(of: ModelName("net"), nil).elements.map(\.number) == [1, 3, 4])
     }
 }
+
+extension BackfillTests {
+    /// Seven runs of one instant among others, in pages of two.
+    @Test func smallPagesAndEqualStartTimesLoseNothing() async throws {
+        let fixture = try MirrorFixture(primary: FakeStore(name: "primary", pageSize: 2))
+        let workload = Workload(store: fixture.primary)
+        for start in [1, 5, 5, 5, 5, 5, 5, 5, 8, 9] as [Int64] {
+            try await workload.run(in: ExperimentID("0"), "r", start: start, points: 1)
+        }
+        let summary = try await fixture.backfill()
+        #expect(summary.counts.runs.created == 10 && summary.failures == [])
+        let verified = try await fixture.verify()
+        #expect(verified.differences == [] && verified.summary.compared["runs"] == 10)
+    }
+}

@@ -41,6 +41,5 @@ public struct ProgressSnapshot: Sendable, Hashable {
     public var enumerationComplete = false
     /// In the change log, not finished.
     public var pending = 0
-    public var artifactsPending = 0
     public init() {}
 }
