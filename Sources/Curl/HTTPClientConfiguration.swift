@@ -19,7 +19,10 @@ public enum ProxyRule: Sendable, Hashable, CustomStringConvertible {
 /// Settings of one client, the same for all its requests.
 public struct HTTPClientConfiguration: Sendable {
     /// At least 1. Over HTTP/2 many requests share one connection.
-    public var maximumConnectionsPerHost = 16
+    ///
+    /// A guard, not a throttle: callers bound how much they have in flight. A stream that waits for another request's bytes holds its
+    /// connection, so fewer connections than streams can block each other for good.
+    public var maximumConnectionsPerHost = 128
     /// A PEM file or a folder of hashed certificates; nil: the system's.
     public var caFile: String?
     /// False accepts any certificate.

@@ -8,21 +8,22 @@ extension MLflowStore {
             var nextPageToken: String?
         }
         if !path.isEmpty, let fault = ArtifactPath.fault(path) ?? ArtifactPath.faultAsQuery(path) { throw refusal(path, owner, fault) }
-        let call = listing(owner, path, page)
+        let (call, folder) = listing(owner, path, page)
         let answer = try decode(Answer.self, try await send(call), call)
         var result = Page<ArtifactEntry>([])
         for file in answer.files ?? [] {
+            let name = folder + file.path
             let isDirectory = file.isDir ?? false
             let size = file.fileSize?.value
             let fault =
-                ArtifactPath.fault(ofEntry: file.path, under: path) ?? ArtifactPath.faultOnServer(file.path)
-                ?? (isDirectory ? ArtifactPath.faultAsQuery(file.path) : nil) ?? (size.map { $0 < 0 } ?? false ? "a negative size" : nil)
+                ArtifactPath.fault(ofEntry: name, under: path) ?? ArtifactPath.faultOnServer(name)
+                ?? (isDirectory ? ArtifactPath.faultAsQuery(name) : nil) ?? (size.map { $0 < 0 } ?? false ? "a negative size" : nil)
             if let fault {
                 result.undecodable.append(
-                    Undecodable(kind: owner.kind, id: owner.text, reason: "\(fault): \(file.path.debugDescription.prefix(300))"))
+                    Undecodable(kind: owner.kind, id: owner.text, reason: "\(fault): \(name.debugDescription.prefix(300))"))
             } else {
                 // The size of an empty file is left out of the answer (`to_proto` of mlflow/entities/file_info.py).
-                result.elements.append(ArtifactEntry(path: file.path, isDirectory: isDirectory, size: isDirectory ? nil : size ?? 0))
+                result.elements.append(ArtifactEntry(path: name, isDirectory: isDirectory, size: isDirectory ? nil : size ?? 0))
             }
         }
         if let next = answer.nextPageToken.nonEmpty {
@@ -32,17 +33,22 @@ extension MLflowStore {
         return result
     }
 
-    private func listing(_ owner: ArtifactOwner, _ path: String, _ page: PageToken?) -> MLflowCall {
+    /// The call, and what its answer leaves out of each path: the proxy names what lies in a folder, the tracking server counts from the root.
+    private func listing(_ owner: ArtifactOwner, _ path: String, _ page: PageToken?) -> (MLflowCall, folder: String) {
         let token = page.map { [("page_token", $0.rawValue)] } ?? []
         let subject = "the files of \(owner)\(path.isEmpty ? "" : " under \(path)")"
+        // Half the work for the server: it does not read the owner first.
+        if case .proxy(let root) = ArtifactRoute(root: owner.root, endpoint: endpoint), !root.isEmpty {
+            let query = [("path", path.isEmpty ? root : "\(root)/\(path)")] + token
+            return (.get("/api/2.0/mlflow-artifacts/artifacts", query, of: subject), path.isEmpty ? "" : path + "/")
+        }
         switch owner.id {
         case .run(let id):
-            return .get(
-                MLflowCall.api("artifacts/list"), [("run_id", id.rawValue)] + (path.isEmpty ? [] : [("path", path)]) + token, of: subject)
+            let query = [("run_id", id.rawValue)] + (path.isEmpty ? [] : [("path", path)]) + token
+            return (.get(MLflowCall.api("artifacts/list"), query, of: subject), "")
         case .loggedModel(let id):
-            return .get(
-                MLflowCall.api("logged-models/\(PercentEncoding.encode(id.rawValue))/artifacts/directories"),
-                (path.isEmpty ? [] : [("artifact_directory_path", path)]) + token, of: subject)
+            let call = MLflowCall.api("logged-models/\(PercentEncoding.encode(id.rawValue))/artifacts/directories")
+            return (.get(call, (path.isEmpty ? [] : [("artifact_directory_path", path)]) + token, of: subject), "")
         }
     }
 

@@ -26,6 +26,8 @@ final class FreshRecords: Sendable {
         var records: [EntityKey: (record: Record, latest: LSN)] = [:]
         var weight = 0
         var roots: [RunID: String] = [:]
+        /// Runs that are being applied, without their histories: a child asks for its parent.
+        var underway: [RunID: Run] = [:]
     }
     private let state = Locked(State())
     private let taken = Signal()
@@ -68,9 +70,20 @@ final class FreshRecords: Sendable {
         taken.raise()
         guard let found, found.latest >= entry.latest else { return nil }
         entry.latest = found.latest
+        if case .run(let fresh) = found.record { state.withLock { $0.underway[fresh.run.id] = fresh.run } }
         return found.record
     }
 
+    func finished(_ id: RunID) { state.withLock { $0.underway[id] = nil } }
+
     /// A look without taking: for what another entity needs of this one.
     func peek(_ key: EntityKey) -> Record? { state.withLock { $0.records[key]?.record } }
+
+    func run(_ id: RunID) -> Run? {
+        state.withLock { state in
+            if let run = state.underway[id] { return run }
+            guard case .run(let fresh)? = state.records[.run(id)]?.record else { return nil }
+            return fresh.run
+        }
+    }
 }

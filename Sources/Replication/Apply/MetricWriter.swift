@@ -9,8 +9,8 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
     /// Nothing is known of what the secondary has: it is asked, series by series.
     let asksSecondary: Bool
 
-    /// Batches in flight for one run. An MLflow server gains up to two times from four connections, nothing from more.
-    private static var sendersPerRun: Int { 4 }
+    /// Batches in flight for one run. An MLflow server on SQLite takes twice as much from two as from one, and less from four.
+    private static var sendersPerRun: Int { 2 }
     /// Batches between two notes of how far a long run has come.
     private static var batchesPerNote: Int { 24 }
     /// Chunks of history read ahead of the batches being sent.

@@ -8,6 +8,7 @@ extension Mirror {
     func applyRun(_ taken: ChangeLogEntry) async throws {
         var entry = taken
         let id = RunID(entry.key.id)
+        defer { fresh.finished(id) }
         var histories: [String: [MetricPoint]] = [:]
         let record: Run?
         if case .run(let read)? = fresh.take(&entry) {
@@ -145,7 +146,7 @@ extension Mirror {
     }
 
     private func readRun(_ id: RunID) async throws -> Run? {
-        if case .run(let read)? = fresh.peek(.run(id)) { return read.run }
+        if let read = fresh.run(id) { return read }
         return try await primary.run(id)
     }
 

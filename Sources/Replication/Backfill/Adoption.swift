@@ -10,12 +10,13 @@ struct Adoption<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     func run() async throws {
         guard try !mirror.state.hasAdopted() else { return }
         mirror.board.update { $0.phase = "looking for earlier copies" }
+        async let models: Void = adoptRegisteredModels()
         let experiments = try await adoptExperiments()
         for experiment in experiments {
             try await adoptRuns(experiment)
             if secondary.dialect.hasLoggedModels { try await adoptLoggedModels(experiment) }
         }
-        try await adoptRegisteredModels()
+        try await models
         try mirror.state.setAdopted()
     }
 

@@ -71,11 +71,11 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     private func enumerateRuns(_ experiments: [ExperimentID]) async throws {
         let query = RunQuery(
             experiments: experiments, startedFrom: scope.since, startedBefore: scope.until, pageSize: Self.runsPerPage)
-        let asksForInputs = try await mayHaveModelInputs(experiments)
+        async let asksForInputs = mayHaveModelInputs(experiments)
         var pages = RunPages(primary, query, mirror.retrying)
         while let page = try await pages.next() {
             try note(page.undecodable)
-            try await take(page.elements, asksForInputs)
+            try await take(page.elements, asksForInputs: asksForInputs)
         }
     }
 
@@ -85,7 +85,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         return try await retrying { try await !primary.loggedModels(in: experiments, nil).elements.isEmpty }
     }
 
-    private func take(_ runs: [Run], _ asksForInputs: Bool) async throws {
+    private func take(_ runs: [Run], asksForInputs: Bool) async throws {
         let records = runs.map { ($0.id.rawValue, $0.recordDigest) }
         let changed = try changed(.run, records)
         board.update {

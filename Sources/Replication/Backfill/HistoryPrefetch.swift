@@ -2,19 +2,24 @@
 enum HistoryPrefetch {
     /// Requests under way at once.
     private static let concurrency = 4
+    /// Runs of the first group, so that writing begins soon, and of the largest.
+    private static let sizes = (first: 2, most: 64)
 
-    /// Cuts runs into groups whose histories probably fit into one bulk answer. The step of the latest point is a guess at a series' length.
+    /// Cuts runs into growing groups whose histories probably fit into one bulk answer. The step of the latest point is a guess at a
+    /// series' length.
     static func groups(_ runs: [Run], dialect: Dialect) -> [[Run]] {
         var groups: [[Run]] = []
         var group: [Run] = []
         var guesses: [String: Int64] = [:]
         let most = Int64(dialect.bulkHistoryPoints) * 8 / 10
+        var size = sizes.first
         for run in runs {
             var next = guesses
             for metric in run.latestMetrics { next[metric.key, default: 0] += guess(metric) }
-            let isFull = group.count >= max(1, min(dialect.bulkHistoryRuns, 64)) || next.values.contains { $0 > most }
+            let isFull = group.count >= max(1, min(dialect.bulkHistoryRuns, size)) || next.values.contains { $0 > most }
             if isFull, !group.isEmpty {
                 groups.append(group)
+                size = min(size * 2, sizes.most)
                 group = []
                 next = [:]
                 for metric in run.latestMetrics { next[metric.key, default: 0] += guess(metric) }
@@ -32,8 +37,15 @@ enum HistoryPrefetch {
         _ group: [Run], from store: Store, asksForInputs: Bool,
         _ reading: Retrying
     ) async throws -> [FreshRecords.FreshRun] {
-        let group = asksForInputs ? try await withModelInputs(group, from: store, reading) : group
-        guard store.dialect.bulkHistoryRuns > 0, group.count > 1 else { return group.map { FreshRecords.FreshRun(run: $0) } }
+        async let complete = asksForInputs ? withModelInputs(group, from: store, reading) : group
+        let histories = try await histories(of: group, from: store, reading)
+        return try await complete.map { FreshRecords.FreshRun(run: $0, histories: histories[$0.id] ?? [:]) }
+    }
+
+    private static func histories<Store: TrackingStore>(
+        of group: [Run], from store: Store, _ reading: Retrying
+    ) async throws -> [RunID: [String: [MetricPoint]]] {
+        guard store.dialect.bulkHistoryRuns > 0, group.count > 1 else { return [:] }
         var runsByMetric: [String: [RunID]] = [:]
         for run in group { for metric in run.latestMetrics { runsByMetric[metric.key, default: []].append(run.id) } }
         // A metric of one run alone gains nothing; a series that fills the answer by itself would be cut.
@@ -52,7 +64,7 @@ enum HistoryPrefetch {
                 _ = start()
             }
         }
-        return group.map { FreshRecords.FreshRun(run: $0, histories: histories[$0.id] ?? [:]) }
+        return histories
     }
 
     /// The runs again, each by itself: a listing does not show everything.
