@@ -144,7 +144,9 @@ import Testing
         let script: @Sendable (RawConnection) throws -> Void = { connection in
             while true { try connection.answer(body: Array(connection.readRequest().target.utf8)) }
         }
-        try await withServer(script) { server, client in
+        try await withServer(script) { server, _ in
+            let client = makeClient { $0.maximumConnectionsPerHost = 16 }
+            defer { client.shutdown() }
             let url = server.url
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for number in 0..<200 {

@@ -118,6 +118,11 @@ public final class FakeStore: WritableStore {
     /// Every file of one owner.
     public func files(of owner: ArtifactOwner.ID) -> [String: [UInt8]] { state.withLock { $0.files[owner] ?? [:] } }
 
+    /// Puts other bytes in a file's place, without a write that the log would show.
+    public func replace(_ path: String, of owner: ArtifactOwner.ID, with bytes: [UInt8]) {
+        state.withLock { $0.files[owner, default: [:]][path] = bytes }
+    }
+
     // MARK: - One operation
 
     func perform<R: Sendable>(

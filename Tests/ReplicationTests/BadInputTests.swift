@@ -1,0 +1,146 @@
+import Foundation
+import GRDB
+import Logging
+import TestSupport
+import Testing
+
+@testable import Replication
+
+/// What primaries give that cannot be copied as it is: each is named, the rest goes on, and nothing is lost once it is mended.
+@Suite struct BadInputTests {
+    @Test func oneClosedExperimentOfManyIsNamedAndTheRestIsCopied() async throws {
+        let fixture = try MirrorFixture()
+        var ids: [ExperimentID] = []
+        for name in ["open/1", "closed", "open/2", "open/3"] {
+            let id = try await fixture.primary.createExperiment(name: name, tags: [])
+            try await Workload(store: fixture.primary).run(in: id, "run of \(name)", files: ["a.txt": "a"])
+            ids.append(id)
+        }
+        let closed = ids[1].rawValue
+        fixture.primary.setFault { operation in
+            guard operation.name == "runs" || operation.name == "loggedModels" else { return nil }
+            return operation.target.split(separator: ",").contains(Substring(closed))
+                ? .before(StoreError(.setAside, .forbidden, "403 for experiment \(closed)")) : nil
+        }
+        let summary = try await fixture.backfill()
+        #expect(!summary.isComplete)
+        #expect(summary.failures.contains { $0.contains("experiment \(closed)") && $0.contains("forbidden") }, "\(summary.failures)")
+        #expect(summary.counts.runs.created == 3)
+
+        fixture.primary.setFault(nil)
+        let opened = try await fixture.backfill()
+        #expect(opened.failures == [])
+        #expect(opened.counts.runs.created == 1)
+        #expect(try await fixture.verify().differences == [])
+    }
+
+    /// At each of the primary's reads in turn, somebody removes the run for good.
+    @Test func aRunThatGoesWhileItIsCopiedHarmsNoOther() async throws {
+        var read = 0
+        while true {
+            let fixture = try MirrorFixture()
+            let workload = Workload(store: fixture.primary)
+            try await workload.run(in: ExperimentID("0"), "stays", start: 1, files: ["a.txt": "a"])
+            let victim = try await workload.run(in: ExperimentID("0"), "goes", start: 2, files: ["a.txt": "a", "b/c.txt": "c"])
+            let seen = Locked(0)
+            let fate = read
+            fixture.primary.setFault { [primary = fixture.primary] operation in
+                guard !operation.isWrite else { return nil }
+                let number = seen.withLock { seen in
+                    seen += 1
+                    return seen
+                }
+                if number == fate { primary.collect(victim.id) }
+                return nil
+            }
+            let summary = try await fixture.backfill()
+            #expect(summary.failures == [], "gone at read \(read)")
+            let copies = try await fixture.secondary.runs(RunQuery(experiments: [ExperimentID("0")], pageSize: 100), nil).elements
+            #expect(copies.filter { $0.name == "stays" }.count == 1)
+            #expect(copies.filter { $0.name == "goes" }.count <= 1)
+            fixture.primary.setFault(nil)
+            fixture.secondary.forgetWrites()
+            #expect(try await fixture.backfill().wroteNothing, "gone at read \(read)")
+            if seen.withLock({ $0 }) < fate { break }
+            read += 1
+        }
+        #expect(read > 8)
+    }
+
+    @Test(arguments: [0, 2, 9]) func aFileThatChangesItsLengthWhileItIsCopiedIsReadAgain(_ length: Int) async throws {
+        let fixture = try MirrorFixture()
+        let run = try await Workload(store: fixture.primary).run(in: ExperimentID("0"), "r", files: ["big.bin": "12345", "other.txt": "o"])
+        let owner = ArtifactOwner(.run(run.id), root: run.artifactURI)
+        let cuts = Locked(1)
+        fixture.primary.setFault { [primary = fixture.primary] operation in
+            guard operation.name == "readArtifact", operation.target == "big.bin" else { return nil }
+            let isFirst = cuts.withLock { cuts in
+                defer { cuts = 0 }
+                return cuts == 1
+            }
+            if isFirst { primary.replace("big.bin", of: owner.id, with: Array(repeating: 7, count: length)) }
+            return nil
+        }
+        let summary = try await fixture.backfill()
+        #expect(summary.failures == [])
+        let there = try #require(
+            try await fixture.secondary.runs(RunQuery(experiments: [ExperimentID("0")], pageSize: 100), nil).elements.first)
+        #expect(fixture.secondary.files(of: .run(there.id))["big.bin"] == Array(repeating: 7, count: length))
+        #expect(fixture.secondary.files(of: .run(there.id))["other.txt"] == Array("o".utf8))
+    }
+
+    /// Whatever a primary claims about places, no path outside the secondary's own roots is written.
+    @Test func hostilePlacesAreNotFollowed() async throws {
+        let fixture = try MirrorFixture()
+        let run = try await Workload(store: fixture.primary).run(in: ExperimentID("0"), "r", files: ["model/MLmodel": "m"])
+        let name = ModelName("trap")
+        try await fixture.primary.createRegisteredModel(name, description: "", tags: [])
+        let sources = [
+            "file:///etc/passwd", run.artifactURI + "/../../../../etc", "http://127.0.0.1:9/steal", "dbfs:/../secret", "runs:/\(run.id)/model",
+        ]
+        for source in sources {
+            _ = try await fixture.primary.createVersion(
+                NewVersion(model: name, source: source, run: run.id, description: "", tags: []))
+        }
+        let summary = try await fixture.backfill()
+        let copies = try await fixture.secondary.versions(of: name, nil).elements
+        for copy in copies where copy.number != sources.count {
+            #expect(!copy.source.contains("/etc") && !copy.source.contains("127.0.0.1"), "\(copy.source)")
+        }
+        #expect(summary.failures.count >= 3, "\(summary.failures)")
+        #expect(summary.failures.allSatisfy { $0.contains("trap") || $0.contains("source") }, "\(summary.failures)")
+    }
+}
+
+/// The disk under the state file is full at some commit.
+@Suite struct FullDiskTests {
+    @Test func aFullDiskStopsTheWorkAndCostsNothing() async throws {
+        let fixture = try MirrorFixture()
+        try await Workload(store: fixture.primary).everything()
+        var stops = 0
+        for pages in 1...400 {
+            do {
+                _ = try await backfill(fixture, pages: pages)
+                break
+            } catch let error as StateError {
+                #expect(error.kind == .full)
+                #expect(error.description.contains("state.db"))
+                stops += 1
+            }
+        }
+        #expect(stops > 0)
+        #expect(try await fixture.backfill().failures == [])
+        #expect(try await fixture.verify().differences == [])
+    }
+
+    private func backfill(_ fixture: MirrorFixture, pages: Int) async throws -> BackfillSummary {
+        let state = try ReplicationState.open(path: fixture.statePath)
+        defer { try? state.close() }
+        // SQLite answers SQLITE_FULL, as on a full disk.
+        try await state.database.write { try $0.execute(sql: "PRAGMA max_page_count = \(pages)") }
+        return try await Backfill(
+            primary: fixture.primary, secondary: fixture.secondary, state: state, configuration: fixture.configuration(),
+            board: ProgressBoard(), clock: fixture.clock, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        ).run()
+    }
+}
