@@ -42,6 +42,9 @@ public final class HTTPClient: Sendable {
         }
     }
 
+    /// Requests sent so far, redirects included.
+    public var requestCount: Int { mailbox.started }
+
     /// Ends the thread after cancelling what runs, which then throws `.closed`. Later calls throw `.closed`. Returns at once.
     public func shutdown() { mailbox.stop() }
 

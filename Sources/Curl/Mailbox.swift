@@ -13,6 +13,7 @@ enum Command {
 final class Mailbox: Sendable {
     private struct State {
         var commands: [Command] = []
+        var started = 0
         var isPolling = false
         var isStopped = false
         /// Nil once the thread has freed it, or when it could not be made.
@@ -39,10 +40,14 @@ final class Mailbox: Sendable {
         state.withLock { state in
             guard !state.isStopped else { return false }
             state.commands.append(command)
+            if case .start = command { state.started += 1 }
             state.wake()
             return true
         }
     }
+
+    /// Exchanges asked for since the beginning.
+    var started: Int { state.withLock { $0.started } }
 
     func stop() {
         state.withLock { state in

@@ -6,6 +6,8 @@ struct OpenedStore: Sendable {
     var store: any WritableStore
     /// The server's own word on its version; nil where it has none.
     var version: @Sendable () async throws -> String?
+    /// Requests sent so far.
+    var requestCount: @Sendable () -> Int
     var close: @Sendable () -> Void
 }
 
@@ -25,7 +27,9 @@ enum StoreFactory {
         let connection = MLflowConnection(
             endpoint, environment: settings.environment, caFile: settings.caFile?.value,
             clientCertificate: settings.clientCertificateFile?.value)
-        return OpenedStore(store: connection.store, version: { try await connection.store.serverVersion() }, close: { connection.close() })
+        return OpenedStore(
+            store: connection.store, version: { try await connection.store.serverVersion() }, requestCount: { connection.requestCount },
+            close: { connection.close() })
     }
 
     /// What MLflow's own client would use: from its variables, and from the text of its credentials file.

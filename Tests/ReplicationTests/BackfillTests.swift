@@ -18,6 +18,17 @@ import Testing
         #expect(versions.map(\.number) == [1, 3, 4])
     }
 
+    @Test func whatIsNotCopiedIsCounted() async throws {
+        let fixture = try MirrorFixture()
+        let open = try await fixture.primary.createExperiment(name: "open", tags: [])
+        let other = try await fixture.primary.createExperiment(name: "other", tags: [])
+        fixture.primary.setTraces(12, in: open)
+        fixture.primary.setTraces(30, in: other)
+        try await fixture.primary.createRegisteredModel(ModelName("greet"), description: "", tags: [Tag("mlflow.prompt.is_prompt", "true")])
+        let summary = try await fixture.backfill { $0.scope = Scope(experiments: PatternList(["open"]), models: PatternList(["**"])) }
+        #expect(summary.counts.leftOut == ["traces": 12, "prompts": 1, "experiments outside the scope": 2])
+    }
+
     @Test func aSecondRunWritesNothing() async throws {
         let fixture = try MirrorFixture()
         try await Workload(store: fixture.primary).everything()

@@ -96,7 +96,8 @@ import Testing
         let name = ModelName("trap")
         try await fixture.primary.createRegisteredModel(name, description: "", tags: [])
         let sources = [
-            "file:///etc/passwd", run.artifactURI + "/../../../../etc", "http://127.0.0.1:9/steal", "dbfs:/../secret", "runs:/\(run.id)/model",
+            "file:///etc/passwd", run.artifactURI + "/../../../../etc", "http://127.0.0.1:9/steal", "dbfs:/../secret",
+            "runs:/\(run.id)/model",
         ]
         for source in sources {
             _ = try await fixture.primary.createVersion(

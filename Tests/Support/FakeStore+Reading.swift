@@ -111,6 +111,14 @@ extension FakeStore {
         try read("version", "\(model) \(number)") { state throws(StoreError) in state.registered[model]?.versions[number] }
     }
 
+    public func uncopied(in experiments: [ExperimentID]) async throws -> [String: Int] {
+        try read("uncopied", "") { state throws(StoreError) in ["traces": experiments.reduce(0) { $0 + (state.traces[$1] ?? 0) }] }
+    }
+
+    public func uncopiedModels() async throws -> [String: Int] {
+        try read("uncopiedModels", "") { state throws(StoreError) in ["prompts": state.registered.values.count { $0.model.isPrompt }] }
+    }
+
     public func artifacts(of owner: ArtifactOwner, under path: String, _ page: PageToken?) async throws -> Page<ArtifactEntry> {
         try read("artifacts", path) { state throws(StoreError) in
             var entries: [String: ArtifactEntry] = [:]

@@ -63,6 +63,8 @@ public final class FakeStore: WritableStore {
         var now: Int64 = 1_700_000_000_000
         var log: [Operation] = []
         var fault: (@Sendable (Operation) -> Fault?)?
+        /// Traces by experiment: counted, never copied.
+        var traces: [ExperimentID: Int] = [:]
 
         /// Every write happens a millisecond after the last.
         mutating func tick() -> Int64 {
@@ -117,6 +119,8 @@ public final class FakeStore: WritableStore {
 
     /// Every file of one owner.
     public func files(of owner: ArtifactOwner.ID) -> [String: [UInt8]] { state.withLock { $0.files[owner] ?? [:] } }
+
+    public func setTraces(_ count: Int, in experiment: ExperimentID) { state.withLock { $0.traces[experiment] = count } }
 
     /// Puts other bytes in a file's place, without a write that the log would show.
     public func replace(_ path: String, of owner: ArtifactOwner.ID, with bytes: [UInt8]) {

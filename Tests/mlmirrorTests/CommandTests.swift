@@ -137,7 +137,7 @@ struct CommandTests {
     func sameServer() async throws {
         var session = world.session()
         let only = world.primary
-        session.openStore = { _ in OpenedStore(store: only, version: { nil }, close: {}) }
+        session.openStore = { _ in OpenedStore(store: only, version: { nil }, requestCount: { 0 }, close: {}) }
         for command in ["check", "backfill"] {
             let arguments = [command, "--primary", "http://a", "--secondary", "http://alias", "--state", state]
             #expect(await Program.run(arguments, in: session) == .configuration)

@@ -12,6 +12,8 @@ struct RealServersTests {
         try await pair.workload("edge")
         let first = try await pair.mlmirror("backfill")
         #expect(first.status == 0, "\(first.output)\(first.errors)")
+        #expect(first.output.contains("left out:"), "\(first.output)")
+        for kind in ["prompts ", "traces "] { #expect(first.output.contains(kind), "\(first.output)") }
         #expect(try await pair.judge() == "")
 
         let second = try await pair.mlmirror("backfill")

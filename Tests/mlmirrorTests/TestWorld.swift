@@ -24,7 +24,7 @@ final class TestWorld: Sendable {
             environment: Environment(variables), console: console, signals: Signals(), clock: SystemClock(), standardFile: nil,
             openStore: { settings in
                 let store = settings.role == .primary ? self.primary : self.secondary
-                return OpenedStore(store: store, version: { "3.17.2" }, close: {})
+                return OpenedStore(store: store, version: { "3.17.2" }, requestCount: { 0 }, close: {})
             })
     }
 

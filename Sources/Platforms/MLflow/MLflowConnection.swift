@@ -19,6 +19,9 @@ public struct MLflowConnection: Sendable {
         store = MLflowStore(endpoint, client: client)
     }
 
+    /// Requests sent so far.
+    public var requestCount: Int { client.requestCount }
+
     /// Ends what is under way. Later requests fail.
     public func close() { client.shutdown() }
 }

@@ -25,6 +25,8 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         board.update { $0.phase = "models" }
         if primary.dialect.hasLoggedModels { try await inGroups(experiments) { try await enumerateLoggedModels($0) } }
         try await enumerateRegisteredModels()
+        try await inGroups(experiments) { note(leftOut: try await primary.uncopied(in: $0)) }
+        note(leftOut: try await primary.uncopiedModels())
         board.update {
             $0.enumerationComplete = true
             $0.phase = "copying"
@@ -195,6 +197,12 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 throw StoreError(.stop, .malformed, "\(primary.name): a listing gives the same page again and would never end")
             }
         } while token != nil
+    }
+
+    private func note(leftOut: [String: Int]) {
+        board.count { counts in
+            for (kind, count) in leftOut { counts.leftOut[kind, default: 0] += count }
+        }
     }
 
     private func note(_ undecodable: [Undecodable]) throws {

@@ -106,6 +106,12 @@ public protocol TrackingStore: Sendable {
     func versions(of model: ModelName, _ page: PageToken?) async throws -> Page<ModelVersion>
     func version(of model: ModelName, _ number: Int) async throws -> ModelVersion?
 
+    /// What these experiments hold that is not copied, counted by kind (`traces`, `prompts`), with few requests whatever there is. A
+    /// kind that the store cannot count is missing.
+    func uncopied(in experiments: [ExperimentID]) async throws -> [String: Int]
+    /// The same of the registry.
+    func uncopiedModels() async throws -> [String: Int]
+
     /// One level of the tree: what lies directly under `path` ("" is the root).
     func artifacts(of owner: ArtifactOwner, under path: String, _ page: PageToken?) async throws -> Page<ArtifactEntry>
     func readArtifact<R: Sendable>(_ path: String, of owner: ArtifactOwner, _ read: @Sendable (ByteStream) async throws -> R) async throws

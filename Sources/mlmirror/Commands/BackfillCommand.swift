@@ -28,10 +28,13 @@ struct BackfillCommand: MirrorCommand {
 
     func execute(in session: Session) async throws -> Outcome {
         let settings = try common.settings(session)
-        let summary = try await session.withStores(settings) { primary, secondary in
-            try await dryRun
+        let summary = try await session.withStores(settings) { primary, secondary, requests in
+            var summary =
+                try await dryRun
                 ? StateCopy.with(of: settings.state.value) { try await copy(primary, secondary, statePath: $0, settings, session) }
                 : copy(primary, secondary, statePath: settings.state.value, settings, session)
+            summary.counts.requests = requests()
+            return summary
         }
         try show(summary, settings, session)
         guard summary.isComplete else {

@@ -35,7 +35,9 @@ struct VerifyCommand: MirrorCommand {
 
     func execute(in session: Session) async throws -> Outcome {
         let settings = try common.settings(session)
-        let result = try await session.withStores(settings) { try await compare($0, $1, settings, session) }
+        let result = try await session.withStores(settings) { primary, secondary, _ in
+            try await compare(primary, secondary, settings, session)
+        }
         if result.differences > 0 { return Outcome(.differences, Quantity.count(result.differences, "difference")) }
         if result.unreadable > 0 { return Outcome(.incomplete, "\(Quantity.count(result.unreadable)) could not be read") }
         return .ok

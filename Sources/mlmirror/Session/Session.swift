@@ -18,15 +18,15 @@ struct Session: Sendable {
         return logger
     }
 
-    /// Opens both stores for the length of `body`.
+    /// Opens both stores for the length of `body`, which can ask how many requests were sent to both.
     func withStores<Result>(
-        _ settings: MirrorSettings, _ body: (any TrackingStore, any WritableStore) async throws -> Result
+        _ settings: MirrorSettings, _ body: (any TrackingStore, any WritableStore, _ requests: @Sendable () -> Int) async throws -> Result
     ) async throws -> Result {
         let primary = try openStore(settings.primary)
         defer { primary.close() }
         let secondary = try openStore(settings.secondary)
         defer { secondary.close() }
-        return try await body(primary.store, secondary.store)
+        return try await body(primary.store, secondary.store) { primary.requestCount() + secondary.requestCount() }
     }
 
     /// Opens the state file for the length of `body`.
