@@ -33,9 +33,8 @@ def ours(primary, secondary, folder):
 def floor(primary, secondary, folder, connections):
     script = common.ROOT / "Benchmarks/floor.py"
     return common.measure(
-        [common.MLFLOW / "bin/python", script, primary.uri, secondary.uri, "--database", primary.database,
-         "--connections", connections]
-    )  # fmt: skip
+        [common.MLFLOW / "bin/python", script, primary.uri, secondary.uri, "--connections", connections]
+    )
 
 
 def best_connections(primary, folder):
