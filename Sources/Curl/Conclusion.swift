@@ -9,7 +9,7 @@ extension ActiveTransfer {
         } else if hasRefusedAddress, code == CURLE_COULDNT_CONNECT {
             conclude(.forbiddenRedirect, "a redirect to a private address")
         } else if code != CURLE_OK {
-            conclude(HTTPError.Kind(code, isSent: isSent), "curl \(code.rawValue): \(handle.explanation(of: code))")
+            conclude(code, handle.explanation(of: code))
         } else {
             concludeWithAnswer()
         }
@@ -24,6 +24,17 @@ extension ActiveTransfer {
         } else {
             transfer.finish()
         }
+    }
+
+    private func conclude(_ code: CURLcode, _ explanation: String) {
+        // libcurl quotes the address that it cannot read: a password in it is not where one can be found and hidden.
+        if explanation.hasPrefix("Unsupported proxy") {
+            conclude(.proxy, "curl \(code.rawValue): the proxy's address is not one")
+            return
+        }
+        let kind = HTTPError.Kind(code, isSent: isSent, explanation)
+        let what = kind == .proxy ? "the proxy refuses or fails: " : ""
+        conclude(kind, "\(what)curl \(code.rawValue): \(explanation)")
     }
 
     func conclude(_ kind: HTTPError.Kind, _ text: String) {

@@ -6,12 +6,12 @@ public enum ProxyRule: Sendable, Hashable, CustomStringConvertible {
     /// `http://`, `https://` or `socks5://`, with user and password if needed. `no_proxy` still applies.
     case url(String)
 
-    /// The URL is redacted.
+    /// Without all that stands before the last @: a password that nobody percent-encoded looks like a port, a path or a query.
     public var description: String {
         switch self {
         case .environment: "environment"
         case .none: "none"
-        case .url(let url): Redaction.url(url)
+        case .url(let url): url.lastIndex(of: "@").map { Redaction.mask + Redaction.url(String(url[$0...])) } ?? Redaction.url(url)
         }
     }
 }

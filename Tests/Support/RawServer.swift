@@ -166,6 +166,22 @@ public final class RawConnection {
     /// Blocks until the peer closes.
     public func waitForEnd() { while read(limit: 65536) != nil {} }
 
+    /// Passes bytes between the peer and a port of 127.0.0.1, both ways, until one of them closes.
+    public func relay(to port: UInt16) throws {
+        let other = try RawSocket.connected(to: port)
+        defer { close(other) }
+        let wanted = Int16(POLLIN)
+        var sides = [pollfd(fd: socket, events: wanted, revents: 0), pollfd(fd: other, events: wanted, revents: 0)]
+        var bytes = [UInt8](repeating: 0, count: 65536)
+        while poll(&sides, 2, -1) > 0 {
+            for (from, to) in [(0, 1), (1, 0)] where sides[from].revents != 0 {
+                let count = recv(sides[from].fd, &bytes, bytes.count, 0)
+                // Small pieces to a peer that reads: a blocking send takes them whole.
+                guard count > 0, send(sides[to].fd, bytes, count, Int32(MSG_NOSIGNAL)) == count else { return }
+            }
+        }
+    }
+
     private func fill(_ limit: Int = 65536) -> Bool {
         var bytes = [UInt8](repeating: 0, count: limit)
         let count = recv(socket, &bytes, limit, 0)

@@ -24,6 +24,28 @@ public enum RawSocket {
         return (listener, UInt16(bigEndian: address.sin_port))
     }
 
+    /// A socket connected to a port of 127.0.0.1. The caller closes it.
+    static func connected(to port: UInt16) throws -> Int32 {
+        let client = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard connect(client, to: port) == 0 else {
+            close(client)
+            throw Failed(call: "connect")
+        }
+        return client
+    }
+
+    private static func connect(_ client: Int32, to port: UInt16) -> Int32 {
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        address.sin_port = port.bigEndian
+        return withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                Glibc.connect(client, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+    }
+
     /// A port of 127.0.0.1 on which nobody listens.
     public static func unusedPort() throws -> UInt16 {
         let (socket, port) = try listen(backlog: 1)
@@ -39,15 +61,7 @@ public enum RawSocket {
         for _ in 0..<4 {
             let client = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
             sockets.append(client)
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            address.sin_addr.s_addr = inet_addr("127.0.0.1")
-            address.sin_port = port.bigEndian
-            withUnsafePointer(to: &address) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    _ = connect(client, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-                }
-            }
+            _ = connect(client, to: port)
         }
         return try await body(port)
     }
