@@ -20,7 +20,7 @@ extension MLflowStore {
                 ?? (isDirectory ? ArtifactPath.faultAsQuery(name) : nil) ?? (size.map { $0 < 0 } ?? false ? "a negative size" : nil)
             if let fault {
                 result.undecodable.append(
-                    Undecodable(kind: owner.kind, id: owner.text, reason: "\(fault): \(name.debugDescription.prefix(300))"))
+                    Undecodable(kind: owner.kind, id: String(name.prefix(300)), reason: "\(fault): \(name.debugDescription.prefix(300))"))
             } else {
                 // The size of an empty file is left out of the answer (`to_proto` of mlflow/entities/file_info.py).
                 result.elements.append(ArtifactEntry(path: name, isDirectory: isDirectory, size: isDirectory ? nil : size ?? 0))
@@ -141,13 +141,6 @@ extension ArtifactOwner: CustomStringConvertible {
         switch id {
         case .run(let id): "run \(id)"
         case .loggedModel(let id): "logged model \(id)"
-        }
-    }
-
-    var text: String {
-        switch id {
-        case .run(let id): id.rawValue
-        case .loggedModel(let id): id.rawValue
         }
     }
 

@@ -41,11 +41,15 @@ extension Mirror {
             ? nil : "it lies outside the folder \"\(folder)\" that was listed"
     }
 
-    func listing(_ store: some TrackingStore, _ owner: ArtifactOwner) async throws -> [String: Int64] {
+    /// - Parameter refused: told of each name that is not safe.
+    func listing(
+        _ store: some TrackingStore, _ owner: ArtifactOwner, refused: (_ path: String, _ why: String) throws -> Void = { _, _ in }
+    ) async throws -> [String: Int64] {
         var sizes: [String: Int64] = [:]
         try await walk(store, owner) {
             sizes[$0.path] = $0.size ?? 0
-        } refused: { _, _ in
+        } refused: {
+            try refused($0, $1)
         }
         return sizes
     }

@@ -76,6 +76,17 @@ final class FreshRecords: Sendable {
 
     func finished(_ id: RunID) { state.withLock { $0.underway[id] = nil } }
 
+    /// What was put in after its entry had been taken has nobody to take it.
+    func discard(_ key: EntityKey, upTo latest: LSN) {
+        let isGone = state.withLock { state in
+            guard let found = state.records[key], found.latest <= latest else { return false }
+            state.records[key] = nil
+            state.weight -= found.record.weight
+            return true
+        }
+        if isGone { taken.raise() }
+    }
+
     /// A look without taking: for what another entity needs of this one.
     func peek(_ key: EntityKey) -> Record? { state.withLock { $0.records[key]?.record } }
 

@@ -33,7 +33,7 @@ extension Mirror {
                 for try await ok in group { isWhole = isWhole && ok }
                 return isWhole
             }
-            if entry.key.kind == .loggedModelArtifacts { try await finalize(LoggedModelID(entry.key.id), owners.secondary) }
+            if isWhole, entry.key.kind == .loggedModelArtifacts { try await finalize(LoggedModelID(entry.key.id), owners.secondary) }
             try finish(entry, isWhole: isWhole)
         }
     }
@@ -94,7 +94,7 @@ extension Mirror {
             let isPresent = sizeThere == size || known?.size == size
             if isPresent {
                 let here = try await digest(primary, file.path, owners.primary, size)
-                let there = if let known { known.sha256 } else { try await digest(secondary, file.path, owners.secondary, size) }
+                let there = if let known { known.sha256 } else { try await digestThere(file.path, owners, size) }
                 if here == there {
                     try state.note(ManifestRow(path: file.path, size: size, sha256: here, isSettled: owners.isSettled), of: key)
                     return true
@@ -141,6 +141,13 @@ extension Mirror {
             try meter.finish(path, expected: size)
             return meter.digest()
         }
+    }
+
+    /// Nil when the secondary has no such file after all.
+    private func digestThere(_ path: String, _ owners: Owners, _ size: Int64) async throws -> SHA256Digest? {
+        do { return try await digest(secondary, path, owners.secondary, size) } catch let error as StoreError
+            where error.reason == .notFound
+        { return nil }
     }
 
     func digest(_ store: some TrackingStore, _ path: String, _ owner: ArtifactOwner, _ size: Int64) async throws -> SHA256Digest {

@@ -9,6 +9,9 @@ struct ExperimentTarget: Sendable, Hashable {
 extension Mirror {
     private static var defaultExperiment: String { "Default" }
     private static var lifecycleField: Base.Field { Base.Field("lifecycle") }
+    /// Somebody else's experiment, ours added beside what is there: it is never deleted, restored or renamed.
+    private static var foreignField: Base.Field { Base.Field("foreign") }
+    private static var takenAwayField: Base.Field { Base.Field("taken_away") }
 
     func applyExperiment(_ taken: ChangeLogEntry) async throws {
         var entry = taken
@@ -46,9 +49,17 @@ extension Mirror {
     }
 
     private func target(_ id: ExperimentID, _ identity: Identity, _ base: Base) async throws -> ExperimentTarget {
-        let isDeleted = base[Base.Field("primary_lifecycle")] == FieldDigest(Lifecycle.deleted.rawValue)
+        let isDeleted =
+            base[Base.Field("primary_lifecycle")] == FieldDigest(Lifecycle.deleted.rawValue) && base[Self.foreignField] == nil
         let target = ExperimentTarget(primary: id, secondary: ExperimentID(identity.secondaryID), isDeleted: isDeleted)
-        if base[Base.Field("taken_away")] != nil {
+        if base[Self.takenAwayField] != nil {
+            if try await secondary.experiment(target.secondary)?.lifecycle == .active {
+                var (identity, base) = (identity, base)
+                base[Self.takenAwayField] = nil
+                identity.base = base
+                try acknowledge(Acknowledgement(identity: identity))
+                return target
+            }
             throw SetAside(
                 reason: "experiment_deleted_on_secondary",
                 message:
@@ -78,7 +89,8 @@ extension Mirror {
     func applyExperimentDeletion(_ entry: ChangeLogEntry) async throws {
         let id = ExperimentID(entry.key.id)
         try await locks.withLock(entry.key) {
-            guard var identity = try state.identity(.experiment, id.rawValue), var base = identity.base else {
+            guard var identity = try state.identity(.experiment, id.rawValue), var base = identity.base, base[Self.foreignField] == nil
+            else {
                 return try acknowledge(Acknowledgement(entry: entry))
             }
             if let record = try await primary.experiment(id), record.lifecycle == .deleted {
@@ -128,18 +140,21 @@ extension Mirror {
         let wasDeletedByUs = base?[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue)
         var lifecycle = actual.lifecycle
         if record.lifecycle == .active, actual.lifecycle == .deleted {
-            if wasDeletedByUs || base == nil {
+            if !isForeign, wasDeletedByUs || base == nil {
                 try await secondary.restoreExperiment(actual.id)
                 lifecycle = .active
+                // All its runs came back with it, also those that the primary has deleted one by one.
+                followUps += try await deletedRuns(of: record.id)
             } else {
                 conflicts.append(
                     Conflict(key: key, field: "lifecycle", decision: .respect, detail: "deleted on the secondary; it is not brought back"))
-                fields[Base.Field("taken_away")] = FieldDigest("")
+                fields[Self.takenAwayField] = FieldDigest("")
             }
-        } else if record.lifecycle == .deleted, actual.lifecycle == .active {
+        } else if record.lifecycle == .deleted, actual.lifecycle == .active, !isForeign {
             followUps.append(EntityKey(.experimentDeletion, record.id.rawValue))
         }
         fields[Self.lifecycleField] = FieldDigest(lifecycle.rawValue)
+        if isForeign { fields[Self.foreignField] = FieldDigest("") }
         fields[Base.Field("primary_lifecycle")] = FieldDigest(record.lifecycle.rawValue)
 
         var wrote = lifecycle != actual.lifecycle
@@ -170,6 +185,15 @@ extension Mirror {
             if !wasKnown { return }
             if wrote { counts.experiments.updated += 1 } else { counts.experiments.unchanged += 1 }
         }
+    }
+
+    private func deletedRuns(of experiment: ExperimentID) async throws -> [EntityKey] {
+        var keys: [EntityKey] = []
+        var pages = RunPages(primary, RunQuery(experiments: [experiment]), retrying)
+        while let page = try await pages.next() {
+            keys += page.elements.filter { $0.lifecycle == .deleted }.map { .run($0.id) }
+        }
+        return keys
     }
 
     private func experimentTags(_ record: Experiment) -> [Tag] {
@@ -204,7 +228,7 @@ extension Mirror {
                     conflicts.append(
                         Conflict(
                             key: .experiment(record.id), field: "name", decision: .rename,
-                            detail: "\"\(name)\" belongs to somebody else on the secondary"))
+                            detail: "the name \(name) is taken on the secondary"))
                     continue
                 }
             }
@@ -230,13 +254,20 @@ extension Mirror {
     private func renameIfNeeded(
         _ record: Experiment, _ actual: Experiment, _ base: Base?, _ isForeign: Bool, _ conflicts: inout [Conflict]
     ) async throws -> String? {
-        guard let base, !isForeign, actual.name != record.name, base[Base.Field("name")] != FieldDigest(record.name) else { return nil }
+        // Without a base it was made a moment ago, under the name that it could have.
+        guard let base, !isForeign, actual.name != record.name else { return nil }
         if try await secondary.experiment(named: record.name) != nil {
             conflicts.append(
                 Conflict(
                     key: .experiment(record.id), field: "name", decision: .rename,
                     detail: "\"\(record.name)\" is taken on the secondary; \"\(actual.name)\" stays"))
             return record.name
+        }
+        if base[Base.Field("name")] == FieldDigest(record.name) {
+            conflicts.append(
+                Conflict(
+                    key: .experiment(record.id), field: "name", decision: .primary,
+                    detail: "renamed on the secondary; the primary's name was written"))
         }
         try await secondary.renameExperiment(actual.id, to: record.name)
         return record.name

@@ -114,7 +114,8 @@ extension Mirror {
         guard let record else { return nil }
         if !regardless, try await !isInScope(record.experiment) { return nil }
         let experiment = try await ensureExperiment(record.experiment)
-        let run = if let source = record.sourceRun { try await ensureRun(source, regardless: regardless) } else { RunID?.none }
+        // It can only be set now: a model in scope brings the run it came from.
+        let run = if let source = record.sourceRun { try await ensureRun(source, regardless: true) } else { RunID?.none }
         return try await locks.withLock(.loggedModel(id)) {
             if let there = try state.secondaryID(.loggedModel, id.rawValue) { return LoggedModelID(there) }
             return try await createLoggedModel(record, in: experiment, run)

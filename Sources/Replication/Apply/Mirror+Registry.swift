@@ -77,11 +77,10 @@ extension Mirror {
         }
         try await writeModelFields(record, actual, name, &work)
         var there = try await allVersions(secondary, name)
-        for stale in there where stale.tags.contains(where: { $0.key == Stamp.placeholderKey }) {
-            try await secondary.deleteVersion(stale.number, of: name)
-        }
-        there.removeAll { version in version.tags.contains { $0.key == Stamp.placeholderKey } }
-        work.highestNumber = there.map(\.number).max() ?? 0
+        for stale in there where isOurPlaceholder(stale) { try await secondary.deleteVersion(stale.number, of: name) }
+        there.removeAll { isOurPlaceholder($0) }
+        // Numbers that were used there and are hidden now count too.
+        work.highestNumber = max(there.map(\.number).max() ?? 0, versions.filter { work.wrote($0) }.map(\.number).max() ?? 0)
         var numbers: [Int: Int] = [:]
         for version in versions {
             do {
@@ -99,6 +98,11 @@ extension Mirror {
             record: record.recordDigest(with: versions), isSettled: work.letters.isEmpty, base: work.fields)
         try acknowledge(Acknowledgement(entry: entry, identity: identity, conflicts: work.conflicts, letters: work.letters))
         count(work, isNew: known == nil)
+    }
+
+    private func isOurPlaceholder(_ version: ModelVersion) -> Bool {
+        stamp.owner(Stamp.versionKey, of: version.tags) == .ours(id: Stamp.placeholderID)
+            && version.tags.contains { $0.key == Stamp.placeholderKey }
     }
 
     private func count(_ work: RegistryWork, isNew: Bool) {
@@ -147,7 +151,7 @@ extension Mirror {
                 }
             case .ours, .nobody, .anotherPair:
                 work.conflicts.append(
-                    Conflict(key: key, field: "name", decision: .rename, detail: "\"\(name)\" belongs to somebody else on the secondary"))
+                    Conflict(key: key, field: "name", decision: .rename, detail: "the name \(name) is taken on the secondary"))
                 continue
             }
             board.count { $0.registeredModels.adopted += 1 }
@@ -172,8 +176,9 @@ extension Mirror {
         let isForeign = actual.tags.contains { $0.key == Stamp.adoptedKey }
         let tags = TagPlan(
             modelTags(record, isForeign: isForeign), base: work.base, actual: actual.tags, key: work.key,
-            maximumLength: secondary.dialect.experimentTagValueLength,
-            keepsForeign: isForeign, fields: &work.fields)
+            maximumLength: secondary.dialect.registryTagValueLength,
+            keepsForeign: isForeign, deletesUnknown: configuration.repairs && !isForeign, fields: &work.fields)
+        work.letters += tooLong(tags.tooLong.map { "tag:\($0)" }, of: work.key)
         work.conflicts += tags.conflicts
         for tag in tags.set { try await secondary.setTag(tag, ofRegisteredModel: name) }
         for tag in tags.delete { try await secondary.deleteTag(tag, ofRegisteredModel: name) }

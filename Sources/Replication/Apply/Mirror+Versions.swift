@@ -20,6 +20,12 @@ extension Mirror {
                 roots.append(VersionSource.Root(primary: here, secondary: root))
             }
         }
+        for reference in version.tags.map({ References.find(in: $0) }) {
+            for run in reference.runs { if let there = try state.secondaryID(.run, run.rawValue) { map.runs[run] = RunID(there) } }
+            for model in reference.models {
+                if let there = try state.secondaryID(.loggedModel, model.rawValue) { map.models[model] = LoggedModelID(there) }
+            }
+        }
         let source: String
         switch VersionSource.translate(version.source, map, roots: roots) {
         case .translated(let uri), .same(let uri): source = uri
@@ -28,8 +34,14 @@ extension Mirror {
         }
         let tags = versionTags(version, map)
         if let existing = there.first(where: { isOurs($0, version) }) {
+            try refuseAnother(version, existing, run: version.run.flatMap { map.runs[$0] })
             try await updateVersion(version, existing, name, tags, &work)
             return existing.number
+        }
+        if work.wrote(version) {
+            throw SetAside(
+                reason: "gone_from_secondary",
+                message: "its copy was deleted on the secondary; it is not brought back, because its number there is used up")
         }
         let new = NewVersion(
             model: name, source: source, run: version.run.flatMap { map.runs[$0] }, runLink: version.runLink,
@@ -50,6 +62,16 @@ extension Mirror {
         return number
     }
 
+    /// A version whose source or run has changed is another one of the same number: the model was deleted and made again.
+    private func refuseAnother(_ version: ModelVersion, _ existing: ModelVersion, run: RunID?) throws(SetAside) {
+        let source = existing.tags.first { $0.key == Stamp.sourceKey }?.value
+        guard source != nil && source != version.source || run != nil && existing.run != nil && run != existing.run else { return }
+        throw SetAside(
+            reason: "version_replaced",
+            message: "the primary has another version of this number now (source \(version.source)); the secondary keeps the earlier one "
+                + "(version \(existing.number), source \(source ?? existing.source)). Delete the model there to have it copied anew.")
+    }
+
     private static var versionsTag: String { "mlflow.modelVersions" }
 
     private func versionTags(_ version: ModelVersion, _ map: References.Map) -> [Tag] {
@@ -64,7 +86,7 @@ extension Mirror {
     private func createVersion(_ new: NewVersion, _ version: ModelVersion, _ work: inout RegistryWork) async throws -> Int {
         while work.highestNumber + 1 < version.number {
             var placeholder = new
-            placeholder.tags = stamp.tags(Stamp.versionKey, "placeholder") + [Tag(Stamp.placeholderKey, "true")]
+            placeholder.tags = stamp.tags(Stamp.versionKey, Stamp.placeholderID) + [Tag(Stamp.placeholderKey, "true")]
             placeholder.description = "keeps a number of a deleted version"
             let number = try await secondary.createVersion(placeholder)
             // A number that was free after all is ours to use; one past the wanted number cannot be given back.
@@ -104,13 +126,14 @@ extension Mirror {
             return view
         }
         let tags = TagPlan(
-            desired, base: base, actual: existing.tags, key: work.key, maximumLength: secondary.dialect.experimentTagValueLength,
-            fields: &own)
+            desired, base: base, actual: existing.tags, key: work.key, maximumLength: secondary.dialect.registryTagValueLength,
+            deletesUnknown: configuration.repairs, fields: &own)
+        work.letters += tooLong(tags.tooLong.map { "v\(version.number):tag:\($0)" }, of: work.key)
         for tag in tags.set { try await secondary.setTag(tag, ofVersion: existing.number, of: name) }
         for tag in tags.delete { try await secondary.deleteTag(tag, ofVersion: existing.number, of: name) }
         work.conflicts += tags.conflicts
         work.tags += tags.set.count
-        for tag in desired { work.fields[Self.tagField(version, tag.key)] = FieldDigest(tag.value) }
+        for tag in desired where !tags.tooLong.contains(tag.key) { work.fields[Self.tagField(version, tag.key)] = FieldDigest(tag.value) }
         var wrote = !tags.set.isEmpty || !tags.delete.isEmpty
         if work.decide("v\(version.number):description", version.description, existing.description) {
             try await secondary.setDescription(version.description, ofVersion: existing.number, of: name)
@@ -144,9 +167,17 @@ extension Mirror {
     func writeAliases(
         _ record: RegisteredModel, _ actual: RegisteredModel, _ name: ModelName, _ numbers: [Int: Int], _ work: inout RegistryWork
     ) async throws {
+        let isForeign = actual.tags.contains { $0.key == Stamp.adoptedKey }
         for (alias, number) in record.aliases.sorted(by: { $0.key < $1.key }) {
             guard let target = numbers[number] else {
                 note(conversions: ["alias_without_version:\(alias)"], of: work.key)
+                continue
+            }
+            if isForeign, work.base?[Base.Field("alias:\(alias)")] == nil, let theirs = actual.aliases[alias], theirs != target {
+                work.conflicts.append(
+                    Conflict(
+                        key: work.key, field: "alias:\(alias)", decision: .secondary,
+                        detail: "the secondary's own alias was left as it is"))
                 continue
             }
             if work.decide("alias:\(alias)", "\(target)", actual.aliases[alias].map { "\($0)" } ?? "") {
@@ -163,6 +194,9 @@ extension Mirror {
 }
 
 extension RegistryWork {
+    /// Whether an earlier apply has written this version.
+    func wrote(_ version: ModelVersion) -> Bool { base?[Base.Field("v\(version.number):description")] != nil }
+
     mutating func noteVersion(_ version: ModelVersion) {
         fields[Base.Field("v\(version.number):description")] = FieldDigest(version.description)
         fields[Base.Field("v\(version.number):stage")] = FieldDigest(version.stage)

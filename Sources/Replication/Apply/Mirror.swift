@@ -40,6 +40,7 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     /// - Parameter waits: whether it may wait for another entity to be finished.
     /// - Throws: `StoreError`, `StateError`, `Waits`, `SetAside`, `CancellationError`.
     func apply(_ entry: ChangeLogEntry, waits: Bool = true) async throws {
+        defer { fresh.discard(entry.key, upTo: entry.latest) }
         switch entry.key.kind {
         case .experiment: try await applyExperiment(entry)
         case .run: try await applyRun(entry)
@@ -70,7 +71,10 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     func keepHardDeleted(_ entry: ChangeLogEntry) throws {
         logger.notice("gone from the primary; kept on the secondary", metadata: ["entity": "\(entry.key)"])
         board.count { $0.leftOut["gone from the primary", default: 0] += 1 }
-        try acknowledge(Acknowledgement(entry: entry))
+        // With a base nobody waits for it to be finished any more.
+        var identity = try state.identity(entry.key.kind, entry.key.id)
+        if identity?.base == nil { identity?.base = Base() }
+        try acknowledge(Acknowledgement(entry: entry, identity: identity))
     }
 
     /// Values that the secondary would cut are not written: each is a letter of its entity, which is otherwise whole.

@@ -22,31 +22,31 @@ struct Adoption<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     private func adoptExperiments() async throws -> [ExperimentID] {
         var found: [ExperimentID] = []
-        try await pages({ try await secondary.experiments($0) }) { page in
-            try adopt(.experiment, page.map { ($0.id.rawValue, $0.tags, $0.artifactLocation) })
-            found += page.filter { isOurs(.experiment, $0.tags) }.map(\.id)
+        try await mirror.retrying.pages({ try await secondary.experiments($0) }) { page in
+            try adopt(.experiment, page.elements.map { ($0.id.rawValue, $0.tags, $0.artifactLocation) })
+            found += page.elements.filter { isOurs(.experiment, $0.tags) }.map(\.id)
         }
         return found
     }
 
     private func adoptRuns(_ experiment: ExperimentID) async throws {
         let query = RunQuery(experiments: [experiment], tag: Tag(Stamp.storeKey, stamp.store.rawValue), pageSize: 250)
-        try await pages({ try await secondary.runs(query, $0) }) { page in
-            let count = try adopt(.run, page.map { ($0.id.rawValue, $0.tags, $0.artifactURI) })
+        try await mirror.retrying.pages({ try await secondary.runs(query, $0) }) { page in
+            let count = try adopt(.run, page.elements.map { ($0.id.rawValue, $0.tags, $0.artifactURI) })
             mirror.board.count { $0.runs.adopted += count }
         }
     }
 
     private func adoptLoggedModels(_ experiment: ExperimentID) async throws {
-        try await pages({ try await secondary.loggedModels(in: [experiment], $0) }) { page in
-            let count = try adopt(.loggedModel, page.map { ($0.id.rawValue, $0.tags, $0.artifactURI) })
+        try await mirror.retrying.pages({ try await secondary.loggedModels(in: [experiment], $0) }) { page in
+            let count = try adopt(.loggedModel, page.elements.map { ($0.id.rawValue, $0.tags, $0.artifactURI) })
             mirror.board.count { $0.loggedModels.adopted += count }
         }
     }
 
     private func adoptRegisteredModels() async throws {
-        try await pages({ try await secondary.registeredModels($0) }) { page in
-            let count = try adopt(.registeredModel, page.map { ($0.name.rawValue, $0.tags, nil) })
+        try await mirror.retrying.pages({ try await secondary.registeredModels($0) }) { page in
+            let count = try adopt(.registeredModel, page.elements.map { ($0.name.rawValue, $0.tags, nil) })
             mirror.board.count { $0.registeredModels.adopted += count }
         }
     }
@@ -63,16 +63,5 @@ struct Adoption<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         }
         if !identities.isEmpty { try mirror.state.adopt(identities) }
         return identities.count
-    }
-
-    private func pages<Element: Sendable>(
-        _ read: (PageToken?) async throws -> Page<Element>, _ take: ([Element]) throws -> Void
-    ) async throws {
-        var token: PageToken?
-        repeat {
-            let page = try await mirror.retrying { try await read(token) }
-            try take(page.elements)
-            token = page.next
-        } while token != nil
     }
 }

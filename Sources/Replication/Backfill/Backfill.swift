@@ -29,6 +29,9 @@ public struct Backfill<Primary: TrackingStore, Secondary: WritableStore>: Sendab
     public func run() async throws -> BackfillSummary {
         let start = clock.monotonicSeconds
         let mirror = try await prepare(configuration)
+        if try state.enter(configuration.scope) {
+            logger.notice("the scope is another than last time: everything in it is looked at again")
+        }
         try await Adoption(mirror: mirror).run()
         try state.requeueDeadLetters()
         let wakeup = Signal()
@@ -52,6 +55,7 @@ public struct Backfill<Primary: TrackingStore, Secondary: WritableStore>: Sendab
     public func plan() async throws -> BackfillSummary {
         let start = clock.monotonicSeconds
         let mirror = try await prepare(configuration)
+        try state.enter(configuration.scope)
         try await Adoption(mirror: mirror).run()
         board.count { $0 = Counts() }
         try await Enumerator(mirror: mirror, wakeup: Signal(), isDryRun: true).run()

@@ -19,9 +19,10 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     func run() async throws {
         board.update { $0.phase = "experiments" }
-        let experiments = try await enumerateExperiments()
+        let (experiments, known) = try await enumerateExperiments()
         board.update { $0.phase = "runs" }
-        try await inGroups(experiments) { try await enumerateRuns($0) }
+        let asksForInputs = try await mayHaveModelInputs(known)
+        try await inGroups(experiments) { try await enumerateRuns($0, asksForInputs: asksForInputs) }
         board.update { $0.phase = "models" }
         if primary.dialect.hasLoggedModels { try await inGroups(experiments) { try await enumerateLoggedModels($0) } }
         try await enumerateRegisteredModels()
@@ -35,18 +36,20 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     // MARK: Experiments
 
-    private func enumerateExperiments() async throws -> [ExperimentID] {
+    private func enumerateExperiments() async throws -> (inScope: [ExperimentID], all: [ExperimentID]) {
         var ids: [ExperimentID] = []
+        var all: [ExperimentID] = []
         try await pages({ try await primary.experiments($0) }) { page in
             let inScope = page.filter { scope.experiments.matches($0.name) }
             board.count { $0.leftOut["experiments outside the scope", default: 0] += page.count - inScope.count }
             ids += inScope.map(\.id)
+            all += page.map(\.id)
             let changed = try changed(.experiment, inScope.map { ($0.id.rawValue, $0.recordDigest) })
             board.count { $0.experiments.unchanged += inScope.count - changed.count }
             try append(inScope.filter { changed.contains($0.id.rawValue) }.map { (.experiment($0.id), .experiment($0)) })
             try await mirror.fresh.waitForRoom()
         }
-        return ids
+        return (ids, all)
     }
 
     /// Some experiments of many may be closed to us: a search over all of them then fails, and is split until only those fail.
@@ -70,10 +73,9 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     // MARK: Runs
 
-    private func enumerateRuns(_ experiments: [ExperimentID]) async throws {
+    private func enumerateRuns(_ experiments: [ExperimentID], asksForInputs: Bool) async throws {
         let query = RunQuery(
             experiments: experiments, startedFrom: scope.since, startedBefore: scope.until, pageSize: Self.runsPerPage)
-        async let asksForInputs = mayHaveModelInputs(experiments)
         var pages = RunPages(primary, query, mirror.retrying)
         while let page = try await pages.next() {
             try note(page.undecodable)
@@ -81,10 +83,20 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         }
     }
 
-    /// Without logged models nothing can be an input.
+    /// Without logged models nothing can be an input. Those of any experiment can, out of scope or not.
     private func mayHaveModelInputs(_ experiments: [ExperimentID]) async throws -> Bool {
         guard primary.dialect.hasLoggedModels, !primary.dialect.listsModelInputs else { return false }
-        return try await retrying { try await !primary.loggedModels(in: experiments, nil).elements.isEmpty }
+        for first in stride(from: 0, to: experiments.count, by: Self.experimentsAtOnce) {
+            let group = Array(experiments[first..<min(first + Self.experimentsAtOnce, experiments.count)])
+            do {
+                let page = try await retrying { try await primary.loggedModels(in: group, nil) }
+                if !page.elements.isEmpty || page.next != nil { return true }
+            } catch let error as StoreError where error.decision == .setAside {
+                // Not to be seen, and so perhaps there.
+                return true
+            }
+        }
+        return false
     }
 
     private func take(_ runs: [Run], asksForInputs: Bool) async throws {
@@ -165,6 +177,10 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         if isDryRun { return try countOnly(records.map(\.key)) }
         let positions = try state.append(records.map(\.key))
         mirror.fresh.put(zip(records, positions).map { ($0.key, $0.record, $1) })
+        // The replicator may have been quicker.
+        for (record, position) in zip(records, positions) where try state.entry(record.key) == nil {
+            mirror.fresh.discard(record.key, upTo: position)
+        }
         wakeup.raise()
     }
 
@@ -186,17 +202,10 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     private func pages<Element: Sendable>(
         _ read: (PageToken?) async throws -> Page<Element>, _ take: ([Element]) async throws -> Void
     ) async throws {
-        var token: PageToken?
-        var seen: Set<PageToken> = []
-        repeat {
-            let page = try await retrying { try await read(token) }
+        try await mirror.retrying.pages(read) { page in
             try note(page.undecodable)
             try await take(page.elements)
-            token = page.next
-            if let token, !seen.insert(token).inserted {
-                throw StoreError(.stop, .malformed, "\(primary.name): a listing gives the same page again and would never end")
-            }
-        } while token != nil
+        }
     }
 
     private func note(leftOut: [String: Int]) {

@@ -89,22 +89,3 @@ enum HistoryPrefetch {
         }
     }
 }
-
-/// Repeats a read while its store says that it may be repeated.
-struct Retrying: Sendable {
-    let attempts: Int
-    let clock: any ReplicationClock
-    let board: ProgressBoard
-
-    func callAsFunction<R: Sendable>(_ read: () async throws -> R) async throws -> R {
-        var attempt = 1
-        while true {
-            do { return try await read() } catch let error as StoreError where error.isRetriable {
-                guard attempt < attempts else { throw error }
-                board.count { $0.retries += 1 }
-                try await clock.sleep(seconds: Backoff().pause(attempt: attempt, key: EntityKey(.run, "read"), error))
-                attempt += 1
-            }
-        }
-    }
-}

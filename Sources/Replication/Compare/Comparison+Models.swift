@@ -2,18 +2,14 @@ extension Comparison {
     // MARK: Logged models
 
     func compareLoggedModels(_ experiments: [ExperimentID]) async throws {
-        var token: PageToken?
         for group in stride(from: 0, to: experiments.count, by: 50).map({ Array(experiments[$0..<min($0 + 50, experiments.count)]) }) {
-            repeat {
-                let asked = token
-                let page = try await mirror.retrying { try await mirror.primary.loggedModels(in: group, asked) }
+            try await mirror.retrying.pages({ try await mirror.primary.loggedModels(in: group, $0) }) { page in
                 for bad in page.undecodable { try await tally.unreadable(.loggedModel, bad.id ?? "?", bad.reason) }
                 for model in page.elements {
                     tally.compared("logged models")
                     try await compare(model)
                 }
-                token = page.next
-            } while token != nil
+            }
         }
     }
 
@@ -67,10 +63,7 @@ extension Comparison {
     // MARK: Registry
 
     func compareRegisteredModels() async throws {
-        var token: PageToken?
-        repeat {
-            let asked = token
-            let page = try await mirror.retrying { try await mirror.primary.registeredModels(asked) }
+        try await mirror.retrying.pages({ try await mirror.primary.registeredModels($0) }) { page in
             for bad in page.undecodable { try await tally.unreadable(.registeredModel, bad.id ?? "?", bad.reason) }
             for model in page.elements {
                 if model.isPrompt {
@@ -82,8 +75,7 @@ extension Comparison {
                     try await compare(model)
                 }
             }
-            token = page.next
-        } while token != nil
+        }
     }
 
     private func compare(_ here: RegisteredModel) async throws {
@@ -141,6 +133,13 @@ extension Comparison {
         for model in found.models.union(here.loggedModel.map { [$0] } ?? []) {
             if let id = try mirror.state.secondaryID(.loggedModel, model.rawValue) { map.models[model] = LoggedModelID(id) }
         }
+        for reference in here.tags.map({ References.find(in: $0) }) {
+            for run in reference.runs { if let id = try mirror.state.secondaryID(.run, run.rawValue) { map.runs[run] = RunID(id) } }
+            for model in reference.models {
+                if let id = try mirror.state.secondaryID(.loggedModel, model.rawValue) { map.models[model] = LoggedModelID(id) }
+            }
+        }
+        fields.compare("\(name):primary source", here.source, there.tags.first { $0.key == Stamp.sourceKey }?.value)
         fields.compare("\(name):stage", here.stage, there.stage)
         fields.compare("\(name):description", here.description, there.description)
         fields.compare("\(name):status", here.status, there.status)

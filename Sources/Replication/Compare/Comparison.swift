@@ -15,10 +15,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     /// - Returns: the experiments in scope that have a counterpart.
     func compareExperiments() async throws -> [ExperimentID] {
         var mapped: [ExperimentID] = []
-        var token: PageToken?
-        repeat {
-            let asked = token
-            let page = try await mirror.retrying { try await mirror.primary.experiments(asked) }
+        try await mirror.retrying.pages({ try await mirror.primary.experiments($0) }) { page in
             for bad in page.undecodable { try await tally.unreadable(.experiment, bad.id ?? "?", bad.reason) }
             for experiment in page.elements {
                 guard mirror.configuration.scope.experiments.matches(experiment.name) else {
@@ -28,8 +25,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 tally.compared("experiments")
                 if try await compare(experiment) { mapped.append(experiment.id) }
             }
-            token = page.next
-        } while token != nil
+        }
         return mapped
     }
 
@@ -45,7 +41,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         let isAdopted = there.tags.contains { $0.key == Stamp.adoptedKey }
         let isRenamed = there.name.hasPrefix("\(mirror.configuration.pair)/")
         if !isAdopted, !isRenamed { fields.compare("name", here.name, there.name) }
-        fields.compare("lifecycle", here.lifecycle.rawValue, there.lifecycle.rawValue)
+        if !isAdopted { fields.compare("lifecycle", here.lifecycle.rawValue, there.lifecycle.rawValue) }
         var tagsThere = RunComparison.dictionary(there.tags.filter { !$0.key.hasPrefix(Stamp.prefix) })
         let tagsHere = RunComparison.dictionary(here.tags.filter { !$0.key.hasPrefix(Stamp.prefix) })
         // What an adopted experiment has of its own is left alone.
@@ -195,7 +191,13 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     func compareFiles(_ key: EntityKey, _ here: ArtifactOwner, _ there: ArtifactOwner) async throws {
         let mirror = mirror
-        let ours = try await mirror.retrying { try await mirror.listing(mirror.primary, here) }
+        let unsafe = Locked<[String: String]>([:])
+        let ours = try await mirror.retrying {
+            try await mirror.listing(mirror.primary, here) { path, why in unsafe.withLock { $0[path] = why } }
+        }
+        for (path, why) in unsafe.withLock({ $0 }).sorted(by: { $0.key < $1.key }) {
+            try await tally.unreadable(key.kind, "\(key.id): file \(path)", why)
+        }
         let theirs = try await mirror.retrying { try await mirror.listing(mirror.secondary, there) }
         guard !ours.isEmpty || !theirs.isEmpty else { return }
         let secondaryID =

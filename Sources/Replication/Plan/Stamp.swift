@@ -5,6 +5,7 @@ public struct Stamp: Sendable, Hashable {
     public static let pairKey = "mlmirror.pair"
     public static let storeKey = "mlmirror.primary.store"
     /// Marks a version that only keeps a number until it is deleted.
+    static let placeholderID = "placeholder"
     public static let placeholderKey = "mlmirror.placeholder"
     /// Beside our stamp on what was there before us: only what is ours in it is ever changed.
     public static let adoptedKey = "mlmirror.adopted"

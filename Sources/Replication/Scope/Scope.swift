@@ -21,6 +21,12 @@ public struct Scope: Sendable, Hashable {
 
     public static let everything = Scope()
 
+    /// Tells one scope from another.
+    var fingerprint: String {
+        let parts = [experiments.patterns, models.patterns, [since, until].map { $0.map(String.init) ?? "" }, ["\(artifacts)"]]
+        return parts.map { $0.map { "\($0.utf8.count):\($0)" }.joined() }.joined(separator: ";")
+    }
+
     public func contains(startTime: Int64) -> Bool {
         if let since, startTime < since { return false }
         if let until, startTime >= until { return false }

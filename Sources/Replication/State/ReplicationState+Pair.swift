@@ -40,6 +40,25 @@ extension ReplicationState {
         }
     }
 
+    /// Notes what is mirrored from now on. When that was something else, every record counts as changed: what was left out of a thing
+    /// because of the scope (a parent, files) is looked at again. What waits in the log is found again by the next enumeration.
+    ///
+    /// - Returns: whether the scope was another one.
+    @discardableResult
+    public func enter(_ scope: Scope) throws -> Bool {
+        try transaction("scope") { db in
+            let before = try String.fetchOne(db, sql: "SELECT cursor FROM feed WHERE name = 'enumeration'")
+            guard before != scope.fingerprint else { return false }
+            try db.execute(
+                sql: "INSERT OR REPLACE INTO feed (name, cursor) VALUES ('enumeration', ?)", arguments: [scope.fingerprint])
+            guard before != nil else { return false }
+            try db.execute(sql: "UPDATE identity SET record = NULL")
+            try db.execute(
+                sql: "DELETE FROM change_log WHERE kind <> ?", arguments: [EntityKey.Kind.experimentDeletion.rawValue])
+            return true
+        }
+    }
+
     public func hasAdopted() throws -> Bool {
         try read { try Bool.fetchOne($0, sql: "SELECT adopted FROM pair") ?? false }
     }

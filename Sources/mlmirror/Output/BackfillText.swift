@@ -24,7 +24,7 @@ struct BackfillText {
             let aside = Quantity.count(summary.failureCount, "thing was", "things were")
             return style.bad("Finished in \(took), but \(aside) set aside: \(secondary) is not a whole copy of \(primary).")
         }
-        if summary.wroteNothing { return style.good("Nothing to do: both sides agree (\(took)).") }
+        if summary.wroteNothing { return style.good("Nothing to do: nothing has changed on the primary since (\(took)).") }
         return style.good("Copied \(primary) to \(secondary) in \(took).")
     }
 
