@@ -57,7 +57,8 @@ extension Mirror {
                 var (identity, base) = (identity, base)
                 base[Self.takenAwayField] = nil
                 identity.base = base
-                try acknowledge(Acknowledgement(identity: identity))
+                // Its own tags and name were not written meanwhile.
+                try acknowledge(Acknowledgement(identity: identity, followUps: [.experiment(id)]))
                 return target
             }
             throw SetAside(

@@ -77,10 +77,15 @@ extension Mirror {
         }
         try await writeModelFields(record, actual, name, &work)
         var there = try await allVersions(secondary, name)
-        for stale in there where isOurPlaceholder(stale) { try await secondary.deleteVersion(stale.number, of: name) }
-        there.removeAll { isOurPlaceholder($0) }
         // Numbers that were used there and are hidden now count too.
         work.highestNumber = max(there.map(\.number).max() ?? 0, versions.filter { work.wrote($0) }.map(\.number).max() ?? 0)
+        work.placeholders = there.filter { isOurPlaceholder($0) }.map(\.number)
+        there.removeAll { isOurPlaceholder($0) }
+        // Of an apply that was interrupted after the version above them had come.
+        for stale in work.placeholders where there.contains(where: { $0.number > stale }) {
+            try await secondary.deleteVersion(stale, of: name)
+        }
+        work.placeholders.removeAll { stale in there.contains { $0.number > stale } }
         var numbers: [Int: Int] = [:]
         for version in versions {
             do {
@@ -204,6 +209,8 @@ struct RegistryWork {
     var letters: [DeadLetter] = []
     /// The highest version number that is known to be used on the secondary.
     var highestNumber = 0
+    /// Versions on the secondary that only use up a number, until a higher one is there.
+    var placeholders: [Int] = []
 
     init(key: EntityKey, base: Base?) {
         self.key = key

@@ -200,7 +200,9 @@ extension Mirror {
             return (RunTarget(id: found.id, root: found.artifactURI), found, false)
         }
         // Only tags whose every id is known can be written now; the others follow with the run's data.
-        let tags = record.tags.filter { map.covers(References.find(in: $0)) && $0.value.count <= secondary.dialect.runTagValueLength }
+        let tags = record.tags.filter {
+            map.covers(References.find(in: $0)) && $0.value.unicodeScalars.count <= secondary.dialect.runTagValueLength
+        }
         let image = RunImage.rewritten(tags, map) + stamp.tags(key)
         let new = NewRun(
             experiment: experiment.secondary, name: record.name, userID: record.userID, startTime: record.startTime,

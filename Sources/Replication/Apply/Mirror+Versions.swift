@@ -83,14 +83,16 @@ extension Mirror {
     }
 
     /// Creates the version under its own number: numbers that the primary has no version of any more are used up by placeholders.
+    ///
+    /// A placeholder goes only when a higher version is there: a deleted version's number is used up and to be seen nowhere, so that an
+    /// interrupted apply would count from too low.
     private func createVersion(_ new: NewVersion, _ version: ModelVersion, _ work: inout RegistryWork) async throws -> Int {
         while work.highestNumber + 1 < version.number {
             var placeholder = new
             placeholder.tags = stamp.tags(Stamp.versionKey, Stamp.placeholderID) + [Tag(Stamp.placeholderKey, "true")]
             placeholder.description = "keeps a number of a deleted version"
             let number = try await secondary.createVersion(placeholder)
-            // A number that was free after all is ours to use; one past the wanted number cannot be given back.
-            try await secondary.deleteVersion(number, of: new.model)
+            work.placeholders.append(number)
             board.count { $0.conversions["version_number_filled", default: 0] += 1 }
             work.highestNumber = max(work.highestNumber, number)
         }
@@ -102,6 +104,8 @@ extension Mirror {
             number = found.number
         }
         work.highestNumber = max(work.highestNumber, number)
+        for placeholder in work.placeholders { try await secondary.deleteVersion(placeholder, of: new.model) }
+        work.placeholders = []
         if number < version.number {
             // Versions deleted on the secondary hide their numbers; ours was lower than it looked.
             try await secondary.deleteVersion(number, of: new.model)

@@ -104,6 +104,9 @@ extension Comparison {
         for version in versionsHere {
             tally.compared("model versions")
             let counterpart = byNumber.removeValue(forKey: version.number)
+            if !isAdopted, let counterpart, counterpart.number != version.number {
+                fields.compare("version:\(version.number):number", "\(version.number)", "\(counterpart.number)")
+            }
             try compare(version, counterpart, &fields)
         }
         for extra in byNumber.values.sorted(by: { $0.number < $1.number }) + doubles {

@@ -73,7 +73,7 @@ public struct RunPlan: Sendable, Hashable {
     private mutating func planParams(_ image: RunImage, _ key: EntityKey, _ base: Base?, _ actual: Run, _ dialect: Dialect) {
         let present = Dictionary(actual.params.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
         for param in image.params {
-            guard param.value.count <= dialect.paramValueLength else {
+            guard param.value.unicodeScalars.count <= dialect.paramValueLength else {
                 tooLong.append("param:\(param.key)")
                 continue
             }

@@ -18,7 +18,7 @@ public struct TagPlan: Sendable, Hashable {
         let present = actual.map { Dictionary($0.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first }) }
         for tag in desired {
             wanted.insert(tag.key)
-            guard tag.value.count <= maximumLength else {
+            guard tag.value.unicodeScalars.count <= maximumLength else {
                 tooLong.append(tag.key)
                 continue
             }

@@ -6,7 +6,7 @@ public struct Dialect: Sendable, Hashable {
     public var batchTags = 100
     public var batchItems = 1000
     public var batchBytes = 1_000_000
-    /// Longest values, in characters: longer ones are cut silently by an MLflow server, so they are never sent.
+    /// Longest values, in Unicode code points, as Python counts: longer ones are cut silently by an MLflow server, so they are never sent.
     public var paramValueLength = 6000
     public var runTagValueLength = 8000
     public var experimentTagValueLength = 20000
