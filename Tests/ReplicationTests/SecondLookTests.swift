@@ -186,6 +186,35 @@ import Testing
         #expect(summary.counts.conflicts == 1)
     }
 
+    /// `prod` becomes `old`, and another one `prod`; a chain of names needs a second run.
+    @Test func aNameThatIsGivenOnIsFollowed() async throws {
+        let fixture = try MirrorFixture()
+        let first = try await fixture.primary.createExperiment(name: "prod", tags: [])
+        let second = try await fixture.primary.createExperiment(name: "next", tags: [])
+        try await fixture.backfill()
+        try await fixture.primary.renameExperiment(first, to: "old")
+        try await fixture.primary.renameExperiment(second, to: "prod")
+        _ = try await fixture.primary.createExperiment(name: "next", tags: [])
+        try await fixture.backfill()
+        #expect(try await fixture.backfill().failures == [])
+        #expect(try await fixture.verify().differences == [])
+        for name in ["old", "prod", "next"] { #expect(try await fixture.secondary.experiment(named: name) != nil, "\(name)") }
+    }
+
+    @Test func repairRemovesWhatIsTooMuchOfOurs() async throws {
+        let fixture = try MirrorFixture()
+        try await Workload(store: fixture.primary).everything()
+        try await fixture.backfill()
+        let name = ModelName("net")
+        let copy = try #require(try await fixture.secondary.experiment(named: "/Shared/sweep"))
+        try await fixture.secondary.setTag(Tag("more", "x"), ofExperiment: copy.id)
+        try await fixture.secondary.setTag(Tag("more", "x"), ofRegisteredModel: name)
+        try await fixture.secondary.setTag(Tag("more", "x"), ofVersion: 1, of: name)
+        try await fixture.secondary.setAlias("more", to: 1, ofRegisteredModel: name)
+        #expect(try await fixture.verify(repairing: true).differences.count == 4)
+        #expect(try await fixture.verify().differences == [])
+    }
+
     @Test func whatIsRestoredByHandGoesOn() async throws {
         let fixture = try MirrorFixture()
         let experiment = try await fixture.primary.createExperiment(name: "e", tags: [])

@@ -26,7 +26,7 @@ struct CommandTests {
         #expect(world.printed.contains("10 metric points, 1 param"))
         world.secondary.forgetWrites()
         #expect(await mlmirror("backfill") == .ok)
-        #expect(world.printed.hasPrefix("Nothing to do: nothing has changed on the primary since"))
+        #expect(world.printed.hasPrefix("Nothing to do: nothing new on the primary"))
         #expect(world.secondary.writes.isEmpty)
         #expect(await mlmirror("verify", ["--deep"]) == .ok)
         #expect(world.printed.hasPrefix("Both sides agree"), "\(world.printed)")

@@ -53,7 +53,9 @@ struct SummaryTests {
     func nothing() {
         var counts = Counts()
         counts.runs.unchanged = 50
-        #expect(text(BackfillSummary(counts: counts, failures: [], seconds: 1)).hasPrefix("Nothing to do: nothing has changed on the primary since (1.0 s).\n"))
+        #expect(
+            text(BackfillSummary(counts: counts, failures: [], seconds: 1)).hasPrefix(
+                "Nothing to do: nothing new on the primary (1.0 s).\n"))
     }
 
     @Test("of a partial success names the first twenty failures and where all are")

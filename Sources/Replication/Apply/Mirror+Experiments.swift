@@ -134,7 +134,7 @@ extension Mirror {
         var fields = Base()
         let tags = TagPlan(
             image, base: base, actual: actual.tags, key: key, maximumLength: secondary.dialect.experimentTagValueLength,
-            keepsForeign: isForeign, fields: &fields)
+            keepsForeign: isForeign, deletesUnknown: configuration.repairs && !isForeign, fields: &fields)
         conflicts += tags.conflicts
 
         var followUps: [EntityKey] = []
@@ -159,23 +159,26 @@ extension Mirror {
         fields[Base.Field("primary_lifecycle")] = FieldDigest(record.lifecycle.rawValue)
 
         var wrote = lifecycle != actual.lifecycle
+        var isNamed = true
         if lifecycle == .active {
             for tag in tags.set { try await secondary.setTag(tag, ofExperiment: actual.id) }
             for tag in tags.delete { try await secondary.deleteTag(tag, ofExperiment: actual.id) }
             wrote = wrote || !tags.set.isEmpty || !tags.delete.isEmpty
-            if let name = try await renameIfNeeded(record, actual, base, isForeign, &conflicts) {
-                fields[Base.Field("name")] = FieldDigest(name)
-                wrote = true
+            switch try await renameIfNeeded(record, actual, base, isForeign, &conflicts) {
+            case .none: break
+            case .done: wrote = true
+            case .taken: isNamed = false
             }
         } else if !(tags.set.isEmpty && tags.delete.isEmpty) {
             // Tags of a deleted experiment cannot be written, here or on the primary: they are when it is restored.
             for tag in tags.set { fields[.tag(tag.key)] = base?[.tag(tag.key)] }
         }
-        if fields[Base.Field("name")] == nil { fields[Base.Field("name")] = FieldDigest(record.name) }
+        fields[Base.Field("name")] = isNamed ? FieldDigest(record.name) : base?[Base.Field("name")]
         base = fields
         let identity = Identity(
             kind: .experiment, primaryID: record.id.rawValue, secondaryID: actual.id.rawValue, root: actual.artifactLocation,
-            record: record.recordDigest, isSettled: true, base: base)
+            // A name that is taken may be free the next time.
+            record: isNamed ? record.recordDigest : nil, isSettled: true, base: base)
         try acknowledge(
             Acknowledgement(
                 entry: entry, identity: identity, conflicts: conflicts, followUps: followUps,
@@ -225,6 +228,9 @@ extension Mirror {
                             detail: "\"\(name)\" was there already; ours is added beside what is there"))
                     board.count { $0.experiments.adopted += 1 }
                     return (found, true)
+                case .ours(let other) where try state.entry(.experiment(ExperimentID(other))) != nil:
+                    // The primary has given its name to another one, and ours has not followed yet.
+                    throw Waits(key: .experiment(ExperimentID(other)))
                 case .ours, .nobody, .anotherPair:
                     conflicts.append(
                         Conflict(
@@ -252,17 +258,19 @@ extension Mirror {
             message: "experiment \"\(record.name)\": both that name and \"\(prefixed)\" belong to somebody else on the secondary")
     }
 
+    private enum Renaming { case none, done, taken }
+
     private func renameIfNeeded(
         _ record: Experiment, _ actual: Experiment, _ base: Base?, _ isForeign: Bool, _ conflicts: inout [Conflict]
-    ) async throws -> String? {
+    ) async throws -> Renaming {
         // Without a base it was made a moment ago, under the name that it could have.
-        guard let base, !isForeign, actual.name != record.name else { return nil }
+        guard let base, !isForeign, actual.name != record.name else { return .none }
         if try await secondary.experiment(named: record.name) != nil {
             conflicts.append(
                 Conflict(
                     key: .experiment(record.id), field: "name", decision: .rename,
                     detail: "\"\(record.name)\" is taken on the secondary; \"\(actual.name)\" stays"))
-            return record.name
+            return .taken
         }
         if base[Base.Field("name")] == FieldDigest(record.name) {
             conflicts.append(
@@ -271,6 +279,6 @@ extension Mirror {
                     detail: "renamed on the secondary; the primary's name was written"))
         }
         try await secondary.renameExperiment(actual.id, to: record.name)
-        return record.name
+        return .done
     }
 }

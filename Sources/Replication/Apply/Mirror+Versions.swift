@@ -190,7 +190,7 @@ extension Mirror {
             }
         }
         for (alias, _) in actual.aliases.sorted(by: { $0.key < $1.key }) where record.aliases[alias] == nil {
-            guard work.base?[Base.Field("alias:\(alias)")] != nil else { continue }
+            guard work.base?[Base.Field("alias:\(alias)")] != nil || configuration.repairs && !isForeign else { continue }
             try await secondary.deleteAlias(alias, ofRegisteredModel: name)
             work.wrote = true
         }

@@ -24,8 +24,17 @@ struct BackfillText {
             let aside = Quantity.count(summary.failureCount, "thing was", "things were")
             return style.bad("Finished in \(took), but \(aside) set aside: \(secondary) is not a whole copy of \(primary).")
         }
-        if summary.wroteNothing { return style.good("Nothing to do: nothing has changed on the primary since (\(took)).") }
+        if !hasScope { return style.bad("Nothing is in scope: no experiment and no registered model of \(primary) matches.") }
+        if summary.wroteNothing { return style.good("Nothing to do: nothing new on the primary (\(took)).") }
         return style.good("Copied \(primary) to \(secondary) in \(took).")
+    }
+
+    /// Every server has at least its default experiment, so that nothing at all means patterns that match nothing.
+    private var hasScope: Bool {
+        [counts.experiments, counts.runs, counts.registeredModels].contains {
+            $0.created + $0.adopted + $0.updated + $0.unchanged + $0.deleted > 0
+        }
+            || summary.failureCount > 0
     }
 
     private var table: [String] {
