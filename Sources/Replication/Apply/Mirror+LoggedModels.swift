@@ -116,7 +116,8 @@ extension Mirror {
         let experiment = try await ensureExperiment(record.experiment)
         // It can only be set now: a model in scope brings the run it came from.
         let run = if let source = record.sourceRun { try await ensureRun(source, regardless: true) } else { RunID?.none }
-        return try await locks.withLock(.loggedModel(id)) {
+        // A lock of its own, as for runs: a model's writer waits for its run's lock, and a run's writer may have to create the model.
+        return try await locks.withLock(EntityKey(.loggedModel, "creation of " + id.rawValue)) {
             if let there = try state.secondaryID(.loggedModel, id.rawValue) { return LoggedModelID(there) }
             return try await createLoggedModel(record, in: experiment, run)
         }

@@ -111,11 +111,7 @@ extension Mirror {
         if !regardless, try await !isInScope(record) { return nil }
         let experiment = try await ensureExperiment(record.experiment)
         let parents = try await ensureParents(of: record)
-        return try await locks.withLock(.run(id)) {
-            let known = try state.identity(.run, id.rawValue)
-            if let known { return RunID(known.secondaryID) }
-            return try await findOrCreateRun(record, in: experiment, nil, parents).target.id
-        }
+        return try await findOrCreateRun(record, in: experiment, nil, parents).target.id
     }
 
     /// Creates the missing ones of a run's ancestors, the highest first. Never waits for another run while holding one.
@@ -137,10 +133,7 @@ extension Mirror {
         for record in chain.reversed() {
             let experiment = try await ensureExperiment(record.experiment)
             let parents = map
-            map.runs[record.id] = try await locks.withLock(.run(record.id)) {
-                if let there = try state.secondaryID(.run, record.id.rawValue) { return RunID(there) }
-                return try await findOrCreateRun(record, in: experiment, nil, parents).target.id
-            }
+            map.runs[record.id] = try await findOrCreateRun(record, in: experiment, nil, parents).target.id
         }
         return map
     }
@@ -193,6 +186,23 @@ extension Mirror {
             }
             return (RunTarget(id: actual.id, root: actual.artifactURI), actual, false)
         }
+        // Creating has a lock of its own: who holds a run's lock may have to create another thing, and nothing that is waited for in here
+        // waits for a lock in turn.
+        return try await locks.withLock(EntityKey(.run, "creation of " + record.id.rawValue)) {
+            if let made = try state.identity(.run, record.id.rawValue) {
+                guard let actual = try await secondary.run(RunID(made.secondaryID)) else {
+                    throw StoreError(.retry(after: nil), .serverFailure, "\(key): its copy cannot be read back yet")
+                }
+                return (RunTarget(id: actual.id, root: actual.artifactURI), actual, false)
+            }
+            return try await createRun(record, in: experiment, map)
+        }
+    }
+
+    private func createRun(
+        _ record: Run, in experiment: ExperimentTarget, _ map: References.Map
+    ) async throws -> (target: RunTarget, actual: Run, isNew: Bool) {
+        let key = EntityKey.run(record.id)
         let isInDoubt = try state.noteOrFind(Intent(key, .create))
         if isInDoubt, let found = try await stamped(record.id, in: experiment.secondary) {
             try state.created(identity(of: record.id, found))
