@@ -4,8 +4,8 @@ import Testing
 
 @testable import mlmirror
 
-/// The real binary against what is no MLflow server, or no longer one.
-@Suite struct BadServerTests {
+/// The real binary against what is no MLflow server. In the serialized suite, because a process that is started beside another inherits its pipes.
+extension RealServersTests {
     struct Bad: Sendable, CustomTestStringConvertible {
         var name: String
         var status: Int
