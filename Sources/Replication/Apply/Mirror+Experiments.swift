@@ -159,7 +159,8 @@ extension Mirror {
         fields[Base.Field("primary_lifecycle")] = FieldDigest(record.lifecycle.rawValue)
 
         var wrote = lifecycle != actual.lifecycle
-        var isNamed = true
+        // One that was made a moment ago may have had to take another name.
+        var isNamed = known != nil || isForeign || actual.name == record.name
         if lifecycle == .active {
             for tag in tags.set { try await secondary.setTag(tag, ofExperiment: actual.id) }
             for tag in tags.delete { try await secondary.deleteTag(tag, ofExperiment: actual.id) }
