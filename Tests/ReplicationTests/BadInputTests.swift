@@ -1,6 +1,4 @@
-import Foundation
 import GRDB
-import Logging
 import TestSupport
 import Testing
 
@@ -121,7 +119,10 @@ import Testing
         var stops = 0
         for pages in 1...400 {
             do {
-                _ = try await backfill(fixture, pages: pages)
+                // SQLite answers SQLITE_FULL, as on a full disk.
+                try await fixture.backfill(prepare: { state in
+                    try await state.database.write { try $0.execute(sql: "PRAGMA max_page_count = \(pages)") }
+                })
                 break
             } catch let error as StateError {
                 #expect(error.kind == .full)
@@ -132,16 +133,5 @@ import Testing
         #expect(stops > 0)
         #expect(try await fixture.backfill().failures == [])
         #expect(try await fixture.verify().differences == [])
-    }
-
-    private func backfill(_ fixture: MirrorFixture, pages: Int) async throws -> BackfillSummary {
-        let state = try ReplicationState.open(path: fixture.statePath)
-        defer { try? state.close() }
-        // SQLite answers SQLITE_FULL, as on a full disk.
-        try await state.database.write { try $0.execute(sql: "PRAGMA max_page_count = \(pages)") }
-        return try await Backfill(
-            primary: fixture.primary, secondary: fixture.secondary, state: state, configuration: fixture.configuration(),
-            board: ProgressBoard(), clock: fixture.clock, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        ).run()
     }
 }

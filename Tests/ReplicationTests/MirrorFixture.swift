@@ -28,9 +28,13 @@ final class MirrorFixture: Sendable {
     }
 
     @discardableResult
-    func backfill(state name: String = "state.db", _ change: (inout MirrorConfiguration) -> Void = { _ in }) async throws -> BackfillSummary
-    {
+    /// - Parameter prepare: what is done to the opened state file first.
+    func backfill(
+        state name: String = "state.db", _ change: (inout MirrorConfiguration) -> Void = { _ in },
+        prepare: (ReplicationState) async throws -> Void = { _ in }
+    ) async throws -> BackfillSummary {
         let state = try ReplicationState.open(path: folder.file(name))
+        try await prepare(state)
         let backfill = Backfill(
             primary: primary, secondary: secondary, state: state, configuration: configuration(change), board: ProgressBoard(),
             clock: clock,

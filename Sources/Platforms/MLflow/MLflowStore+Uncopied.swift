@@ -38,48 +38,40 @@ extension MLflowStore {
     }
 
     private func listedTraces(_ experiments: [ExperimentID]) async throws -> [String: Int] {
-        struct Answer: Decodable {
-            struct Trace: Decodable {}
-            var traces: [Trace]?
-            var nextPageToken: String?
-        }
-        var count = 0
-        var token: String?
-        for _ in 0..<10 {
-            let query =
-                experiments.map { ("experiment_ids", $0.rawValue) } + [("max_results", "500")] + (token.map { [("page_token", $0)] } ?? [])
-            let call = MLflowCall.get(MLflowCall.api("traces"), query, of: "the list of traces")
-            let answer = try decode(Answer.self, try await send(call), call)
-            count += answer.traces?.count ?? 0
-            token = answer.nextPageToken.nonEmpty
-            if token == nil { return ["traces": count] }
-        }
-        return ["traces (at least)": count]
+        let experiments = experiments.map { ("experiment_ids", $0.rawValue) }
+        return try await count("traces", member: "traces", size: 500) { MLflowCall.get(MLflowCall.api("traces"), experiments + $0, of: $1) }
     }
 
     /// Prompts, which the registry keeps as models and lists only when asked for them.
     public func uncopiedModels() async throws -> [String: Int] {
-        struct Answer: Decodable {
-            struct Prompt: Decodable {}
-            var registeredModels: [Prompt]?
-            var nextPageToken: String?
-        }
-        var count = 0
-        var token: String?
         do {
-            for _ in 0..<10 {
-                let query =
-                    [("filter", "tags.`mlflow.prompt.is_prompt` = 'true'"), ("max_results", "1000")]
-                    + (token.map { [("page_token", $0)] } ?? [])
-                let call = MLflowCall.get(MLflowCall.api("registered-models/search"), query, of: "the list of prompts")
-                let answer = try decode(Answer.self, try await send(call), call)
-                count += answer.registeredModels?.count ?? 0
-                token = answer.nextPageToken.nonEmpty
-                if token == nil { return ["prompts": count] }
+            return try await count("prompts", member: "registered_models", size: 1000) {
+                let filter = ("filter", "tags.`mlflow.prompt.is_prompt` = 'true'")
+                return MLflowCall.get(MLflowCall.api("registered-models/search"), [filter] + $0, of: $1)
             }
-            return ["prompts (at least)": count]
         } catch let error as StoreError where error.decision == .setAside || error.reason == .serverFailure {
             return [:]
         }
+    }
+
+    /// Counts a listing's first ten pages.
+    private func count(
+        _ what: String, member: String, size: Int, _ call: @escaping @Sendable ([(String, String)], _ subject: String) -> MLflowCall
+    ) async throws -> [String: Int] {
+        struct Thing: Decodable {}
+        let listing = Listing<Thing, Thing>(
+            member: member, kind: .registeredModel, id: [], convert: { $0 },
+            call: { size, page in
+                call([("max_results", String(size))] + (page.map { [("page_token", $0.rawValue)] } ?? []), "the list of \(what)")
+            })
+        var count = 0
+        var token: PageToken?
+        for _ in 0..<10 {
+            let page = try await page(listing, size: size, token)
+            count += page.elements.count + page.undecodable.count
+            token = page.next
+            if token == nil { return [what: count] }
+        }
+        return ["\(what) (at least)": count]
     }
 }

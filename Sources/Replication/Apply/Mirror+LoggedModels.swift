@@ -8,14 +8,10 @@ extension Mirror {
         guard try await ensureLoggedModel(id, record) != nil else {
             throw SetAside(reason: "no_experiment", message: "\(entry.key): its experiment \(record.experiment) is not on the secondary")
         }
-        var map = References.Map()
-        for run in Set(record.metrics.map(\.run)).union(record.sourceRun.map { [$0] } ?? []).union(runs(namedBy: record.tags)).sorted() {
+        let found = References.find(in: record.tags)
+        var map = try state.counterparts(of: References.Found(models: found.models))
+        for run in Set(record.metrics.map(\.run)).union(record.sourceRun.map { [$0] } ?? []).union(found.runs).sorted() {
             if let there = try await ensureRun(run) { map.runs[run] = there }
-        }
-        for tag in record.tags {
-            for other in References.find(in: tag).models.sorted() {
-                if let there = try state.secondaryID(.loggedModel, other.rawValue) { map.models[other] = LoggedModelID(there) }
-            }
         }
         let references = map
         try await locks.withLock(entry.key) { try await writeLoggedModel(record, references, entry) }
@@ -81,10 +77,6 @@ extension Mirror {
             if found.nan, !found.zero { result[at].point.value = .nan }
         }
         return result
-    }
-
-    private func runs(namedBy tags: [Tag]) -> Set<RunID> {
-        tags.reduce(into: []) { $0.formUnion(References.find(in: $1).runs) }
     }
 
     /// A deleted run takes no metrics: it is restored for the moment, and deleted again.

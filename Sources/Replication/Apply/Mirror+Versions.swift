@@ -1,7 +1,7 @@
 extension Mirror {
     /// Writes one version, and gives back its number on the secondary.
     func writeVersion(_ version: ModelVersion, _ name: ModelName, _ there: [ModelVersion], _ work: inout RegistryWork) async throws -> Int {
-        var map = References.Map()
+        var map = try state.counterparts(of: References.find(in: version.tags))
         var roots: [VersionSource.Root] = []
         var loggedModel: LoggedModel?
         let found = References.find(inURI: version.source)
@@ -18,12 +18,6 @@ extension Mirror {
             loggedModel = try await primary.loggedModel(model)
             if let here = loggedModel?.artifactURI, let root = identity.root {
                 roots.append(VersionSource.Root(primary: here, secondary: root))
-            }
-        }
-        for reference in version.tags.map({ References.find(in: $0) }) {
-            for run in reference.runs { if let there = try state.secondaryID(.run, run.rawValue) { map.runs[run] = RunID(there) } }
-            for model in reference.models {
-                if let there = try state.secondaryID(.loggedModel, model.rawValue) { map.models[model] = LoggedModelID(there) }
             }
         }
         let source: String

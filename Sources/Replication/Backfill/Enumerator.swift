@@ -54,9 +54,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     /// Some experiments of many may be closed to us: a search over all of them then fails, and is split until only those fail.
     private func inGroups(_ experiments: [ExperimentID], _ body: ([ExperimentID]) async throws -> Void) async throws {
-        var groups = stride(from: 0, to: experiments.count, by: Self.experimentsAtOnce).reversed().map {
-            Array(experiments[$0..<min($0 + Self.experimentsAtOnce, experiments.count)])
-        }
+        var groups = Array(experiments.chunks(of: Self.experimentsAtOnce).reversed())
         while let group = groups.popLast() {
             do {
                 try await body(group)
@@ -77,17 +75,18 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         let query = RunQuery(
             experiments: experiments, startedFrom: scope.since, startedBefore: scope.until, pageSize: Self.runsPerPage)
         var pages = RunPages(primary, query, mirror.retrying)
+        var isFirst = true
         while let page = try await pages.next() {
             try note(page.undecodable)
-            try await take(page.elements, asksForInputs: asksForInputs)
+            try await take(page.elements, asksForInputs: asksForInputs, startsSmall: isFirst)
+            isFirst = false
         }
     }
 
     /// Without logged models nothing can be an input. Those of any experiment can, out of scope or not.
     private func mayHaveModelInputs(_ experiments: [ExperimentID]) async throws -> Bool {
         guard primary.dialect.hasLoggedModels, !primary.dialect.listsModelInputs else { return false }
-        for first in stride(from: 0, to: experiments.count, by: Self.experimentsAtOnce) {
-            let group = Array(experiments[first..<min(first + Self.experimentsAtOnce, experiments.count)])
+        for group in experiments.chunks(of: Self.experimentsAtOnce) {
             do {
                 let page = try await retrying { try await primary.loggedModels(in: group, nil) }
                 if !page.elements.isEmpty || page.next != nil { return true }
@@ -99,7 +98,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         return false
     }
 
-    private func take(_ runs: [Run], asksForInputs: Bool) async throws {
+    private func take(_ runs: [Run], asksForInputs: Bool, startsSmall: Bool) async throws {
         let records = runs.map { ($0.id.rawValue, $0.recordDigest) }
         let changed = try changed(.run, records)
         board.update {
@@ -114,7 +113,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             }
             return
         }
-        for group in HistoryPrefetch.groups(todo, dialect: primary.dialect) {
+        for group in HistoryPrefetch.groups(todo, dialect: primary.dialect, startsSmall: startsSmall) {
             try await mirror.fresh.waitForRoom()
             let read = try await HistoryPrefetch.read(group, from: primary, asksForInputs: asksForInputs, mirror.retrying)
             try append(read.map { (.run($0.run.id), .run($0)) })

@@ -2,17 +2,18 @@
 enum HistoryPrefetch {
     /// Requests under way at once.
     private static let concurrency = 4
-    /// Runs of the first group, so that writing begins soon, and of the largest.
+    /// Runs of the very first group, so that writing begins soon, and of the largest.
     private static let sizes = (first: 2, most: 64)
 
-    /// Cuts runs into growing groups whose histories probably fit into one bulk answer. The step of the latest point is a guess at a
-    /// series' length.
-    static func groups(_ runs: [Run], dialect: Dialect) -> [[Run]] {
+    /// Cuts runs into groups whose histories probably fit into one bulk answer. The step of the latest point is a guess at a series' length.
+    ///
+    /// - Parameter startsSmall: the groups grow from a few runs to the largest size.
+    static func groups(_ runs: [Run], dialect: Dialect, startsSmall: Bool) -> [[Run]] {
         var groups: [[Run]] = []
         var group: [Run] = []
         var guesses: [String: Int64] = [:]
         let most = Int64(dialect.bulkHistoryPoints) * 8 / 10
-        var size = sizes.first
+        var size = startsSmall ? sizes.first : sizes.most
         for run in runs {
             var next = guesses
             for metric in run.latestMetrics { next[metric.key, default: 0] += guess(metric) }

@@ -2,7 +2,7 @@ extension Comparison {
     // MARK: Logged models
 
     func compareLoggedModels(_ experiments: [ExperimentID]) async throws {
-        for group in stride(from: 0, to: experiments.count, by: 50).map({ Array(experiments[$0..<min($0 + 50, experiments.count)]) }) {
+        for group in experiments.chunks(of: 50) {
             try await mirror.retrying.pages({ try await mirror.primary.loggedModels(in: group, $0) }) { page in
                 for bad in page.undecodable { try await tally.unreadable(.loggedModel, bad.id ?? "?", bad.reason) }
                 for model in page.elements {
@@ -20,17 +20,10 @@ extension Comparison {
         else {
             return try await tally.note([missing(.loggedModel, here.id.rawValue, here.name)], repair: key)
         }
-        var map = References.Map()
-        for run in Set(here.metrics.map(\.run)).union(here.sourceRun.map { [$0] } ?? []) {
-            if let there = try mirror.state.secondaryID(.run, run.rawValue) { map.runs[run] = RunID(there) }
-        }
-        for tag in here.tags {
-            let found = References.find(in: tag)
-            for run in found.runs { if let there = try mirror.state.secondaryID(.run, run.rawValue) { map.runs[run] = RunID(there) } }
-            for model in found.models {
-                if let there = try mirror.state.secondaryID(.loggedModel, model.rawValue) { map.models[model] = LoggedModelID(there) }
-            }
-        }
+        var found = References.find(in: here.tags)
+        found.runs.formUnion(here.metrics.map(\.run))
+        if let run = here.sourceRun { found.runs.insert(run) }
+        let map = try mirror.state.counterparts(of: found)
         var fields = FieldComparison(.loggedModel, here.id.rawValue, there.id.rawValue)
         fields.compare("name", here.name, there.name)
         fields.compare("type", here.modelType ?? "", there.modelType ?? "")
@@ -128,20 +121,10 @@ extension Comparison {
     private func compare(_ here: ModelVersion, _ there: ModelVersion?, _ fields: inout FieldComparison) throws {
         let name = "version:\(here.number)"
         guard let there else { return fields.compare(name, "present", nil) }
-        var map = References.Map()
-        let found = References.find(inURI: here.source)
-        for run in found.runs.union(here.run.map { [$0] } ?? []) {
-            if let id = try mirror.state.secondaryID(.run, run.rawValue) { map.runs[run] = RunID(id) }
-        }
-        for model in found.models.union(here.loggedModel.map { [$0] } ?? []) {
-            if let id = try mirror.state.secondaryID(.loggedModel, model.rawValue) { map.models[model] = LoggedModelID(id) }
-        }
-        for reference in here.tags.map({ References.find(in: $0) }) {
-            for run in reference.runs { if let id = try mirror.state.secondaryID(.run, run.rawValue) { map.runs[run] = RunID(id) } }
-            for model in reference.models {
-                if let id = try mirror.state.secondaryID(.loggedModel, model.rawValue) { map.models[model] = LoggedModelID(id) }
-            }
-        }
+        var found = References.find(in: here.tags + [Tag("", here.source)])
+        if let run = here.run { found.runs.insert(run) }
+        if let model = here.loggedModel { found.models.insert(model) }
+        let map = try mirror.state.counterparts(of: found)
         fields.compare("\(name):primary source", here.source, there.tags.first { $0.key == Stamp.sourceKey }?.value)
         fields.compare("\(name):stage", here.stage, there.stage)
         fields.compare("\(name):description", here.description, there.description)

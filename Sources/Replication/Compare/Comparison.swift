@@ -142,18 +142,10 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     }
 
     private func references(of run: Run) throws -> References.Map {
-        var map = References.Map()
-        var found = References.Found()
-        for tag in run.tags {
-            let more = References.find(in: tag)
-            found.runs.formUnion(more.runs)
-            found.models.formUnion(more.models)
-        }
+        var found = References.find(in: run.tags)
         found.models.formUnion(run.modelInputs)
         found.models.formUnion(run.modelOutputs.map(\.model))
-        for id in found.runs { if let there = try state.secondaryID(.run, id.rawValue) { map.runs[id] = RunID(there) } }
-        for id in found.models { if let there = try state.secondaryID(.loggedModel, id.rawValue) { map.models[id] = LoggedModelID(there) } }
-        return map
+        return try state.counterparts(of: found)
     }
 
     // MARK: Histories

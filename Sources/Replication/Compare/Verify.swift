@@ -46,7 +46,7 @@ public struct Verify<Primary: TrackingStore, Secondary: WritableStore>: Sendable
         board.update { $0.phase = "experiments" }
         let experiments = try await comparison.compareExperiments()
         board.update { $0.phase = "runs" }
-        for group in stride(from: 0, to: experiments.count, by: 200).map({ Array(experiments[$0..<min($0 + 200, experiments.count)]) }) {
+        for group in experiments.chunks(of: 200) {
             try await comparison.compareRuns(group)
         }
         board.update { $0.phase = "models" }

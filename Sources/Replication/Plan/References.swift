@@ -10,6 +10,10 @@ public enum References {
         public var runs: Set<RunID> = []
         public var models: Set<LoggedModelID> = []
         public var isEmpty: Bool { runs.isEmpty && models.isEmpty }
+        public mutating func formUnion(_ other: Found) {
+            runs.formUnion(other.runs)
+            models.formUnion(other.models)
+        }
     }
 
     /// Known ids, from the primary's to the secondary's.
@@ -31,6 +35,10 @@ public enum References {
             if token.isModel { found.models.insert(LoggedModelID(token.id)) } else { found.runs.insert(RunID(token.id)) }
         }
         return found
+    }
+
+    public static func find(in tags: [Tag]) -> Found {
+        tags.reduce(into: Found()) { $0.formUnion(find(in: $1)) }
     }
 
     /// The tag with every known id replaced; unknown ids stay.

@@ -48,6 +48,14 @@ extension ReplicationState {
         }
     }
 
+    /// What of these ids has a counterpart on the secondary.
+    public func counterparts(of found: References.Found) throws -> References.Map {
+        var map = References.Map()
+        for run in found.runs { map.runs[run] = try secondaryID(.run, run.rawValue).map { RunID($0) } }
+        for model in found.models { map.models[model] = try secondaryID(.loggedModel, model.rawValue).map { LoggedModelID($0) } }
+        return map
+    }
+
     public func primaryID(_ kind: EntityKey.Kind, secondary: String) throws -> String? {
         try read { db in
             let statement = try db.cachedStatement(sql: "SELECT primary_id FROM identity WHERE kind = ? AND secondary_id = ?")
