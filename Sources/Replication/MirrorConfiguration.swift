@@ -10,6 +10,10 @@ public struct MirrorConfiguration: Sendable, Hashable {
     public var deep = false
     /// Makes the secondary equal where verification found that it is not, whoever changed it: also what it has too much is removed from what is ours.
     var repairs = false
+    /// Files are listed again after this many milliseconds; nil: never.
+    var filePause: Int64?
+    /// And until so many milliseconds after their owner's end.
+    var fileGrace: Int64 = 0
     /// Attempts at one entity, with growing pauses (about two minutes in all), before it is set aside or the work stops.
     public var attempts = 10
     public init() {}

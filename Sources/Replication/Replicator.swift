@@ -5,9 +5,21 @@ import Logging
 /// Files have a lane of their own, so that a large one never holds up metadata. Deletions of experiments come last, when both other lanes are idle.
 struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let mirror: Mirror<Primary, Secondary>
-    /// Raised by whoever appends to the log.
+    /// Raised by whoever appends to the log, and when something that held the work up is over.
     let wakeup: Signal
+    /// Nil: a store that cannot be reached ends the work.
+    var health: StoreHealth<Primary, Secondary>?
     let backoff = Backoff()
+
+    /// What is still to come.
+    enum Outlook: Sendable {
+        /// The primary is being listed.
+        case listing
+        /// Whatever changes.
+        case following
+        /// Nothing: when the log is empty the work is done.
+        case complete
+    }
 
     private enum Event: Sendable {
         case finished(ChangeLogEntry)
@@ -53,39 +65,52 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             deletions.logHasGrown()
         }
 
-        /// - Parameter isComplete: nothing more will come, so what is to be deleted last can be.
-        mutating func next(_ state: ReplicationState, isComplete: Bool) throws -> ChangeLogEntry? {
+        mutating func next(_ state: ReplicationState, _ outlook: Outlook, pause: Pause) throws -> ChangeLogEntry? {
             let busy = busy
+            guard pause != .everything else { return nil }
             if metadata.hasRoom, let entry = try metadata.next(from: state, isBusy: { busy.contains($0) }) { return entry }
-            if artifacts.hasRoom, let entry = try artifacts.next(from: state, isBusy: { busy.contains($0) }) { return entry }
-            if isComplete, isIdle, deletions.hasRoom { return try deletions.next(from: state, isBusy: { busy.contains($0) }) }
-            return nil
+            if pause != .artifacts, artifacts.hasRoom, let entry = try artifacts.next(from: state, isBusy: { busy.contains($0) }) {
+                return entry
+            }
+            guard outlook != .listing, deletions.hasRoom, try isIdle || outlook == .following && isDeletionNext(state) else { return nil }
+            return try deletions.next(from: state, isBusy: { busy.contains($0) })
+        }
+
+        /// Everything that came before the first deletion is done.
+        private func isDeletionNext(_ state: ReplicationState) throws -> Bool {
+            guard let deletion = try state.entries(after: .zero, kinds: [.experimentDeletion], limit: 1).first else { return false }
+            return try state.lowest(except: .experimentDeletion).map { $0 > deletion.lsn } ?? true
         }
     }
 
-    /// Runs until the log is empty and `isComplete` says that nothing more will be appended.
+    /// Runs until the log is empty and nothing more is to come.
     ///
     /// - Throws: the first error that stops the work. Everything not finished stays in the log.
-    func drain(until isComplete: @escaping @Sendable () -> Bool) async throws {
+    func drain(_ outlook: @escaping @Sendable () -> Outlook, pause: @escaping @Sendable () -> Pause = { .nothing }) async throws {
         var schedule = Schedule(mirror.configuration)
         try await withThrowingTaskGroup(of: Event.self) { group in
             group.addTask { await waitForWakeup() }
             while true {
                 // Asked before the log is looked at: what was appended before completion is then seen.
-                let complete = isComplete()
+                let outlook = outlook()
+                let isHeld = health?.isHeld ?? false
                 schedule.logHasGrown()
-                while let entry = try schedule.next(mirror.state, isComplete: complete) {
+                while !isHeld, let entry = try schedule.next(mirror.state, outlook, pause: pause()) {
                     schedule.busy.insert(entry.key)
                     schedule.withLane(of: entry.key) { $0.started() }
                     let waits = schedule.impatient.remove(entry.key) == nil
                     group.addTask { try await attempt(entry, waits: waits) }
                 }
                 if schedule.busy.isEmpty, schedule.resting == 0 {
-                    try releaseParked(&schedule)
-                    if complete, schedule.isIdle, schedule.deletions.isIdle { break }
-                    if complete, !schedule.isIdle || !schedule.deletions.isIdle { continue }
+                    let hasReleased = try releaseParked(&schedule)
+                    if outlook == .complete {
+                        if schedule.isIdle, schedule.deletions.isIdle { break }
+                        continue
+                    }
+                    if hasReleased, !isHeld, pause() == .nothing { continue }
                 }
-                mirror.board.update { $0.pending = schedule.busy.count + schedule.resting }
+                let (inFlight, resting) = (schedule.busy.count, schedule.resting)
+                mirror.board.update { $0.pending = inFlight + resting }
                 guard let event = try await group.next() else { break }
                 try await handle(event, &schedule, &group)
                 try Task.checkCancellation()
@@ -111,7 +136,9 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             switch error.decision {
             case .retry: return .failed(entry, error)
             case .setAside: return .setAside(entry, reason: error.reason.rawValue, message: error.message)
-            case .stop: throw error
+            case .stop:
+                guard health != nil else { throw error }
+                return .failed(entry, error)
             }
         }
     }
@@ -135,8 +162,10 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             try setAside(entry, reason: reason, message: message)
             release(entry, &schedule)
         case .failed(let entry, let error):
-            let attempt = schedule.attempts[entry.key, default: 0] + 1
-            guard attempt < mirror.configuration.attempts else {
+            // While a store is away, its failures say nothing about this entity.
+            let isCounted = await health?.suspect(error) ?? true
+            let attempt = schedule.attempts[entry.key, default: 0] + (isCounted ? 1 : 0)
+            guard attempt < attemptsAllowed(error) else {
                 // A store that cannot be reached is nobody's fault in particular: the work stops, and the log keeps it. One that
                 // answers everything but this is another matter.
                 if error.reason == .unreachable, try await !storesAnswer() { throw error }
@@ -147,7 +176,7 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             schedule.busy.remove(entry.key)
             schedule.withLane(of: entry.key) { $0.ended() }
             schedule.resting += 1
-            let pause = backoff.pause(attempt: attempt, key: entry.key, error)
+            let pause = backoff.pause(attempt: max(1, attempt), key: entry.key, error)
             mirror.board.count { $0.retries += 1 }
             mirror.logger.info(
                 "will try again", metadata: ["entity": "\(entry.key)", "attempt": "\(attempt)", "seconds": "\(pause)", "error": "\(error)"])
@@ -160,6 +189,11 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             schedule.resting -= 1
             schedule.withLane(of: entry.key) { $0.putBack(entry) }
         }
+    }
+
+    /// One that follows a primary for months does not give up on what may pass; a store's own failure over one entity, again and again, may not.
+    private func attemptsAllowed(_ error: StoreError) -> Int {
+        health == nil || error.reason == .serverFailure || error.decision == .stop ? mirror.configuration.attempts : .max
     }
 
     private func storesAnswer() async throws -> Bool {
@@ -181,7 +215,9 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     }
 
     /// Nothing is in flight, yet something is parked: what it waits for has left the log by another way, or waits for it in turn.
-    private func releaseParked(_ schedule: inout Schedule) throws {
+    ///
+    /// - Returns: whether anything was.
+    private func releaseParked(_ schedule: inout Schedule) throws -> Bool {
         let parked = schedule.parked
         let forgotten = try parked.filter { try mirror.state.entry($0.key) == nil }
         for (key, entries) in forgotten.isEmpty ? parked : forgotten {
@@ -191,6 +227,7 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 schedule.withLane(of: entry.key) { $0.putBack(entry) }
             }
         }
+        return !parked.isEmpty
     }
 
     private func setAside(_ entry: ChangeLogEntry, reason: String, message: String) throws {

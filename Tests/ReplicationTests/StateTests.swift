@@ -22,7 +22,7 @@ import Testing
 
     @Test func aWaitingKeyIsNotQueuedTwice() throws {
         let state = try ReplicationState.open(path: folder.file("s.db"))
-        try state.append([key("a"), key("b"), key("a")])
+        try state.append([key("a"), key("b"), key("a")].map { Change($0) }, at: 0)
         let entries = try state.entries(after: .zero, kinds: [.run], limit: 10)
         #expect(entries.map(\.key.id) == ["a", "b"])
         #expect(entries[0].lsn < entries[1].lsn && entries[0].latest > entries[1].latest)
@@ -31,14 +31,14 @@ import Testing
 
     @Test func theCheckpointIsTheLowestUnfinishedAndNeverGoesBack() throws {
         let state = try ReplicationState.open(path: folder.file("s.db"))
-        try state.append([key("a"), key("b"), key("c")])
+        try state.append([key("a"), key("b"), key("c")].map { Change($0) }, at: 0)
         let entries = try state.entries(after: .zero, kinds: [.run], limit: 10)
         try state.acknowledge(Acknowledgement(entry: entries[1]), at: 0)
         #expect(try state.checkpoint() == .zero)
         try state.acknowledge(Acknowledgement(entry: entries[0]), at: 0)
         #expect(try state.checkpoint() == entries[1].lsn)
         // Changed again while it was under way: what was read before does not finish it.
-        try state.append([key("c")])
+        try state.append([Change(key("c"))], at: 0)
         try state.acknowledge(Acknowledgement(entry: entries[2]), at: 0)
         let again = try #require(try state.entry(key("c")))
         #expect(again.lsn > entries[2].lsn)
@@ -58,7 +58,7 @@ import Testing
         let state = try ReplicationState.open(path: folder.file("s.db"))
         let other = try DatabaseQueue(path: folder.file("s.db"))
         try other.write { try $0.execute(sql: "UPDATE pair SET generation = generation + 1") }
-        #expect { try state.append([key("a")]) } throws: { ($0 as? StateError)?.kind == .fenced }
+        #expect { try state.append([Change(key("a"))], at: 0) } throws: { ($0 as? StateError)?.kind == .fenced }
         #expect(try state.pending().isEmpty)
     }
 
@@ -94,7 +94,8 @@ import Testing
         var mark = SeriesMark.empty
         mark.add(MetricPoint(value: .nan, timestamp: -1, step: .min))
         base.series[FieldDigest("loss")] = mark
-        #expect(Base(encoded: base.encoded()) == base)
+        // As bytes: NaN is not equal to itself.
+        #expect(Base(encoded: base.encoded())?.encoded() == base.encoded())
         #expect(Base(encoded: Array(base.encoded().dropLast(8))) == nil)
         #expect(Base(encoded: []) == nil)
     }

@@ -22,8 +22,13 @@ extension FakeStore {
     public func runs(_ query: RunQuery, _ page: PageToken?) async throws -> Page<Run> {
         try read("runs", query.experiments.map(\.rawValue).joined(separator: ",")) { state throws(StoreError) in
             let found = state.runs.values.map(\.run).filter { run in
-                query.experiments.contains(run.experiment) && query.startedFrom.map { run.startTime >= $0 } ?? true
-                    && query.startedBefore.map { run.startTime < $0 } ?? true && query.tag.map { run.tags[$0.key] == $0.value } ?? true
+                guard query.experiments.contains(run.experiment) else { return false }
+                if let from = query.startedFrom, run.startTime < from { return false }
+                if let before = query.startedBefore, run.startTime >= before { return false }
+                if let tag = query.tag, run.tags[tag.key] != tag.value { return false }
+                if query.isActive, run.lifecycle != .active || run.status != .running { return false }
+                if let from = query.endedFrom, (run.endTime ?? .min) < from { return false }
+                return true
             }
             return try self.page(found.sorted { ($0.startTime, $0.id) < ($1.startTime, $1.id) }, page, size: query.pageSize)
         }
@@ -41,6 +46,26 @@ extension FakeStore {
             try await receive(Array(rest.prefix(1000)))
             rest = rest.dropFirst(1000)
         }
+    }
+
+    public func history(
+        of run: RunID, metric: String, fromPlace place: Int, _ receive: @Sendable ([MetricPoint]) async throws -> Void
+    ) async throws -> Bool {
+        guard dialect.readsHistoryFromPlace else { return false }
+        let points = try read("historyFromPlace", "\(run) \(metric) \(place)") { state throws(StoreError) in
+            Self.points(of: run, metric, in: state).dropFirst(place)
+        }
+        if !points.isEmpty { try await receive(Array(points)) }
+        return true
+    }
+
+    public func history(
+        of run: RunID, metric: String, since: Int64, _ receive: @Sendable ([MetricPoint]) async throws -> Void
+    ) async throws {
+        let points = try read("historySince", "\(run) \(metric) \(since)") { state throws(StoreError) in
+            Self.points(of: run, metric, in: state).filter { $0.timestamp >= since }
+        }
+        if !points.isEmpty { try await receive(points) }
     }
 
     public func histories(of runs: [RunID], metric: String) async throws -> [RunID: [MetricPoint]]? {

@@ -1,4 +1,5 @@
 import Curl
+import Foundation
 public import Replication
 
 extension MLflowStore {
@@ -8,7 +9,41 @@ extension MLflowStore {
     /// Servers from MLflow 3 on answer in pages, earlier ones ignore the page size and answer with everything: both are told by the
     /// answer itself. Memory: one answer's points, 24 bytes each.
     public func history(of run: RunID, metric: String, _ receive: @Sendable ([MetricPoint]) async throws -> Void) async throws {
-        var page: String?
+        try await history(of: run, metric: metric, page: nil, receive)
+    }
+
+    /// The server's page tokens are `{"offset": N}` in base64, over the order (timestamp, step, value) (`create_page_token` of
+    /// mlflow/utils/search_utils.py, `get_metric_history` of mlflow/store/tracking/sqlalchemy_store.py, MLflow 3.17). Earlier servers refuse
+    /// one, or answer with everything: the caller compares what comes first.
+    public func history(
+        of run: RunID, metric: String, fromPlace place: Int, _ receive: @Sendable ([MetricPoint]) async throws -> Void
+    ) async throws -> Bool {
+        guard await memory.knowsPlaces else { return false }
+        let hasBegun = Locked(false)
+        do {
+            let token = place == 0 ? nil : Data("{\"offset\": \(place)}".utf8).base64EncodedString()
+            try await history(of: run, metric: metric, page: token) { points in
+                hasBegun.withLock { $0 = true }
+                try await receive(points)
+            }
+            await memory.placeAnswered()
+            return true
+        } catch let error as StoreError where !hasBegun.withLock({ $0 }) && error.reason != .unreachable && error.reason != .throttled {
+            await memory.placeRefused()
+            return false
+        }
+    }
+
+    public func history(
+        of run: RunID, metric: String, since: Int64, _ receive: @Sendable ([MetricPoint]) async throws -> Void
+    ) async throws {
+        throw StoreError(.setAside, .unsupported, "\(name): a history by time can only be read from its data base")
+    }
+
+    private func history(
+        of run: RunID, metric: String, page first: String?, _ receive: @Sendable ([MetricPoint]) async throws -> Void
+    ) async throws {
+        var page = first
         var last: MetricPoint?
         repeat {
             var query = [("run_id", run.rawValue), ("metric_key", metric), ("max_results", String(Self.historyPage))]
@@ -111,20 +146,6 @@ private struct BulkHistory: Sendable {
     mutating func close() -> [RunID: [MetricPoint]] {
         flush()
         return done
-    }
-}
-
-extension MetricPoint {
-    /// By timestamp, step and value, as MLflow's SQL store orders a history. It keeps NaN as the value 0 with a mark.
-    func precedesInHistory(_ other: MetricPoint) -> Bool {
-        if timestamp != other.timestamp { return timestamp < other.timestamp }
-        if step != other.step { return step < other.step }
-        let (a, b) = (value.isNaN ? 0 : value, other.value.isNaN ? 0 : other.value)
-        return a == b ? !value.isNaN && other.value.isNaN : a < b
-    }
-
-    func isSameInHistory(as other: MetricPoint) -> Bool {
-        timestamp == other.timestamp && step == other.step && (value == other.value || value.isNaN && other.value.isNaN)
     }
 }
 

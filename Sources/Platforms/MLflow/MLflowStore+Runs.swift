@@ -9,7 +9,7 @@ extension MLflowStore {
         struct Body: Encodable, Sendable {
             var experimentIds: [String]
             var filter: String
-            var runViewType = "ALL"
+            var runViewType: String
             var maxResults: Int
             // The server itself adds the run id, so that equal start times have one order.
             var orderBy = ["attributes.start_time ASC"]
@@ -18,6 +18,8 @@ extension MLflowStore {
         var conditions: [String] = []
         if let from = query.startedFrom { conditions.append("attributes.start_time >= \(from)") }
         if let before = query.startedBefore { conditions.append("attributes.start_time < \(before)") }
+        if query.isActive { conditions.append("attributes.status = 'RUNNING'") }
+        if let ended = query.endedFrom { conditions.append("attributes.end_time >= \(ended)") }
         if let tag = query.tag {
             guard let condition = SearchFilter.tag(tag) else {
                 throw StoreError(.setAside, .invalid, "\(name): tag \(tag.key) cannot be searched for: its text holds quotes of both kinds")
@@ -32,7 +34,8 @@ extension MLflowStore {
                 try .search(
                     MLflowCall.api("runs/search"),
                     Body(
-                        experimentIds: query.experiments.map(\.rawValue), filter: filter, maxResults: size, pageToken: page?.rawValue),
+                        experimentIds: query.experiments.map(\.rawValue), filter: filter,
+                        runViewType: query.isActive ? "ACTIVE_ONLY" : "ALL", maxResults: size, pageToken: page?.rawValue),
                     of: "the runs of experiment \(query.experiments.prefix(3).map(\.rawValue).joined(separator: ", "))")
             })
         var answer = try await self.page(listing, size: max(1, min(query.pageSize, 50000)), page)

@@ -27,6 +27,11 @@ public struct MLflowStore: WritableStore {
         var hasMultipart = true
         func bulkHistoryIsMissing() { hasBulkHistory = false }
         func multipartIsMissing() { hasMultipart = false }
+        /// A history's places: one refusal may be a failure in passing, several in a row are not.
+        private var refusedPlaces = 0
+        var knowsPlaces: Bool { refusedPlaces < 3 }
+        func placeRefused() { refusedPlaces += 1 }
+        func placeAnswered() { refusedPlaces = 0 }
     }
 
     // MARK: - Sending

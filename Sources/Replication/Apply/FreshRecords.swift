@@ -28,19 +28,47 @@ final class FreshRecords: Sendable {
         var roots: [RunID: String] = [:]
         /// Runs that are being applied, without their histories: a child asks for its parent.
         var underway: [RunID: Run] = [:]
+        /// What a feed has reported since the listing began: a record that was read before is old.
+        var changed: [EntityKey: Int]?
+        /// Counts what feeds have reported.
+        var tick = 0
     }
     private let state = Locked(State())
     private let taken = Signal()
     /// One is a record, or a hundred metric points: about 20 MB at the very most.
     private static let limit = 4000
 
-    func put(_ records: [(EntityKey, Record, LSN)]) {
+    /// What had been reported before a reading begins.
+    var mark: Int { state.withLock { $0.tick } }
+
+    /// - Parameter readAfter: the mark when the records began to be read.
+    func put(_ records: [(EntityKey, Record, LSN)], readAfter: Int) {
         state.withLock { state in
-            for (key, record, latest) in records {
+            for (key, record, latest) in records where state.changed?[key].map({ $0 <= readAfter }) ?? true {
                 if let old = state.records.updateValue((record, latest), forKey: key) { state.weight -= old.record.weight }
                 state.weight += record.weight
             }
         }
+    }
+
+    /// While the primary is listed, changes that a feed reports go before records that were listed earlier.
+    func listing<R>(_ body: () async throws -> R) async throws -> R {
+        state.withLock { $0.changed = [:] }
+        defer { state.withLock { $0.changed = nil } }
+        return try await body()
+    }
+
+    /// Told of every change that is not the listing's own, before it is in the log.
+    func noteChanged(_ keys: some Sequence<EntityKey>) {
+        state.withLock { state in
+            state.tick += 1
+            guard state.changed != nil else { return }
+            for key in keys {
+                state.changed?[key] = state.tick
+                if let old = state.records.removeValue(forKey: key) { state.weight -= old.record.weight }
+            }
+        }
+        taken.raise()
     }
 
     /// Returns when there is room again.
@@ -52,7 +80,7 @@ final class FreshRecords: Sendable {
     }
 
     /// Where a run's files lie, for the artifact lane that follows: when forgotten, it is asked for.
-    func root(of id: RunID) -> String? { state.withLock { $0.roots.removeValue(forKey: id) } }
+    func root(of id: RunID) -> String? { state.withLock { $0.roots[id] } }
     func remember(root: String, of id: RunID) {
         state.withLock { state in
             if state.roots.count > 20_000 { state.roots = [:] }

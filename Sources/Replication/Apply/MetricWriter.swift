@@ -1,7 +1,18 @@
+/// One history to be carried across.
+struct ChangedSeries: Sendable {
+    var key: String
+    /// As the run's record shows it; nil when the record was not read.
+    var latest: MetricPoint?
+    /// The earliest timestamp of what is new, where the feed says it.
+    var since: Int64?
+    /// Read with many others already.
+    var prefetched: [MetricPoint]?
+}
+
 /// Carries one run's params, tags and metric histories across: what is new of each series, in batches, several at once.
 struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let mirror: Mirror<Primary, Secondary>
-    let run: Run
+    let run: RunID
     let target: RunID
     let gate: WriteGate
     /// As saved before this attempt.
@@ -24,39 +35,134 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
         var points = 0
         var written = 0
         var series: [FieldDigest: SeriesMark] = [:]
+        /// For `RecentPoints`, once all this is acknowledged.
+        var recent: [RecentPoints.Note] = []
     }
 
-    /// - Returns: how many points were written.
-    func write(params: [Param], tags: [Tag], prefetched: [String: [MetricPoint]], into base: inout Base) async throws -> Int {
+    struct Written: Sendable {
+        var points = 0
+        var recent: [RecentPoints.Note] = []
+    }
+
+    func write(params: [Param], tags: [Tag], _ changed: [ChangedSeries], into base: inout Base) async throws -> Written {
         var round = Round(builder: BatchBuilder(mirror.secondary.dialect), series: saved?.series ?? [:])
         for param in params { if let full = round.builder.add(param) { round.full.append(full) } }
         for tag in tags { if let full = round.builder.add(tag) { round.full.append(full) } }
         var inDoubt = asksSecondary
-        if !mirror.secondary.dialect.metricsAreIdempotent, !run.latestMetrics.isEmpty {
-            inDoubt = try mirror.state.noteOrFind(Intent(.run(run.id), .metrics)) || inDoubt
+        if !mirror.secondary.dialect.metricsAreIdempotent, !changed.isEmpty {
+            inDoubt = try mirror.state.noteOrFind(Intent(.run(run), .metrics)) || inDoubt
         }
-        for metric in run.latestMetrics {
-            let isWritten = inDoubt ? false : try await writeNew(metric, prefetched[metric.key], &round)
-            if !isWritten { try await writeMissing(metric, prefetched[metric.key], &round) }
+        for series in changed {
+            var isWritten = false
+            if !inDoubt {
+                isWritten = try await writeTail(series, &round)
+                if !isWritten { isWritten = try await writeNew(series, &round) }
+            }
+            if !isWritten { try await writeMissing(series, &round) }
+            if let latest = series.latest { round.series[FieldDigest(series.key)]?.latest = SeriesMark.digest(ofLatest: latest) }
         }
         if let rest = round.builder.finish() { round.full.append(rest) }
         try await sendLast(round.full)
         base.series = round.series
         let points = round.points
         mirror.board.count { $0.metricPoints += points }
-        return round.written + points
+        return Written(points: round.written + points, recent: round.recent)
+    }
+
+    // MARK: What is new of one series
+
+    /// Reads only what is new, where the primary can give it.
+    ///
+    /// - Returns: false when it cannot, or when points may have arrived among those that were written before.
+    private func writeTail(_ series: ChangedSeries, _ round: inout Round) async throws -> Bool {
+        guard series.prefetched == nil, !mirror.configuration.deep, let mark = saved?.series[FieldDigest(series.key)], mark.count > 0 else {
+            return false
+        }
+        if let since = series.since, mirror.primary.dialect.readsHistorySince,
+            try await writeSince(since, series, mark, &round)
+        {
+            return true
+        }
+        return mirror.primary.dialect.readsHistoryFromPlace ? try await writeFromPlace(series, mark, &round) : false
+    }
+
+    /// Everything from a timestamp on but what is known to have been written.
+    private func writeSince(_ since: Int64, _ series: ChangedSeries, _ mark: SeriesMark, _ round: inout Round) async throws -> Bool {
+        let known: Set<RecentPoints.Key>
+        if since > mark.last.timestamp {
+            known = []
+        } else if let recent = mirror.recent.points(of: run, series.key, since: since) {
+            known = recent
+        } else {
+            return false
+        }
+        let found = Locked<[MetricPoint]>([])
+        var now = mark
+        let primary = mirror.primary
+        let (id, key) = (run, series.key)
+        try await primary.history(of: id, metric: key, since: since) { points in
+            found.withLock { $0 += points.filter { !known.contains(RecentPoints.Key($0)) } }
+        }
+        let new = found.withLock { $0 }
+        now.latest = mark.latest(after: new)
+        for point in new {
+            let before = now
+            now.add(point)
+            try await send(MetricRow(key: key, point: point), FieldDigest(key), known.isEmpty ? before : nil, &round)
+        }
+        round.series[FieldDigest(key)] = now
+        round.recent.append(RecentPoints.Note(key: key, points: new, isCompleteFrom: min(since, mark.last.timestamp + 1)))
+        return true
+    }
+
+    /// What follows the last point that was written, if that one still has its place: then nothing has come before it.
+    private func writeFromPlace(_ series: ChangedSeries, _ mark: SeriesMark, _ round: inout Round) async throws -> Bool {
+        guard mark.count < 1 << 60 else { return false }
+        let primary = mirror.primary
+        let (id, key) = (run, series.key)
+        let name = FieldDigest(key)
+        var now = mark
+        var isFirst = true
+        var isInPlace = false
+        let place = Int(mark.count) - 1
+        let isKnown = Locked(true)
+        try await ReadAhead<[MetricPoint]>.run(
+            capacity: Self.chunksAhead,
+            produce: { buffer in
+                let answered = try await primary.history(of: id, metric: key, fromPlace: place) { try await buffer.send($0) }
+                isKnown.withLock { $0 = answered }
+            },
+            consume: { points in
+                var points = points[...]
+                if isFirst, let first = points.first {
+                    isFirst = false
+                    guard first.isSameInHistory(as: mark.last) else { return .stop }
+                    isInPlace = true
+                    points = points.dropFirst()
+                }
+                for point in points {
+                    let before = now
+                    now.add(point)
+                    try await send(MetricRow(key: key, point: point), name, before, &round)
+                }
+                return .goOn
+            })
+        guard isInPlace, isKnown.withLock({ $0 }) else { return false }
+        if now.count != mark.count { now.latest = nil }
+        round.series[name] = now
+        return true
     }
 
     /// Writes what follows the points that are on the secondary already.
     ///
     /// - Returns: false when those are no longer the first ones: some arrived late, among or before them.
-    private func writeNew(_ metric: LatestMetric, _ prefetched: [MetricPoint]?, _ round: inout Round) async throws -> Bool {
+    private func writeNew(_ metric: ChangedSeries, _ round: inout Round) async throws -> Bool {
         let key = metric.key
         let name = FieldDigest(key)
         let mark = saved?.series[name] ?? .empty
         var now = SeriesMark.empty
         var isPrefix = mark.count == 0
-        try await forEachChunk(metric, prefetched) { chunk in
+        try await forEachChunk(metric) { chunk in
             for point in chunk {
                 if !isPrefix, now.count == mark.count {
                     guard now.hasSamePoints(as: mark) else { return .stop }
@@ -74,7 +180,7 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
     }
 
     /// Compares with the secondary's own history and writes what it lacks.
-    private func writeMissing(_ metric: LatestMetric, _ prefetched: [MetricPoint]?, _ round: inout Round) async throws {
+    private func writeMissing(_ metric: ChangedSeries, _ round: inout Round) async throws {
         let key = metric.key
         let name = FieldDigest(key)
         round.series[name] = nil
@@ -86,7 +192,7 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
             try await mirror.secondary.history(of: target, metric: key) { points in there.withLock { $0.add(points) } }
         } catch let error as StoreError where error.reason == .notFound {}
         var now = SeriesMark.empty
-        try await forEachChunk(metric, prefetched) { chunk in
+        try await forEachChunk(metric) { chunk in
             for point in chunk {
                 now.add(point)
                 if there.withLock({ !$0.remove(point) }) { try await send(MetricRow(key: key, point: point), name, nil, &round) }
@@ -98,15 +204,15 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
 
     /// A series in chunks: as read in bulk, or from the primary, read ahead while batches are sent.
     private func forEachChunk(
-        _ metric: LatestMetric, _ prefetched: [MetricPoint]?, _ consume: ([MetricPoint]) async throws -> ReadAhead<[MetricPoint]>.Step
+        _ metric: ChangedSeries, _ consume: ([MetricPoint]) async throws -> ReadAhead<[MetricPoint]>.Step
     ) async throws {
-        if let prefetched {
-            _ = try await consume(Self.latestFirst(prefetched, metric.point))
+        if let prefetched = metric.prefetched {
+            _ = try await consume(Self.latestFirst(prefetched, metric.latest))
             return
         }
         let key = metric.key
         let primary = mirror.primary
-        let id = run.id
+        let id = run
         try await ReadAhead<[MetricPoint]>.run(
             capacity: Self.chunksAhead,
             produce: { buffer in
@@ -116,13 +222,13 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
                     // Deleted while it is copied: the run's own record tells on the next reading.
                 }
             },
-            consume: { try await consume(Self.latestFirst($0, metric.point)) })
+            consume: { try await consume(Self.latestFirst($0, metric.latest)) })
     }
 
     /// MLflow stores NaN as a zero with a mark, and of two points that rank alike keeps the one that came first as the latest: the
     /// primary's latest goes first here too.
-    private static func latestFirst(_ points: [MetricPoint], _ latest: MetricPoint) -> [MetricPoint] {
-        guard latest.value.isNaN || latest.value == 0 else { return points }
+    private static func latestFirst(_ points: [MetricPoint], _ latest: MetricPoint?) -> [MetricPoint] {
+        guard let latest, latest.value.isNaN || latest.value == 0 else { return points }
         let ties = points.indices.filter { index in
             let point = points[index]
             return point.step == latest.step && point.timestamp == latest.timestamp && (point.value.isNaN || point.value == 0)
@@ -148,7 +254,7 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
         var reached = saved ?? Base()
         reached.series = round.series
         if let before { reached.series[name] = before.count == 0 ? nil : before }
-        if mirror.secondary.dialect.metricsAreIdempotent { try mirror.state.save(reached, of: .run, run.id.rawValue) }
+        if mirror.secondary.dialect.metricsAreIdempotent { try mirror.state.save(reached, of: .run, run.rawValue) }
         let points = round.points
         mirror.board.count { $0.metricPoints += points }
         round.points = 0

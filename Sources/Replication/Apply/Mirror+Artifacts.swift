@@ -14,7 +14,12 @@ extension Mirror {
                 var inFlight = 0
                 var isWhole = true
                 try await walk(primary, owners.primary) { file in
-                    if let known = manifest[file.path], known.size == file.size ?? 0, known.isSettled, !configuration.deep { return }
+                    // Another file of the same size is told by its bytes, once its owner has ended.
+                    if let known = manifest[file.path], known.size == file.size ?? 0, known.isSettled || !owners.isSettled,
+                        !configuration.deep
+                    {
+                        return
+                    }
                     if inFlight >= configuration.artifactWindow * 2 {
                         if let ok = try await group.next() { isWhole = isWhole && ok }
                         inFlight -= 1

@@ -77,7 +77,7 @@ extension Mirror {
             guard var identity = try state.identity(.experiment, target.primary.rawValue), var base = identity.base,
                 base[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue)
             else { return }
-            try state.append([EntityKey(.experimentDeletion, target.primary.rawValue)])
+            try append([EntityKey(.experimentDeletion, target.primary.rawValue)])
             if try await secondary.experiment(target.secondary)?.lifecycle == .deleted {
                 try await secondary.restoreExperiment(target.secondary)
             }

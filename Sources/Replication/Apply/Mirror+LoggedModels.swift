@@ -148,7 +148,7 @@ extension Mirror {
         // Its content, status and files follow as an entry of its own.
         try state.created(
             Identity(kind: .loggedModel, primaryID: record.id.rawValue, secondaryID: model.id.rawValue, root: model.artifactURI),
-            followUps: [key])
+            followUps: [key], at: clock.nowMilliseconds)
         board.count { counts in if wasFound { counts.loggedModels.adopted += 1 } else { counts.loggedModels.created += 1 } }
         return model.id
     }

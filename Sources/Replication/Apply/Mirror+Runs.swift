@@ -8,6 +8,7 @@ extension Mirror {
     func applyRun(_ taken: ChangeLogEntry) async throws {
         var entry = taken
         let id = RunID(entry.key.id)
+        if entry.extent == .points, try await applyPoints(entry) { return }
         defer { fresh.finished(id) }
         var histories: [String: [MetricPoint]] = [:]
         let record: Run?
@@ -35,8 +36,12 @@ extension Mirror {
             base.series = known?.base?.series ?? [:]
             if let known, known.base == nil || known.base?[.adopted] != nil { base[.adopted] = FieldDigest("") }
             let gate = writeGate(target.id, in: experiment, actual)
-            let points =
-                plan.isRespectedDeletion ? 0 : try await writeRun(record, target, plan, gate, &base, isNew: isNew, known, histories)
+            var written = MetricWriter<Primary, Secondary>.Written()
+            let series = try changedSeries(of: record, entry, known?.base, histories)
+            if !plan.isRespectedDeletion {
+                written = try await writeRun(record, target, plan, gate, &base, isNew: isNew, known, series)
+            }
+            let points = written.points
             let identity = Identity(
                 kind: .run, primaryID: id.rawValue, secondaryID: target.id.rawValue, root: target.root, record: record.recordDigest,
                 isSettled: record.status.isTerminal, base: base)
@@ -45,7 +50,9 @@ extension Mirror {
             try acknowledge(
                 Acknowledgement(
                     entry: entry, identity: identity, conflicts: plan.conflicts, followUps: followUps,
-                    letters: tooLong(plan.tooLong, of: entry.key)))
+                    letters: tooLong(plan.tooLong, of: entry.key),
+                    watch: plan.isRespectedDeletion ? nil : fileWatch(of: record)))
+            noteRecent(written, of: id, series)
             board.count { counts in
                 counts.params += plan.params.count
                 counts.tags += plan.tags.count
@@ -68,13 +75,13 @@ extension Mirror {
     /// - Returns: how many metric points were written.
     private func writeRun(
         _ record: Run, _ target: RunTarget, _ plan: RunPlan, _ gate: WriteGate, _ base: inout Base, isNew: Bool, _ known: Identity?,
-        _ histories: [String: [MetricPoint]]
-    ) async throws -> Int {
+        _ series: [ChangedSeries]
+    ) async throws -> MetricWriter<Primary, Secondary>.Written {
         if !plan.isEmpty { try await gate.open() }
         for key in plan.deletedTags { try await secondary.deleteTag(key, ofRun: target.id) }
         let metrics = MetricWriter(
-            mirror: self, run: record, target: target.id, gate: gate, saved: known?.base, asksSecondary: !isNew && known?.base == nil)
-        let points = try await metrics.write(params: plan.params, tags: plan.tags, prefetched: histories, into: &base)
+            mirror: self, run: record.id, target: target.id, gate: gate, saved: known?.base, asksSecondary: !isNew && known?.base == nil)
+        let written = try await metrics.write(params: plan.params, tags: plan.tags, series, into: &base)
         if !plan.datasets.isEmpty || !plan.modelInputs.isEmpty {
             try await logInputs(plan, record, target)
         }
@@ -83,7 +90,7 @@ extension Mirror {
             try await secondary.updateRun(target.id, status: update.status, endTime: update.endTime, name: update.name)
         }
         if plan.deletesLast || record.lifecycle == .deleted && gate.hasRestoredRun { try await secondary.deleteRun(target.id) }
-        return points
+        return written
     }
 
     private func writeGate(_ run: RunID, in experiment: ExperimentTarget, _ actual: Run) -> WriteGate {

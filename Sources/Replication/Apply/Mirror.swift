@@ -13,8 +13,12 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let logger: Logger
     /// Records read a moment ago, so that they are not read twice.
     let fresh: FreshRecords
+    let recent = RecentPoints()
     let locks = KeyedLock<EntityKey>()
     let filePermits: Permits
+    private let appliedAt = Locked<Int64?>(nil)
+    /// Milliseconds since 1970.
+    var lastAppliedAt: Int64? { appliedAt.withLock { $0 } }
     /// For reads that no entry of the log stands behind.
     let retrying: Retrying
 
@@ -51,8 +55,15 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         }
     }
 
+    /// Queues other things that have to be looked at, whole.
+    func append(_ keys: [EntityKey]) throws {
+        try state.append(keys.map { Change($0) }, at: clock.nowMilliseconds)
+    }
+
     func acknowledge(_ done: Acknowledgement) throws {
-        try state.acknowledge(done, at: clock.nowMilliseconds)
+        let now = clock.nowMilliseconds
+        try state.acknowledge(done, at: now)
+        appliedAt.withLock { $0 = now }
         for conflict in done.conflicts {
             logger.warning(
                 "conflict",

@@ -33,7 +33,7 @@ public struct Backfill<Primary: TrackingStore, Secondary: WritableStore>: Sendab
             logger.notice("the scope is another than last time: everything in it is looked at again")
         }
         try await Adoption(mirror: mirror).run()
-        try state.requeueDeadLetters()
+        try state.requeueDeadLetters(at: clock.nowMilliseconds)
         let wakeup = Signal()
         let isEnumerated = Locked(false)
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -43,7 +43,7 @@ public struct Backfill<Primary: TrackingStore, Secondary: WritableStore>: Sendab
                 wakeup.raise()
             }
             group.addTask {
-                try await Replicator(mirror: mirror, wakeup: wakeup).drain { isEnumerated.withLock { $0 } }
+                try await Replicator(mirror: mirror, wakeup: wakeup).drain { isEnumerated.withLock { $0 } ? .complete : .listing }
             }
             try await group.waitForAll()
         }
@@ -69,7 +69,7 @@ public struct Backfill<Primary: TrackingStore, Secondary: WritableStore>: Sendab
         repairing.repairs = true
         let mirror = try await prepare(repairing)
         board.update { $0.phase = "repairing" }
-        try await Replicator(mirror: mirror, wakeup: Signal()).drain { true }
+        try await Replicator(mirror: mirror, wakeup: Signal()).drain { .complete }
         return try summary(since: start)
     }
 

@@ -39,14 +39,14 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     private func enumerateExperiments() async throws -> (inScope: [ExperimentID], all: [ExperimentID]) {
         var ids: [ExperimentID] = []
         var all: [ExperimentID] = []
-        try await pages({ try await primary.experiments($0) }) { page in
+        try await pages({ try await primary.experiments($0) }) { page, mark in
             let inScope = page.filter { scope.experiments.matches($0.name) }
             board.count { $0.leftOut["experiments outside the scope", default: 0] += page.count - inScope.count }
             ids += inScope.map(\.id)
             all += page.map(\.id)
             let changed = try changed(.experiment, inScope.map { ($0.id.rawValue, $0.recordDigest) })
             board.count { $0.experiments.unchanged += inScope.count - changed.count }
-            try append(inScope.filter { changed.contains($0.id.rawValue) }.map { (.experiment($0.id), .experiment($0)) })
+            try append(inScope.filter { changed.contains($0.id.rawValue) }.map { (.experiment($0.id), .experiment($0)) }, readAfter: mark)
             try await mirror.fresh.waitForRoom()
         }
         return (ids, all)
@@ -76,9 +76,11 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             experiments: experiments, startedFrom: scope.since, startedBefore: scope.until, pageSize: Self.runsPerPage)
         var pages = RunPages(primary, query, mirror.retrying)
         var isFirst = true
-        while let page = try await pages.next() {
+        while true {
+            let mark = mirror.fresh.mark
+            guard let page = try await pages.next() else { break }
             try note(page.undecodable)
-            try await take(page.elements, asksForInputs: asksForInputs, startsSmall: isFirst)
+            try await take(page.elements, asksForInputs: asksForInputs, startsSmall: isFirst, readAfter: mark)
             isFirst = false
         }
     }
@@ -98,7 +100,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         return false
     }
 
-    private func take(_ runs: [Run], asksForInputs: Bool, startsSmall: Bool) async throws {
+    private func take(_ runs: [Run], asksForInputs: Bool, startsSmall: Bool, readAfter mark: Int) async throws {
         let records = runs.map { ($0.id.rawValue, $0.recordDigest) }
         let changed = try changed(.run, records)
         board.update {
@@ -116,23 +118,23 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         for group in HistoryPrefetch.groups(todo, dialect: primary.dialect, startsSmall: startsSmall) {
             try await mirror.fresh.waitForRoom()
             let read = try await HistoryPrefetch.read(group, from: primary, asksForInputs: asksForInputs, mirror.retrying)
-            try append(read.map { (.run($0.run.id), .run($0)) })
+            try append(read.map { (.run($0.run.id), .run($0)) }, readAfter: mark)
         }
     }
 
     // MARK: Models
 
     private func enumerateLoggedModels(_ experiments: [ExperimentID]) async throws {
-        try await pages({ try await primary.loggedModels(in: experiments, $0) }) { models in
+        try await pages({ try await primary.loggedModels(in: experiments, $0) }) { models, mark in
             let changed = try changed(.loggedModel, models.map { ($0.id.rawValue, $0.recordDigest) })
             board.count { $0.loggedModels.unchanged += models.count - changed.count }
-            try append(models.filter { changed.contains($0.id.rawValue) }.map { (.loggedModel($0.id), .loggedModel($0)) })
+            try append(models.filter { changed.contains($0.id.rawValue) }.map { (.loggedModel($0.id), .loggedModel($0)) }, readAfter: mark)
             try await mirror.fresh.waitForRoom()
         }
     }
 
     private func enumerateRegisteredModels() async throws {
-        try await pages({ try await primary.registeredModels($0) }) { models in
+        try await pages({ try await primary.registeredModels($0) }) { models, mark in
             for model in models {
                 if model.isPrompt {
                     board.count { $0.leftOut["prompts", default: 0] += 1 }
@@ -157,7 +159,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                     }
                     continue
                 }
-                try append([(.registeredModel(model.name), .registeredModel(model, versions))])
+                try append([(.registeredModel(model.name), .registeredModel(model, versions))], readAfter: mark)
                 try await mirror.fresh.waitForRoom()
             }
         }
@@ -171,11 +173,11 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         return all.subtracting(try state.unchanged(kind, records))
     }
 
-    private func append(_ records: [(key: EntityKey, record: FreshRecords.Record)]) throws {
+    private func append(_ records: [(key: EntityKey, record: FreshRecords.Record)], readAfter mark: Int) throws {
         guard !records.isEmpty else { return }
         if isDryRun { return try countOnly(records.map(\.key)) }
-        let positions = try state.append(records.map(\.key))
-        mirror.fresh.put(zip(records, positions).map { ($0.key, $0.record, $1) })
+        let positions = try state.append(records.map { Change($0.key) }, at: mirror.clock.nowMilliseconds)
+        mirror.fresh.put(zip(records, positions).map { ($0.key, $0.record, $1) }, readAfter: mark)
         // The replicator may have been quicker.
         for (record, position) in zip(records, positions) where try state.entry(record.key) == nil {
             mirror.fresh.discard(record.key, upTo: position)
@@ -199,11 +201,15 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     }
 
     private func pages<Element: Sendable>(
-        _ read: (PageToken?) async throws -> Page<Element>, _ take: ([Element]) async throws -> Void
+        _ read: (PageToken?) async throws -> Page<Element>, _ take: ([Element], _ mark: Int) async throws -> Void
     ) async throws {
-        try await mirror.retrying.pages(read) { page in
+        var mark = 0
+        try await mirror.retrying.pages {
+            mark = mirror.fresh.mark
+            return try await read($0)
+        } _: { page in
             try note(page.undecodable)
-            try await take(page.elements)
+            try await take(page.elements, mark)
         }
     }
 

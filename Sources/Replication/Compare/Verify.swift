@@ -41,7 +41,7 @@ public struct Verify<Primary: TrackingStore, Secondary: WritableStore>: Sendable
             primary: primary, secondary: secondary, state: state, configuration: configuration,
             stamp: Stamp(pair: pair.name, store: pair.primary), board: board, clock: clock, logger: logger)
         try await Adoption(mirror: mirror).run()
-        let tally = Tally(repairing: repairing ? state : nil, report)
+        let tally = Tally(repairing: repairing ? state : nil, clock: clock, report)
         let comparison = Comparison(mirror: mirror, deep: deep, tally: tally, primaryHasLoggedModels: primary.dialect.hasLoggedModels)
         board.update { $0.phase = "experiments" }
         let experiments = try await comparison.compareExperiments()
@@ -67,8 +67,13 @@ final class Tally: Sendable {
     private let repairs: ReplicationState?
     private let report: @Sendable (Difference) async throws -> Void
 
-    init(repairing: ReplicationState?, _ report: @escaping @Sendable (Difference) async throws -> Void) {
+    private let clock: any ReplicationClock
+
+    init(
+        repairing: ReplicationState?, clock: any ReplicationClock, _ report: @escaping @Sendable (Difference) async throws -> Void
+    ) {
         repairs = repairing
+        self.clock = clock
         self.report = report
     }
 
@@ -81,7 +86,7 @@ final class Tally: Sendable {
         state.withLock { $0.differences += differences.count }
         if let repairs, let key {
             try repairs.forgetBase(key)
-            try repairs.append([key])
+            try repairs.append([Change(key)], at: clock.nowMilliseconds)
         }
         for difference in differences { try await report(difference) }
     }

@@ -58,6 +58,9 @@ public protocol ChangeFeed: Sendable {
     /// Short and stable: the cursor's name in the state file.
     var name: String { get }
 
+    /// Every run has been compared since then (milliseconds since 1970); nil for a feed that misses nothing.
+    var sweepOldestAt: Int64? { get }
+
     /// A cursor for now: what is committed on the primary after this call is reported by readings from it on.
     ///
     /// - Throws: `FeedError`, `StoreError`, `CancellationError`.

@@ -59,6 +59,20 @@ public struct MetricPoint: Sendable, Hashable {
     }
 }
 
+extension MetricPoint {
+    /// By timestamp, step and value, as MLflow's SQL store orders a history. It keeps NaN as the value 0 with a mark.
+    public func precedesInHistory(_ other: MetricPoint) -> Bool {
+        if timestamp != other.timestamp { return timestamp < other.timestamp }
+        if step != other.step { return step < other.step }
+        let (a, b) = (value.isNaN ? 0 : value, other.value.isNaN ? 0 : other.value)
+        return a == b ? !value.isNaN && other.value.isNaN : a < b
+    }
+
+    public func isSameInHistory(as other: MetricPoint) -> Bool {
+        timestamp == other.timestamp && step == other.step && (value == other.value || value.isNaN && other.value.isNaN)
+    }
+}
+
 /// A metric's latest point, as a run's record shows it.
 public struct LatestMetric: Sendable, Hashable {
     public var key: String

@@ -30,17 +30,19 @@ public struct Base: Sendable, Hashable {
 // MARK: On disk
 
 extension Base {
-    private static let format: UInt64 = 1
+    private static let format: UInt64 = 2
+    private static let wordsPerSeries = 8
 
-    /// Eight-byte little-endian words: format, field count, pairs, series count, six words each. Sorted, so equal bases are equal bytes.
+    /// Eight-byte little-endian words: format, field count, pairs, series count, eight words each. Sorted, so equal bases are equal bytes.
     func encoded() -> [UInt8] {
         var words: [UInt64] = [Self.format, UInt64(fields.count)]
-        words.reserveCapacity(3 + fields.count * 2 + series.count * 6)
+        words.reserveCapacity(3 + fields.count * 2 + series.count * Self.wordsPerSeries)
         for (name, value) in fields.sorted(by: { $0.key.rawValue < $1.key.rawValue }) { words += [name.rawValue, value.rawValue] }
         words.append(UInt64(series.count))
         for (key, mark) in series.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
             words += [
-                key.rawValue, mark.count, mark.low, mark.high, UInt64(bitPattern: mark.lastTimestamp), UInt64(bitPattern: mark.lastStep),
+                key.rawValue, mark.count, mark.low, mark.high, UInt64(bitPattern: mark.last.timestamp),
+                UInt64(bitPattern: mark.last.step), mark.last.value.bitPattern, mark.latest?.rawValue ?? 0,
             ]
         }
         return words.withUnsafeBufferPointer { buffer in Array(UnsafeRawBufferPointer(buffer)) }
@@ -59,7 +61,7 @@ extension Base {
             fields[FieldDigest(rawValue: words[at])] = FieldDigest(rawValue: words[at + 1])
             at += 2
         }
-        guard let seriesCount = Int(exactly: words[at]), words.count == at + 1 + seriesCount * 6 else { return nil }
+        guard let seriesCount = Int(exactly: words[at]), words.count == at + 1 + seriesCount * Self.wordsPerSeries else { return nil }
         at += 1
         var series: [FieldDigest: SeriesMark] = [:]
         for _ in 0..<seriesCount {
@@ -67,10 +69,11 @@ extension Base {
             mark.count = words[at + 1]
             mark.low = words[at + 2]
             mark.high = words[at + 3]
-            mark.lastTimestamp = Int64(bitPattern: words[at + 4])
-            mark.lastStep = Int64(bitPattern: words[at + 5])
+            mark.last = MetricPoint(
+                value: Double(bitPattern: words[at + 6]), timestamp: Int64(bitPattern: words[at + 4]), step: Int64(bitPattern: words[at + 5]))
+            mark.latest = words[at + 7] == 0 ? nil : FieldDigest(rawValue: words[at + 7])
             series[FieldDigest(rawValue: words[at])] = mark
-            at += 6
+            at += Self.wordsPerSeries
         }
         self.init(fields: fields, series: series)
     }

@@ -56,10 +56,13 @@ public struct Acknowledgement: Sendable {
     public var followUps: [EntityKey] = []
     /// Parts of the entity that were set aside; the rest of it is there.
     public var letters: [DeadLetter] = []
+    /// The entity's files are listed again.
+    public var watch: FileWatch?
     public init(
         entry: ChangeLogEntry? = nil, identity: Identity? = nil, conflicts: [Conflict] = [], followUps: [EntityKey] = [],
-        letters: [DeadLetter] = []
+        letters: [DeadLetter] = [], watch: FileWatch? = nil
     ) {
+        self.watch = watch
         self.letters = letters
         self.entry = entry
         self.identity = identity
@@ -72,16 +75,17 @@ extension ReplicationState {
     public func acknowledge(_ done: Acknowledgement, at milliseconds: Int64) throws {
         try transaction("acknowledge") { db in
             if let identity = done.identity { try Self.upsert(identity, db) }
-            _ = try Self.append(done.followUps, db)
+            try Self.append(done.followUps, at: milliseconds, db)
             for conflict in done.conflicts { try Self.note(conflict, at: milliseconds, db) }
             if let entry = done.entry {
                 try db.cachedStatement(sql: "DELETE FROM dead_letter WHERE kind = ? AND id = ?")
                     .execute(arguments: [entry.key.kind.rawValue, entry.key.id])
                 try db.cachedStatement(sql: "DELETE FROM intent WHERE kind = ? AND id = ?")
                     .execute(arguments: [entry.key.kind.rawValue, entry.key.id])
-                try Self.finish(entry, db)
+                try Self.finish(entry, at: milliseconds, db)
             }
             for letter in done.letters { try Self.setAside(letter, at: milliseconds, db) }
+            if let watch = done.watch { try Self.note(watch, at: milliseconds, db) }
         }
     }
 
@@ -104,10 +108,12 @@ extension ReplicationState {
     }
 
     /// What was created: identity in, intent out.
-    public func created(_ identity: Identity, followUps: [EntityKey] = []) throws {
+    public func created(
+        _ identity: Identity, followUps: [EntityKey] = [], at milliseconds: Int64 = 0
+    ) throws {
         try transaction("created") { db in
             try Self.upsert(identity, db)
-            _ = try Self.append(followUps, db)
+            try Self.append(followUps, at: milliseconds, db)
             try db.cachedStatement(sql: "DELETE FROM intent WHERE kind = ? AND id = ? AND operation = 'create'")
                 .execute(arguments: [identity.kind.rawValue, identity.primaryID])
         }

@@ -6,10 +6,13 @@ public struct ChangeLogEntry: Sendable, Hashable {
     public var lsn: LSN
     /// The newest change that a reading made now will show.
     public var latest: LSN
-    public init(key: EntityKey, lsn: LSN, latest: LSN) {
+    /// How much of the entity has to be looked at.
+    public var extent: Extent
+    public init(key: EntityKey, lsn: LSN, latest: LSN, extent: Extent = .whole) {
         self.key = key
         self.lsn = lsn
         self.latest = latest
+        self.extent = extent
     }
 }
 
@@ -24,35 +27,67 @@ public struct FeedCursor: Sendable, Hashable {
 }
 
 extension ReplicationState {
-    /// Appends keys in order, with the cursor of the feed that saw them. A key that waits already keeps its place.
+    /// Appends changes in order, with the cursor of the feed that saw them. A key that waits already keeps its place.
     ///
+    /// - Parameter milliseconds: now, since 1970.
     /// - Returns: the newest position of each key.
     @discardableResult
-    public func append(_ keys: [EntityKey], cursor: FeedCursor? = nil) throws -> [LSN] {
-        if keys.isEmpty, cursor == nil { return [] }
+    public func append(_ changes: [Change], cursor: FeedCursor? = nil, at milliseconds: Int64) throws -> [LSN] {
+        if changes.isEmpty, cursor == nil { return [] }
         return try transaction("append") { db in
-            if let cursor {
-                try db.execute(
-                    sql: "INSERT INTO feed VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor",
-                    arguments: [cursor.feed, cursor.cursor])
-            }
-            return try Self.append(keys, db)
+            if let cursor { try Self.note(cursor, db) }
+            return try Self.append(changes, at: milliseconds, db)
         }
     }
 
-    static func append(_ keys: [EntityKey], _ db: Database) throws -> [LSN] {
-        guard !keys.isEmpty else { return [] }
-        let head = try Int64.fetchOne(db, sql: "UPDATE position SET head = head + ? RETURNING head", arguments: [keys.count]) ?? 0
-        var next = head - Int64(keys.count)
+    static func note(_ cursor: FeedCursor, _ db: Database) throws {
+        try db.cachedStatement(sql: "INSERT INTO feed VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor")
+            .execute(arguments: [cursor.feed, cursor.cursor])
+    }
+
+    static func append(_ keys: [EntityKey], at milliseconds: Int64, _ db: Database) throws {
+        _ = try append(keys.map { Change($0) }, at: milliseconds, db)
+    }
+
+    static func append(_ changes: [Change], at milliseconds: Int64, _ db: Database) throws -> [LSN] {
+        guard !changes.isEmpty else { return [] }
+        let head =
+            try Int64.fetchOne(
+                db.cachedStatement(sql: "UPDATE position SET head = head + ? RETURNING head"), arguments: [changes.count]) ?? 0
+        var next = head - Int64(changes.count)
         let insert = try db.cachedStatement(
             sql: """
-                INSERT INTO change_log (lsn, kind, id, latest) VALUES (?1, ?2, ?3, ?1)
-                ON CONFLICT (kind, id) DO UPDATE SET latest = excluded.latest
+                INSERT INTO change_log (lsn, kind, id, latest, whole_at, record_at, at) VALUES (?1, ?2, ?3, ?1, ?4, ?5, ?6)
+                ON CONFLICT (kind, id) DO UPDATE SET latest = excluded.latest,
+                    whole_at = max(whole_at, excluded.whole_at), record_at = max(record_at, excluded.record_at)
                 """)
-        return try keys.map { key in
+        return try changes.map { change in
             next += 1
-            try insert.execute(arguments: [next, key.kind.rawValue, key.id])
-            return LSN(rawValue: next)
+            let lsn = next
+            try insert.execute(arguments: [
+                lsn, change.key.kind.rawValue, change.key.id, change.extent == .whole ? lsn : 0, change.extent <= .record ? lsn : 0,
+                milliseconds,
+            ])
+            for (metric, since) in change.series { try noteSeries(change.key.id, metric, since: since, lsn, db) }
+            return LSN(rawValue: lsn)
+        }
+    }
+
+    private static func noteSeries(_ run: String, _ metric: String, since: Int64, _ lsn: Int64, _ db: Database) throws {
+        try db.cachedStatement(
+            sql: """
+                INSERT INTO changed_series VALUES (?, ?, ?, ?)
+                ON CONFLICT (run, metric) DO UPDATE SET since = min(since, excluded.since), latest = excluded.latest
+                """
+        ).execute(arguments: [run, metric, since, lsn])
+    }
+
+    /// Histories of a waiting run that are known to have grown, each with the earliest timestamp of what is new.
+    public func changedSeries(of run: RunID) throws -> [String: Int64] {
+        try read { db in
+            let statement = try db.cachedStatement(sql: "SELECT metric, since FROM changed_series WHERE run = ?")
+            return Dictionary(
+                try Row.fetchAll(statement, arguments: [run.rawValue]).map { ($0[0], $0[1]) }, uniquingKeysWith: { first, _ in first })
         }
     }
 
@@ -61,33 +96,59 @@ extension ReplicationState {
         let marks = kinds.map { "'\($0.rawValue)'" }.joined(separator: ",")
         return try read { db in
             let statement = try db.cachedStatement(
-                sql: "SELECT lsn, kind, id, latest FROM change_log WHERE lsn > ? AND kind IN (\(marks)) ORDER BY lsn LIMIT ?")
-            return try Row.fetchAll(statement, arguments: [lsn.rawValue, limit]).compactMap { row in
-                guard let kind = EntityKey.Kind(rawValue: row[1]) else { return nil }
-                return ChangeLogEntry(key: EntityKey(kind, row[2]), lsn: LSN(rawValue: row[0]), latest: LSN(rawValue: row[3]))
-            }
+                sql: "SELECT \(Self.entryColumns) FROM change_log WHERE lsn > ? AND kind IN (\(marks)) ORDER BY lsn LIMIT ?")
+            return try Row.fetchAll(statement, arguments: [lsn.rawValue, limit]).compactMap(Self.entry)
         }
     }
 
     public func entry(_ key: EntityKey) throws -> ChangeLogEntry? {
         try read { db in
-            let statement = try db.cachedStatement(sql: "SELECT lsn, latest FROM change_log WHERE kind = ? AND id = ?")
-            return try Row.fetchOne(statement, arguments: [key.kind.rawValue, key.id]).map {
-                ChangeLogEntry(key: key, lsn: LSN(rawValue: $0[0]), latest: LSN(rawValue: $0[1]))
-            }
+            let statement = try db.cachedStatement(sql: "SELECT \(Self.entryColumns) FROM change_log WHERE kind = ? AND id = ?")
+            return try Row.fetchOne(statement, arguments: [key.kind.rawValue, key.id]).flatMap(Self.entry)
         }
     }
 
-    /// Removes what was finished, unless the key changed again meanwhile: then it goes to the end of the log.
-    static func finish(_ entry: ChangeLogEntry, _ db: Database) throws {
+    private static let entryColumns = "lsn, kind, id, latest, whole_at, record_at"
+
+    private static func entry(_ row: Row) -> ChangeLogEntry? {
+        guard let kind = EntityKey.Kind(rawValue: row[1]) else { return nil }
+        let extent: Extent = row[4] > 0 ? .whole : (row[5] > 0 ? .record : .points)
+        return ChangeLogEntry(key: EntityKey(kind, row[2]), lsn: LSN(rawValue: row[0]), latest: LSN(rawValue: row[3]), extent: extent)
+    }
+
+    /// The lowest position that waits, of other kinds than one.
+    public func lowest(except kind: EntityKey.Kind) throws -> LSN? {
+        try read { db in
+            let statement = try db.cachedStatement(sql: "SELECT lsn FROM change_log WHERE kind <> ? ORDER BY lsn LIMIT 1")
+            return try Int64.fetchOne(statement, arguments: [kind.rawValue]).map { LSN(rawValue: $0) }
+        }
+    }
+
+    /// Removes what was finished, unless the key changed again meanwhile: then it goes to the end of the log, with what is not done of it.
+    static func finish(_ entry: ChangeLogEntry, at milliseconds: Int64, _ db: Database) throws {
+        let done = entry.latest.rawValue
+        if entry.key.kind == .run {
+            try db.cachedStatement(sql: "DELETE FROM changed_series WHERE run = ? AND latest <= ?")
+                .execute(arguments: [entry.key.id, done])
+        }
         try db.cachedStatement(sql: "DELETE FROM change_log WHERE kind = ? AND id = ? AND latest <= ?")
-            .execute(arguments: [entry.key.kind.rawValue, entry.key.id, entry.latest.rawValue])
+            .execute(arguments: [entry.key.kind.rawValue, entry.key.id, done])
         if db.changesCount == 0 {
             let statement = try db.cachedStatement(sql: "SELECT 1 FROM change_log WHERE kind = ? AND id = ?")
             if try Int.fetchOne(statement, arguments: [entry.key.kind.rawValue, entry.key.id]) != nil {
                 let head = try Int64.fetchOne(db, sql: "UPDATE position SET head = head + 1 RETURNING head") ?? 0
-                try db.cachedStatement(sql: "UPDATE change_log SET lsn = ?1, latest = ?1 WHERE kind = ?2 AND id = ?3")
-                    .execute(arguments: [head, entry.key.kind.rawValue, entry.key.id])
+                try db.cachedStatement(
+                    sql: """
+                        UPDATE change_log SET lsn = ?1, latest = ?1, at = ?2,
+                            whole_at = iif(whole_at > ?3, ?1, 0), record_at = iif(record_at > ?3, ?1, 0)
+                        WHERE kind = ?4 AND id = ?5
+                        """
+                ).execute(arguments: [head, milliseconds, done, entry.key.kind.rawValue, entry.key.id])
+                if entry.key.kind == .run {
+                    try db.cachedStatement(sql: "UPDATE changed_series SET latest = ? WHERE run = ?").execute(arguments: [
+                        head, entry.key.id,
+                    ])
+                }
             }
         }
         try advanceCheckpoint(db)
@@ -123,6 +184,14 @@ extension ReplicationState {
                 if let kind = EntityKey.Kind(rawValue: row[0]) { counts[kind] = row[1] }
             }
             return counts
+        }
+    }
+
+    /// How many keys wait, and since when the one that has waited longest does: milliseconds since 1970.
+    public func backlog() throws -> (count: Int, oldest: Int64?) {
+        try read { db in
+            let row = try Row.fetchOne(db, sql: "SELECT count(*), min(nullif(at, 0)) FROM change_log")
+            return (row?[0] ?? 0, row?[1])
         }
     }
 }

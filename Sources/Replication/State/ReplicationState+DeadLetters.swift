@@ -20,7 +20,7 @@ extension ReplicationState {
     public func setAside(_ letter: DeadLetter, entry: ChangeLogEntry?, at milliseconds: Int64) throws {
         try transaction("set aside") { db in
             try Self.setAside(letter, at: milliseconds, db)
-            if let entry { try Self.finish(entry, db) }
+            if let entry { try Self.finish(entry, at: milliseconds, db) }
         }
     }
 
@@ -31,10 +31,11 @@ extension ReplicationState {
     }
 
     /// Puts every entity that was set aside back into the change log. Its letter stays until it is finished.
-    public func requeueDeadLetters() throws {
+    public func requeueDeadLetters(at milliseconds: Int64) throws {
         try transaction("requeue") { db in
             let rows = try Row.fetchAll(db, sql: "SELECT DISTINCT kind, id FROM dead_letter ORDER BY kind, id")
-            _ = try Self.append(rows.compactMap { row in EntityKey.Kind(rawValue: row[0]).map { EntityKey($0, row[1]) } }, db)
+            try Self.append(
+                rows.compactMap { row in EntityKey.Kind(rawValue: row[0]).map { EntityKey($0, row[1]) } }, at: milliseconds, db)
         }
     }
 

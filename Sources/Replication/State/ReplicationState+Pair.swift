@@ -13,6 +13,16 @@ public struct Pair: Sendable, Hashable {
 }
 
 extension ReplicationState {
+    /// The pair that is written in the file; nil in a new one.
+    public func pair() throws -> Pair? {
+        try read { db in
+            guard let row = try Row.fetchOne(db, sql: "SELECT name, primary_identity, secondary_identity FROM pair"),
+                let name = row[0] as String?
+            else { return nil }
+            return Pair(name: name, primary: StoreIdentity(row[1]), secondary: StoreIdentity(row[2]))
+        }
+    }
+
     /// Writes the pair into a new file, or compares it with the one that is there.
     ///
     /// - Throws: `StateError` of kind `otherPair`.
@@ -53,6 +63,7 @@ extension ReplicationState {
                 sql: "INSERT OR REPLACE INTO feed (name, cursor) VALUES ('enumeration', ?)", arguments: [scope.fingerprint])
             guard before != nil else { return false }
             try db.execute(sql: "UPDATE identity SET record = NULL")
+            try db.execute(sql: "DELETE FROM changed_series")
             try db.execute(
                 sql: "DELETE FROM change_log WHERE kind <> ?", arguments: [EntityKey.Kind.experimentDeletion.rawValue])
             return true

@@ -3,9 +3,18 @@ import GRDB
 extension ReplicationState {
     /// "mlmr" in SQLite's header: tells our files from anyone else's.
     static let applicationID: Int32 = 0x6d6c_6d72
-    static let schemaVersion = 1
+    /// Each step leads from the version before it to its own; a file of an earlier version is brought up when it is opened.
+    private static let steps: [@Sendable (Database) throws -> Void] = [createFirstSchema, addLiveReplication]
+    static var schemaVersion: Int { steps.count }
 
-    static func createSchema(_ db: Database) throws {
+    static func migrate(_ db: Database) throws {
+        let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+        for step in steps.dropFirst(version) { try step(db) }
+        try db.execute(sql: "PRAGMA application_id = \(applicationID)")
+        try db.execute(sql: "PRAGMA user_version = \(schemaVersion)")
+    }
+
+    private static func createFirstSchema(_ db: Database) throws {
         try db.execute(
             sql: """
                 CREATE TABLE pair (
@@ -99,7 +108,57 @@ extension ReplicationState {
                     PRIMARY KEY (kind, id, field)
                 ) STRICT, WITHOUT ROWID;
                 """)
-        try db.execute(sql: "PRAGMA application_id = \(applicationID)")
-        try db.execute(sql: "PRAGMA user_version = \(schemaVersion)")
+    }
+
+    private static func addLiveReplication(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                -- The newest change that concerns the whole thing, and the newest that concerns more than histories; 0: none. What is older
+                -- than a reading is done with that reading.
+                ALTER TABLE change_log ADD COLUMN whole_at INTEGER NOT NULL DEFAULT 0;
+                ALTER TABLE change_log ADD COLUMN record_at INTEGER NOT NULL DEFAULT 0;
+                -- Since when it waits: milliseconds since 1970.
+                ALTER TABLE change_log ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
+                UPDATE change_log SET whole_at = latest;
+
+                -- Histories of a waiting run that have grown, and from which timestamp on.
+                CREATE TABLE changed_series (
+                    run TEXT NOT NULL,
+                    metric TEXT NOT NULL,
+                    since INTEGER NOT NULL,
+                    latest INTEGER NOT NULL,
+                    PRIMARY KEY (run, metric)
+                ) STRICT, WITHOUT ROWID;
+
+                -- What people asked for, and what must outlive a process: pauses, a reconciliation that is not finished.
+                CREATE TABLE control (
+                    name TEXT PRIMARY KEY,
+                    value TEXT NOT NULL
+                ) STRICT, WITHOUT ROWID;
+
+                -- What other processes ask of the owner.
+                CREATE TABLE request (
+                    id INTEGER PRIMARY KEY,
+                    what TEXT NOT NULL,
+                    argument TEXT NOT NULL,
+                    -- waiting, running, done, refused
+                    state TEXT NOT NULL DEFAULT 'waiting',
+                    message TEXT NOT NULL DEFAULT '',
+                    at INTEGER NOT NULL
+                ) STRICT;
+
+                -- Files leave no trace where changes are seen: whose are listed again, when, and until when.
+                CREATE TABLE file_watch (
+                    kind TEXT NOT NULL,
+                    id TEXT NOT NULL,
+                    next_at INTEGER NOT NULL,
+                    -- Milliseconds between two listings; grows while nothing is found.
+                    pause INTEGER NOT NULL,
+                    -- Null while the owner is active.
+                    until INTEGER,
+                    PRIMARY KEY (kind, id)
+                ) STRICT, WITHOUT ROWID;
+                CREATE INDEX file_watch_by_time ON file_watch (next_at);
+                """)
     }
 }

@@ -10,6 +10,8 @@ public final class ReplicationState: Sendable {
     let database: DatabaseQueue
     private let lock: OwnerLock
     private let generation: Int64
+    private let commits = Locked(0)
+    private static let commitsBetweenFolds = 2000
     public let path: String
 
     /// Opens the file or makes it, and becomes its one owner.
@@ -23,9 +25,9 @@ public final class ReplicationState: Sendable {
         try Self.createPrivately(path)
         do {
             database = try Self.openDatabase(path)
-            let wasNew = try Self.prepare(database, path)
+            try Self.prepare(database, path)
             generation = try database.write { db in
-                if wasNew { try Self.createSchema(db) }
+                try Self.migrate(db)
                 try db.execute(sql: "UPDATE pair SET generation = generation + 1")
                 return try Int64.fetchOne(db, sql: "SELECT generation FROM pair") ?? 0
             }
@@ -45,6 +47,7 @@ public final class ReplicationState: Sendable {
 
     /// One transaction of the present owner. An owner whose generation has passed commits nothing.
     func transaction<R>(_ what: String, _ body: (Database) throws -> R) throws -> R {
+        defer { foldLogNowAndThen() }
         do {
             return try database.write { db in
                 let now = try Int64.fetchOne(db.cachedStatement(sql: "SELECT generation FROM pair"))
@@ -57,6 +60,16 @@ public final class ReplicationState: Sendable {
         } catch let error as DatabaseError {
             throw Self.explain(error, path)
         }
+    }
+
+    /// Without this the write-ahead log of a process that runs for months would grow for months. A reader elsewhere may hold it up: then the
+    /// next one does it.
+    private func foldLogNowAndThen() {
+        let isTime = commits.withLock { count in
+            count += 1
+            return count % Self.commitsBetweenFolds == 0
+        }
+        if isTime { _ = try? database.writeWithoutTransaction { try $0.checkpoint(.truncate) } }
     }
 
     func read<R>(_ body: (Database) throws -> R) throws -> R {
@@ -87,8 +100,8 @@ public final class ReplicationState: Sendable {
         return try DatabaseQueue(path: path, configuration: configuration)
     }
 
-    /// Refuses what is not ours before anything is written to it. True when the file is empty.
-    private static func prepare(_ database: DatabaseQueue, _ path: String) throws -> Bool {
+    /// Refuses what is not ours before anything is written to it.
+    private static func prepare(_ database: DatabaseQueue, _ path: String) throws {
         try database.writeWithoutTransaction { db in
             let application = try Int32.fetchOne(db, sql: "PRAGMA application_id") ?? 0
             let tables = try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") ?? 0
@@ -108,7 +121,6 @@ public final class ReplicationState: Sendable {
             try db.execute(sql: "PRAGMA journal_mode = WAL")
             // After WAL is on: an acknowledged write must survive a loss of power.
             try db.execute(sql: "PRAGMA synchronous = FULL")
-            return tables == 0
         }
     }
 

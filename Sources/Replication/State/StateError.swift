@@ -16,6 +16,8 @@ public struct StateError: Error, Sendable, CustomStringConvertible {
         case fenced
     }
     public let kind: Kind
+    /// Nothing is wrong with the file itself: waiting may mend it.
+    public var mayPass: Bool { [.full, .unwritable, .locked].contains(kind) }
     public let description: String
     public init(_ kind: Kind, _ description: String) {
         self.kind = kind

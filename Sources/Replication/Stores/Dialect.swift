@@ -22,6 +22,9 @@ public struct Dialect: Sendable, Hashable {
     public var hasLoggedModels = true
     /// Whether a listing of runs shows their model inputs. An MLflow server's does not (3.17, `_search_runs`): each run is then asked for.
     public var listsModelInputs = false
+    /// Whether a part of a history can be asked for: what follows a place in its order, or what has a timestamp from one on.
+    public var readsHistoryFromPlace = true
+    public var readsHistorySince = false
     public init() {}
     /// An MLflow server; limits from its `utils/validation.py`.
     public static let mlflow = Dialect()

@@ -37,6 +37,10 @@ public struct RunQuery: Sendable, Hashable {
     public var startedBefore: Int64?
     /// Only runs that bear this tag with this value.
     public var tag: Tag?
+    /// Only runs that are under way: neither ended nor deleted.
+    public var isActive = false
+    /// Only runs that ended at or after this; milliseconds since 1970.
+    public var endedFrom: Int64?
     /// At most this many a page; a store may give fewer.
     public var pageSize: Int
     public init(experiments: [ExperimentID], startedFrom: Int64? = nil, startedBefore: Int64? = nil, tag: Tag? = nil, pageSize: Int = 1000)
@@ -94,6 +98,14 @@ public protocol TrackingStore: Sendable {
     /// The whole histories of one metric in several runs with one request, each ordered likewise. A run whose history might be
     /// incomplete is left out of the answer; nil when the store has no such call. At most `dialect.bulkHistoryRuns` runs.
     func histories(of runs: [RunID], metric: String) async throws -> [RunID: [MetricPoint]]?
+
+    /// One metric's history from a place in its order on (0 is the first point). False, with nothing handed over, when the store turns out
+    /// not to know places. Asked only where `dialect.readsHistoryFromPlace`.
+    func history(of run: RunID, metric: String, fromPlace place: Int, _ receive: @Sendable ([MetricPoint]) async throws -> Void)
+        async throws -> Bool
+    /// The points of one metric whose timestamps are `since` (milliseconds since 1970) or later, ordered likewise. Asked only where
+    /// `dialect.readsHistorySince`.
+    func history(of run: RunID, metric: String, since: Int64, _ receive: @Sendable ([MetricPoint]) async throws -> Void) async throws
 
     func loggedModels(in experiments: [ExperimentID], _ page: PageToken?) async throws -> Page<LoggedModel>
     func loggedModel(_ id: LoggedModelID) async throws -> LoggedModel?

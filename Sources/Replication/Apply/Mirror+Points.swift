@@ -1,0 +1,61 @@
+/// Histories of a run that grow while everything else of it stays as it is: most of what a live run does.
+extension Mirror {
+    /// Carries across what is new of the named histories, with one read and one write where the primary can be read so.
+    ///
+    /// - Returns: false when the run has to be looked at as a whole: nothing is finished then.
+    func applyPoints(_ entry: ChangeLogEntry) async throws -> Bool {
+        let id = RunID(entry.key.id)
+        return try await locks.withLock(entry.key) {
+            guard var identity = try state.identity(.run, id.rawValue), var base = identity.base else { return false }
+            let series = try state.changedSeries(of: id).sorted { $0.key < $1.key }
+                .map { ChangedSeries(key: $0.key, since: $0.value) }
+            // One that is new to us may be long: its first reading is the whole run's business.
+            guard !series.isEmpty, series.allSatisfy({ base.series[FieldDigest($0.key)] != nil }) else { return false }
+            let writer = MetricWriter(
+                mirror: self, run: id, target: RunID(identity.secondaryID), gate: WriteGate(restoreExperiment: {}, restoreRun: nil),
+                saved: base, asksSecondary: false)
+            let written: MetricWriter<Primary, Secondary>.Written
+            do {
+                written = try await writer.write(params: [], tags: [], series, into: &base)
+            } catch let error as StoreError where error.decision == .setAside {
+                // Deleted on one side or the other, most likely: the record tells.
+                return false
+            }
+            identity.base = base
+            try acknowledge(Acknowledgement(entry: entry, identity: identity, watch: fileWatch(of: id, endTime: nil)))
+            noteRecent(written, of: id, series)
+            return true
+        }
+    }
+
+    func fileWatch(of run: Run) -> FileWatch? {
+        run.lifecycle == .deleted ? nil : fileWatch(of: run.id, endTime: run.status.isTerminal ? run.endTime ?? clock.nowMilliseconds : nil)
+    }
+
+    private func fileWatch(of run: RunID, endTime: Int64?) -> FileWatch? {
+        guard let pause = configuration.filePause, configuration.scope.artifacts else { return nil }
+        let until = endTime.map { $0 + configuration.fileGrace }
+        if let until, until <= clock.nowMilliseconds { return nil }
+        return FileWatch(EntityKey(.runArtifacts, run.rawValue), pause: pause, until: until)
+    }
+
+    /// Which histories of a run have to be looked at.
+    func changedSeries(
+        of record: Run, _ entry: ChangeLogEntry, _ base: Base?, _ histories: [String: [MetricPoint]]
+    ) throws -> [ChangedSeries] {
+        let named = entry.extent == .whole ? [:] : try state.changedSeries(of: record.id)
+        return record.latestMetrics.compactMap { metric in
+            let since = named[metric.key]
+            let mark = base?.series[FieldDigest(metric.key)]
+            let isAsItWas = mark?.latest == SeriesMark.digest(ofLatest: metric.point)
+            if entry.extent != .whole, since == nil, isAsItWas { return nil }
+            return ChangedSeries(key: metric.key, latest: metric.point, since: since, prefetched: histories[metric.key])
+        }
+    }
+
+    func noteRecent(_ written: MetricWriter<Primary, Secondary>.Written, of run: RunID, _ series: [ChangedSeries]) {
+        let noted = Set(written.recent.map(\.key))
+        recent.forget(run, series.map(\.key).filter { !noted.contains($0) })
+        recent.note(written.recent, of: run)
+    }
+}

@@ -1,0 +1,198 @@
+import FoundationEssentials
+import Hashing
+
+/// How a primary is polled.
+public struct PollingConfiguration: Sendable, Hashable {
+    /// Seconds between two hot cycles: active runs, new ones, ended ones, experiments and the registry.
+    public var cycle = 5.0
+    /// Seconds that a look at start and end times reaches back: clients give these times, and their clocks differ.
+    public var overlap = 600.0
+    /// Requests a second, for each class of endpoint.
+    public var requestsPerSecond = 5.0
+    public init() {}
+}
+
+/// Finds changes by asking, for a primary whose data base is out of reach.
+///
+/// A hot cycle asks for what is likely to have changed. A sweep, with the requests that the cycle leaves, compares every run and model with
+/// what was copied, again and again: it finds edits of old runs, deletions and restored runs. What is missing from a listing is never taken
+/// for deleted.
+public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
+    public let name = "poll"
+    private let store: Store
+    private let scope: Scope
+    private let configuration: PollingConfiguration
+    private let clock: any ReplicationClock
+    private let budget: RequestBudget
+    private let comparer: RecordComparer
+    private let sweep: Sweep<Store>
+    private let schedule = Locked((nextCycle: 0.0, isPrimed: false))
+
+    private struct Cursor: Codable {
+        /// Milliseconds since 1970: what started, or ended, before has been seen.
+        var seenUntil: Int64
+    }
+
+    public init(
+        _ store: Store, state: ReplicationState, scope: Scope, _ configuration: PollingConfiguration, clock: any ReplicationClock
+    ) {
+        self.store = store
+        self.scope = scope
+        self.configuration = configuration
+        self.clock = clock
+        budget = RequestBudget(perSecond: configuration.requestsPerSecond, clock: clock)
+        comparer = RecordComparer(state)
+        sweep = Sweep(store, scope, comparer, budget, clock)
+    }
+
+    /// Every run has been compared since then (milliseconds since 1970); nil before the first whole sweep.
+    public var sweepOldestAt: Int64? { sweep.oldest }
+
+    public func position() async throws -> String { try encode(Cursor(seenUntil: clock.nowMilliseconds)) }
+
+    public func wait(atMost seconds: Double) async throws {
+        let rest = schedule.withLock { $0.nextCycle } - clock.monotonicSeconds
+        try await clock.sleep(seconds: max(0.05, min(seconds, rest)))
+    }
+
+    public func release(upTo cursor: String) async throws {}
+
+    public func read(after text: String) async throws -> FeedReading {
+        guard let cursor = try? JSONDecoder().decode(Cursor.self, from: Data(text.utf8)) else {
+            throw FeedBreak("its cursor cannot be read")
+        }
+        let now = clock.monotonicSeconds
+        guard now >= schedule.withLock({ $0.nextCycle }) else {
+            return FeedReading(changes: try await sweep.goOn(), cursor: text)
+        }
+        let seenUntil = clock.nowMilliseconds
+        var changes: [Change] = []
+        let experiments = try await changedExperiments(&changes)
+        for group in experiments.chunks(of: 200) {
+            try await changedRuns(in: group, since: cursor.seenUntil - Int64(configuration.overlap * 1000), &changes)
+            try await changedLoggedModels(in: group, &changes)
+        }
+        try await changedRegisteredModels(&changes)
+        schedule.withLock { $0 = (now + configuration.cycle, true) }
+        changes += try await sweep.goOn(over: experiments)
+        return FeedReading(changes: changes, cursor: try encode(Cursor(seenUntil: seenUntil)))
+    }
+
+    private func encode(_ cursor: Cursor) throws -> String { String(decoding: try JSONEncoder().encode(cursor), as: UTF8.self) }
+
+    // MARK: One hot cycle
+
+    private func changedExperiments(_ changes: inout [Change]) async throws -> [ExperimentID] {
+        var ids: [ExperimentID] = []
+        var token: PageToken?
+        repeat {
+            try await budget.take(.experiments)
+            let page = try await store.experiments(token)
+            let inScope = page.elements.filter { scope.experiments.matches($0.name) }
+            ids += inScope.map(\.id)
+            changes += try comparer.changed(.experiment, inScope.map { ($0.id.rawValue, $0.recordDigest) }).map { Change($0) }
+            guard page.next != token else { break }
+            token = page.next
+        } while token != nil
+        return ids
+    }
+
+    /// Three looks: under way, started lately, ended lately. A run that none of them shows is the sweep's.
+    private func changedRuns(in group: [ExperimentID], since: Int64, _ changes: inout [Change]) async throws {
+        var active = RunQuery(experiments: group)
+        active.isActive = true
+        var ended = RunQuery(experiments: group)
+        ended.endedFrom = since
+        let started = RunQuery(experiments: group, startedFrom: since)
+        for query in [active, started, ended] {
+            var token: PageToken?
+            repeat {
+                try await budget.take(.runs)
+                let page = try await store.runs(query, token)
+                changes += try comparer.changed(page.elements.filter { scope.contains(startTime: $0.startTime) })
+                guard page.next != token else { break }
+                token = page.next
+            } while token != nil
+        }
+    }
+
+    /// The listing's first page: the sweep reads the others.
+    private func changedLoggedModels(in group: [ExperimentID], _ changes: inout [Change]) async throws {
+        guard store.dialect.hasLoggedModels else { return }
+        try await budget.take(.loggedModels)
+        let models = try await store.loggedModels(in: group, nil).elements
+        changes += try comparer.changed(models)
+    }
+
+    /// Models whose own record is another than in the last cycle. In the first cycle nothing is known of the last: the sweep compares them.
+    private func changedRegisteredModels(_ changes: inout [Change]) async throws {
+        var token: PageToken?
+        let isPrimed = schedule.withLock { $0.isPrimed }
+        repeat {
+            try await budget.take(.registry)
+            let page = try await store.registeredModels(token)
+            for model in page.elements where !model.isPrompt && scope.models.matches(model.name.rawValue) {
+                let key = EntityKey.registeredModel(model.name)
+                let isNew = try comparer.isUnknown(key)
+                if comparer.differs(key, model.recordDigest(with: []).hex + "\(model.lastUpdateTime ?? 0)"), isPrimed || isNew {
+                    changes.append(Change(key))
+                }
+            }
+            guard page.next != token else { break }
+            token = page.next
+        } while token != nil
+    }
+}
+
+/// Tells what is not as it was copied, and does not say the same thing twice.
+final class RecordComparer: Sendable {
+    private let state: ReplicationState
+    /// What was reported, or seen, last: a thing that waits, or was set aside, is not reported again until it is another.
+    private let seen = Locked<[EntityKey: String]>([:])
+    private static let most = 200_000
+
+    init(_ state: ReplicationState) { self.state = state }
+
+    func changed(_ kind: EntityKey.Kind, _ records: [(id: String, digest: SHA256Digest)]) throws -> [EntityKey] {
+        let known = try state.recorded(kind, records)
+        return records.compactMap { record in
+            let key = EntityKey(kind, record.id)
+            if known.contains(record.id) {
+                seen.withLock { $0[key] = nil }
+                return nil
+            }
+            return differs(key, record.digest.hex) ? key : nil
+        }
+    }
+
+    /// A run that has ended is looked at whole, once: points that came late among earlier ones show nowhere else.
+    func changed(_ runs: [Run]) throws -> [Change] {
+        let keys = Set(try changed(.run, runs.map { ($0.id.rawValue, $0.recordDigest) }))
+        return runs.filter { keys.contains(.run($0.id)) }.map {
+            Change(.run($0.id), $0.status.isTerminal ? .whole : .record)
+        }
+    }
+
+    func changed(_ models: [LoggedModel]) throws -> [Change] {
+        try changed(.loggedModel, models.map { ($0.id.rawValue, $0.recordDigest) }).flatMap {
+            [Change($0), Change(EntityKey(.loggedModelArtifacts, $0.id))]
+        }
+    }
+
+    /// Of a thing whose own record does not tell everything: apart from `differs`.
+    func differs(fromCopied key: EntityKey, _ digest: SHA256Digest) throws -> Bool {
+        if try state.recorded(key.kind, [(key.id, digest)]).isEmpty { return differs(EntityKey(key.kind, "whole " + key.id), digest.hex) }
+        return false
+    }
+
+    func isUnknown(_ key: EntityKey) throws -> Bool { try state.identity(key.kind, key.id)?.record == nil }
+
+    func differs(_ key: EntityKey, _ now: String) -> Bool {
+        seen.withLock { seen in
+            if seen[key] == now { return false }
+            if seen.count >= Self.most { seen = [:] }
+            seen[key] = now
+            return true
+        }
+    }
+}

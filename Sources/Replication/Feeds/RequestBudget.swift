@@ -1,0 +1,38 @@
+/// How often a feed may ask, one allowance for each class of endpoint. Never exceeded: what is not there is waited for.
+actor RequestBudget {
+    enum Endpoint: Hashable, Sendable, CaseIterable {
+        case experiments, runs, loggedModels, registry
+    }
+    private let perSecond: Double
+    private let clock: any ReplicationClock
+    private var free: [Endpoint: Double] = [:]
+    private var lastRefill: Double
+    /// Requests that may come at once.
+    private var burst: Double { max(1, perSecond) }
+
+    /// - Parameter perSecond: requests of each class, above 0.
+    init(perSecond: Double, clock: any ReplicationClock) {
+        self.perSecond = perSecond
+        self.clock = clock
+        lastRefill = clock.monotonicSeconds
+        for endpoint in Endpoint.allCases { free[endpoint] = max(1, perSecond) }
+    }
+
+    /// Returns when a request may be sent.
+    func take(_ endpoint: Endpoint) async throws {
+        while !takeNow(endpoint) {
+            try await clock.sleep(seconds: (1 - free[endpoint, default: 0]) / perSecond)
+        }
+    }
+
+    /// Whether a request may be sent now; it then counts as sent.
+    func takeNow(_ endpoint: Endpoint) -> Bool {
+        let now = clock.monotonicSeconds
+        for key in Endpoint.allCases { free[key] = min(burst, free[key, default: 0] + (now - lastRefill) * perSecond) }
+        lastRefill = now
+        // A shade under one: what was waited for may arrive a rounding too early.
+        guard free[endpoint, default: 0] > 0.999 else { return false }
+        free[endpoint, default: 0] -= 1
+        return true
+    }
+}

@@ -1,0 +1,104 @@
+/// Goes over everything in scope, a little at a time, for ever.
+final class Sweep<Store: TrackingStore>: Sendable {
+    private enum Stage {
+        case runs(group: Int, startedFrom: Int64?, token: PageToken?)
+        case loggedModels(group: Int, token: PageToken?)
+        case registry(token: PageToken?)
+    }
+    private struct State {
+        var groups: [[ExperimentID]] = []
+        var stage: Stage?
+        var startedAt: Int64 = 0
+        var finishedStart: Int64?
+    }
+    private let store: Store
+    private let scope: Scope
+    private let comparer: RecordComparer
+    private let budget: RequestBudget
+    private let clock: any ReplicationClock
+    private let state = Locked(State())
+
+    init(_ store: Store, _ scope: Scope, _ comparer: RecordComparer, _ budget: RequestBudget, _ clock: any ReplicationClock) {
+        self.store = store
+        self.scope = scope
+        self.comparer = comparer
+        self.budget = budget
+        self.clock = clock
+    }
+
+    /// When the last whole sweep began: nothing is unchecked for longer. Milliseconds since 1970.
+    var oldest: Int64? { state.withLock { $0.finishedStart } }
+
+    /// As many pages as may be asked for now.
+    func goOn(over experiments: [ExperimentID]? = nil) async throws -> [Change] {
+        if let experiments {
+            state.withLock { state in
+                guard state.stage == nil else { return }
+                state.groups = experiments.chunks(of: 200)
+                state.startedAt = clock.nowMilliseconds
+                state.stage = state.groups.isEmpty ? .registry(token: nil) : .runs(group: 0, startedFrom: nil, token: nil)
+            }
+        }
+        var changes: [Change] = []
+        while changes.count < 2000, let (stage, groups) = state.withLock({ state in state.stage.map { ($0, state.groups) } }) {
+            let next: Stage?
+            switch stage {
+            case .runs(let group, let from, let token):
+                guard await budget.takeNow(.runs) else { return changes }
+                next = try await runs(groups, group, from, token, &changes)
+            case .loggedModels(let group, let token):
+                guard await budget.takeNow(.loggedModels) else { return changes }
+                let page = try await store.loggedModels(in: groups[group], token)
+                changes += try comparer.changed(page.elements)
+                next = page.next != nil && page.next != token ? .loggedModels(group: group, token: page.next) : after(models: group, groups)
+            case .registry(let token):
+                guard await budget.takeNow(.registry) else { return changes }
+                next = try await registry(token, &changes)
+            }
+            state.withLock { state in
+                state.stage = next
+                if next == nil { state.finishedStart = state.startedAt }
+            }
+        }
+        return changes
+    }
+
+    /// By start time, as `RunPages` does: what is deleted meanwhile shifts no page past a run.
+    private func runs(
+        _ groups: [[ExperimentID]], _ group: Int, _ from: Int64?, _ token: PageToken?, _ changes: inout [Change]
+    ) async throws -> Stage? {
+        let query = RunQuery(experiments: groups[group], startedFrom: from ?? scope.since, startedBefore: scope.until)
+        let page = try await store.runs(query, token)
+        changes += try comparer.changed(page.elements)
+        if let next = page.next, let last = page.elements.last {
+            let isSameInstant = from.map { last.startTime <= $0 } ?? false
+            return .runs(group: group, startedFrom: last.startTime, token: isSameInstant ? next : nil)
+        }
+        if group + 1 < groups.count { return .runs(group: group + 1, startedFrom: nil, token: nil) }
+        return store.dialect.hasLoggedModels ? .loggedModels(group: 0, token: nil) : .registry(token: nil)
+    }
+
+    private func after(models group: Int, _ groups: [[ExperimentID]]) -> Stage {
+        group + 1 < groups.count ? .loggedModels(group: group + 1, token: nil) : .registry(token: nil)
+    }
+
+    private func registry(_ token: PageToken?, _ changes: inout [Change]) async throws -> Stage? {
+        let page = try await store.registeredModels(token)
+        for model in page.elements where !model.isPrompt && scope.models.matches(model.name.rawValue) {
+            var versions: [ModelVersion] = []
+            var token: PageToken?
+            repeat {
+                try await budget.take(.registry)
+                let page = try await store.versions(of: model.name, token)
+                versions += page.elements
+                guard page.next != token else { break }
+                token = page.next
+            } while token != nil
+            let digest = model.recordDigest(with: versions)
+            let key = EntityKey.registeredModel(model.name)
+            if try comparer.differs(fromCopied: key, digest) { changes.append(Change(key)) }
+        }
+        guard let next = page.next, next != token else { return nil }
+        return .registry(token: next)
+    }
+}

@@ -1,0 +1,74 @@
+import Logging
+
+/// Reads a feed from its cursor on, and appends what it says to the change log, cursor and changes in one transaction.
+struct FeedFollower: Sendable {
+    let feed: any ChangeFeed
+    let state: ReplicationState
+    let fresh: FreshRecords
+    let clock: any ReplicationClock
+    let logger: Logger
+    let desk: LiveDesk
+    let pause: Double
+
+    /// A feed that has followed before goes on; any other begins now, and everything before now is to be compared.
+    func prepare() async throws {
+        guard try state.cursor(of: feed.name) == nil else { return }
+        try await begin(why: "first time with the feed \(feed.name)")
+    }
+
+    /// Runs until it is cancelled. What keeps the feed from being read is told once, and waited for.
+    func run() async throws {
+        var failures = 0
+        while true {
+            try Task.checkCancellation()
+            do {
+                let hasMore = try await readOnce()
+                desk.feedAnswered(at: clock.nowMilliseconds)
+                if failures > 0 { logger.notice("feed is back", metadata: ["feed": "\(feed.name)"]) }
+                failures = 0
+                if !hasMore { try await feed.wait(atMost: pause) }
+            } catch let error as FeedBreak {
+                logger.warning("feed is broken off; everything is compared anew", metadata: ["feed": "\(feed.name)", "why": "\(error)"])
+                try await retried(&failures) { try await begin(why: error.description) }
+            } catch {
+                try await rest(after: error, &failures)
+            }
+        }
+    }
+
+    private func readOnce() async throws -> Bool {
+        guard let cursor = try state.cursor(of: feed.name) else {
+            try await begin(why: "the feed \(feed.name) has no cursor")
+            return true
+        }
+        let reading = try await feed.read(after: cursor)
+        guard reading.cursor != cursor || !reading.changes.isEmpty else { return reading.hasMore }
+        fresh.noteChanged(reading.changes.map(\.key))
+        try state.append(
+            reading.changes, cursor: FeedCursor(feed: feed.name, cursor: reading.cursor), at: clock.nowMilliseconds)
+        if !reading.changes.isEmpty { desk.wakeup.raise() }
+        try await feed.release(upTo: reading.cursor)
+        return reading.hasMore
+    }
+
+    private func begin(why: String) async throws {
+        let cursor = try await feed.position()
+        try state.beginReconciliation(FeedCursor(feed: feed.name, cursor: cursor), why: why)
+        desk.askForReconciliation()
+    }
+
+    private func retried(_ failures: inout Int, _ body: () async throws -> Void) async throws {
+        do { try await body() } catch { try await rest(after: error, &failures) }
+    }
+
+    /// - Throws: what no waiting mends.
+    private func rest(after error: any Error, _ failures: inout Int) async throws {
+        try Task.checkCancellation()
+        if error is CancellationError { throw error }
+        if let error = error as? StateError, !error.mayPass { throw error }
+        failures += 1
+        desk.feedFailed("\(error)")
+        if failures == 1 { logger.error("feed cannot be read", metadata: ["feed": "\(feed.name)", "why": "\(error)"]) }
+        try await clock.sleep(seconds: min(30, 0.5 * Double(1 << min(failures, 6))))
+    }
+}

@@ -1,0 +1,42 @@
+/// Where the daemon's tasks leave word for one another.
+final class LiveDesk: Sendable {
+    private struct State {
+        var feedLastSuccessAt: Int64?
+        var feedTrouble: String?
+        var pause = Pause.nothing
+        var isListing = false
+        var reconciliations = 0
+    }
+    private let state = Locked(State())
+    /// The change log has grown, or what held the work up is over.
+    let wakeup = Signal()
+    /// Everything is to be compared anew.
+    let reconcile = Signal()
+    /// How often that was asked for.
+    var reconciliations: Int { state.withLock { $0.reconciliations } }
+    func askForReconciliation() {
+        state.withLock { $0.reconciliations += 1 }
+        reconcile.raise()
+    }
+
+    var feedLastSuccessAt: Int64? { state.withLock { $0.feedLastSuccessAt } }
+    var feedTrouble: String? { state.withLock { $0.feedTrouble } }
+    var pause: Pause { state.withLock { $0.pause } }
+    var isListing: Bool { state.withLock { $0.isListing } }
+
+    func feedAnswered(at milliseconds: Int64) {
+        state.withLock { state in
+            state.feedLastSuccessAt = milliseconds
+            state.feedTrouble = nil
+        }
+    }
+    func feedFailed(_ why: String) { state.withLock { $0.feedTrouble = why } }
+    func set(pause: Pause) {
+        state.withLock { $0.pause = pause }
+        wakeup.raise()
+    }
+    func set(isListing: Bool) {
+        state.withLock { $0.isListing = isListing }
+        wakeup.raise()
+    }
+}

@@ -1,0 +1,35 @@
+import FoundationEssentials
+
+/// What the daemon knew of itself a moment ago. It lies in the state file, so that `status` needs no daemon to answer.
+public struct LiveReport: Sendable, Hashable, Codable {
+    public struct Rates: Sendable, Hashable, Codable {
+        public var changesPerSecond = 0.0
+        public var metricPointsPerSecond = 0.0
+        public var fileBytesPerSecond = 0.0
+        public init() {}
+    }
+    /// Milliseconds since 1970, all of them.
+    public var startedAt: Int64 = 0
+    public var writtenAt: Int64 = 0
+    public var lastAppliedAt: Int64?
+    public var feed = ""
+    /// The feed's own last success, whether or not there was anything new.
+    public var feedLastSuccessAt: Int64?
+    /// What keeps the feed from being read.
+    public var feedTrouble: String?
+    /// Every run has been compared since then; nil where the feed misses nothing.
+    public var sweepOldestAt: Int64?
+    public var rates = Rates()
+    public var outages: [Outage] = []
+    public var conversions: [String: Int] = [:]
+    public var retries = 0
+    /// The daemon has ended as it was told to.
+    public var hasEnded = false
+    public init() {}
+
+    func encoded() throws -> String { String(decoding: try JSONEncoder().encode(self), as: UTF8.self) }
+    public init?(encoded text: String) {
+        guard let report = try? JSONDecoder().decode(LiveReport.self, from: Data(text.utf8)) else { return nil }
+        self = report
+    }
+}

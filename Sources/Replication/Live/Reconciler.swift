@@ -1,0 +1,43 @@
+import Logging
+
+/// Compares everything anew whenever that was asked for, by a broken feed, another scope or a person. What was not finished when the process
+/// ended is begun again.
+struct Reconciler<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
+    let mirror: Mirror<Primary, Secondary>
+    let desk: LiveDesk
+
+    func run() async throws {
+        var failures = 0
+        while true {
+            guard let why = try mirror.state.control(.reconciling) else {
+                await desk.reconcile.wait()
+                try Task.checkCancellation()
+                continue
+            }
+            do {
+                try await reconcile(why)
+                failures = 0
+            } catch let error as StoreError {
+                failures += 1
+                if failures == 1 { mirror.logger.error("comparison with the primary is interrupted", metadata: ["why": "\(error)"]) }
+                try await mirror.clock.sleep(seconds: min(60, Double(1 << min(failures, 6))))
+            }
+        }
+    }
+
+    private func reconcile(_ why: String) async throws {
+        mirror.logger.notice("everything is compared with the primary", metadata: ["why": "\(why)"])
+        let start = mirror.clock.monotonicSeconds
+        desk.set(isListing: true)
+        defer { desk.set(isListing: false) }
+        let asked = desk.reconciliations
+        try await mirror.fresh.listing {
+            try await Enumerator(mirror: mirror, wakeup: desk.wakeup).run()
+        }
+        // Whoever asked while this ran asks for another one.
+        guard desk.reconciliations == asked else { return }
+        try mirror.state.setControl(.reconciling, nil)
+        let seconds = Int(mirror.clock.monotonicSeconds - start)
+        mirror.logger.notice("everything has been compared; what differs is being copied", metadata: ["seconds": "\(seconds)"])
+    }
+}

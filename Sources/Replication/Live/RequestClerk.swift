@@ -1,0 +1,117 @@
+import Logging
+
+/// Answers what other processes ask through the state file, and obeys the control rows.
+struct RequestClerk<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
+    let mirror: Mirror<Primary, Secondary>
+    let desk: LiveDesk
+
+    private static var secondsBetweenLooks: Double { 0.5 }
+
+    private var state: ReplicationState { mirror.state }
+
+    /// What a request that is under way waits for.
+    private struct Open {
+        /// Nothing up to here is left in the log; nil: not known before the listing is over.
+        var upTo: LSN?
+    }
+
+    func run() async throws {
+        var version: Int64?
+        var open: [Int64: Open] = [:]
+        while true {
+            let now = try state.foreignVersion()
+            if now != version {
+                version = now
+                try obey()
+                try await take(&open)
+            }
+            for (id, request) in open where try isDone(request) {
+                try state.answer(id, .done)
+                open[id] = nil
+            }
+            if try state.control(.reconciling) == nil {
+                let head = try state.head()
+                for (id, request) in open where request.upTo == nil { open[id] = Open(upTo: head) }
+            }
+            try await mirror.clock.sleep(seconds: Self.secondsBetweenLooks)
+        }
+    }
+
+    private func obey() throws {
+        let pause = try state.pause
+        guard pause != desk.pause else { return }
+        desk.set(pause: pause)
+        mirror.logger.notice(pause == .nothing ? "resumed" : "paused", metadata: ["what": "\(pause.rawValue)"])
+    }
+
+    private func isDone(_ request: Open) throws -> Bool {
+        guard let upTo = request.upTo else { return false }
+        return try state.checkpoint() >= upTo
+    }
+
+    private func take(_ open: inout [Int64: Open]) async throws {
+        for request in try state.openRequests() where open[request.id] == nil {
+            mirror.logger.notice("asked", metadata: ["what": "\(request.what.rawValue)", "argument": "\(request.argument)"])
+            do {
+                try state.answer(request.id, .running)
+                switch request.what {
+                case .backfill:
+                    try state.requeueDeadLetters(at: mirror.clock.nowMilliseconds)
+                    try state.beginReconciliation(nil, why: "asked for")
+                    desk.askForReconciliation()
+                    open[request.id] = Open()
+                case .resync:
+                    try await Resync(mirror: mirror).run(request.argument)
+                    desk.wakeup.raise()
+                    open[request.id] = Open(upTo: try state.head())
+                }
+            } catch let error as StoreError {
+                try state.answer(request.id, .refused, error.message)
+            } catch let error as MirrorError {
+                try state.answer(request.id, .refused, error.description)
+            }
+        }
+    }
+}
+
+/// Queues one thing again, whole, as if nothing were known of its content.
+struct Resync<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
+    let mirror: Mirror<Primary, Secondary>
+
+    /// - Parameter argument: `run ID`, `experiment ID`, `model NAME` or `logged-model ID`, by the primary's id.
+    func run(_ argument: String) async throws {
+        let parts = argument.split(separator: " ", maxSplits: 1).map(String.init)
+        guard parts.count == 2 else { throw MirrorError(.configuration, "\(argument): expected a kind and an id") }
+        let id = parts[1]
+        switch parts[0] {
+        case "run":
+            guard try await mirror.primary.run(RunID(id)) != nil else { throw unknown("run", id) }
+            try queue([.run(RunID(id)), EntityKey(.runArtifacts, id)])
+        case "experiment":
+            guard try await mirror.primary.experiment(ExperimentID(id)) != nil else { throw unknown("experiment", id) }
+            try queue([.experiment(ExperimentID(id))])
+            var pages = RunPages(mirror.primary, RunQuery(experiments: [ExperimentID(id)]), mirror.retrying)
+            while let page = try await pages.next() {
+                try queue(page.elements.flatMap { [.run($0.id), EntityKey(.runArtifacts, $0.id.rawValue)] })
+            }
+        case "model":
+            guard try await mirror.primary.registeredModel(ModelName(id)) != nil else { throw unknown("registered model", id) }
+            try queue([.registeredModel(ModelName(id))])
+        case "logged-model":
+            guard try await mirror.primary.loggedModel(LoggedModelID(id)) != nil else { throw unknown("logged model", id) }
+            try queue([.loggedModel(LoggedModelID(id)), EntityKey(.loggedModelArtifacts, id)])
+        default:
+            throw MirrorError(.configuration, "\(parts[0]): expected run, experiment, model or logged-model")
+        }
+    }
+
+    private func unknown(_ kind: String, _ id: String) -> MirrorError {
+        MirrorError(.configuration, "the primary has no \(kind) \(id)")
+    }
+
+    private func queue(_ keys: [EntityKey]) throws {
+        for key in keys { try mirror.state.forgetBase(key) }
+        mirror.fresh.noteChanged(keys)
+        try mirror.append(keys)
+    }
+}

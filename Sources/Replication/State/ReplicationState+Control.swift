@@ -1,0 +1,150 @@
+import GRDB
+
+/// A word of people's to the daemon, or of the daemon's to itself, that outlives a process.
+public enum ControlName: String, Sendable, CaseIterable {
+    /// A `Pause`.
+    case pause
+    /// Why everything is being compared anew; present until it has been.
+    case reconciling
+    /// A sweep found more deletions than anyone would believe: what was found.
+    case brake
+    /// `LiveReport` as JSON: what the daemon knew a moment ago.
+    case report
+}
+
+/// What another process asks of the owner of the state file.
+public struct OwnerRequest: Sendable, Hashable {
+    public enum What: String, Sendable {
+        /// List the primary and copy what has changed.
+        case backfill
+        /// Look at one thing again, whole: the argument is `KIND ID`.
+        case resync
+    }
+    public enum State: String, Sendable {
+        case waiting, running, done, refused
+    }
+    public var id: Int64
+    public var what: What
+    public var argument: String
+    public var state: State
+    public var message: String
+}
+
+/// Files leave no trace where changes are seen: they are listed again and again while their owner is active, and for a while after.
+public struct FileWatch: Sendable, Hashable {
+    public var owner: EntityKey
+    /// Milliseconds until the next listing.
+    public var pause: Int64
+    /// Milliseconds since 1970; nil while the owner is active.
+    public var until: Int64?
+    public init(_ owner: EntityKey, pause: Int64, until: Int64?) {
+        self.owner = owner
+        self.pause = pause
+        self.until = until
+    }
+}
+
+extension ReplicationState {
+    public func control(_ name: ControlName) throws -> String? {
+        try read { try String.fetchOne($0.cachedStatement(sql: "SELECT value FROM control WHERE name = ?"), arguments: [name.rawValue]) }
+    }
+
+    public func setControl(_ name: ControlName, _ value: String?) throws {
+        try transaction("control") { try Self.setControl(name, value, $0) }
+    }
+
+    static func setControl(_ name: ControlName, _ value: String?, _ db: Database) throws {
+        if let value {
+            try db.cachedStatement(sql: "INSERT OR REPLACE INTO control VALUES (?, ?)").execute(arguments: [name.rawValue, value])
+        } else {
+            try db.cachedStatement(sql: "DELETE FROM control WHERE name = ?").execute(arguments: [name.rawValue])
+        }
+    }
+
+    public var pause: Pause {
+        get throws { try control(.pause).flatMap { Pause(rawValue: $0) } ?? .nothing }
+    }
+
+    /// From this cursor on the feed is followed, and everything before it is to be compared: both or neither.
+    func beginReconciliation(_ cursor: FeedCursor?, why: String) throws {
+        try transaction("reconcile") { db in
+            if let cursor { try Self.note(cursor, db) }
+            try Self.setControl(.reconciling, why, db)
+        }
+    }
+
+    // MARK: Requests
+
+    public func openRequests() throws -> [OwnerRequest] {
+        try read { db in
+            try Row.fetchAll(
+                db.cachedStatement(
+                    sql: "SELECT id, what, argument, state, message FROM request WHERE state IN ('waiting', 'running') ORDER BY id")
+            ).compactMap(Self.request)
+        }
+    }
+
+    static func request(_ row: Row) -> OwnerRequest? {
+        guard let what = OwnerRequest.What(rawValue: row[1]), let state = OwnerRequest.State(rawValue: row[3]) else { return nil }
+        return OwnerRequest(id: row[0], what: what, argument: row[2], state: state, message: row[4])
+    }
+
+    func answer(_ id: Int64, _ state: OwnerRequest.State, _ message: String = "") throws {
+        try transaction("request") { db in
+            try db.execute(sql: "UPDATE request SET state = ?, message = ? WHERE id = ?", arguments: [state.rawValue, message, id])
+            // Answers are for who waits for them; nobody waits for a thousand.
+            try db.execute(sql: "DELETE FROM request WHERE state IN ('done', 'refused') AND id < ?", arguments: [id - 1000])
+        }
+    }
+
+    /// A number that differs from the last one when another process has written to the file.
+    func foreignVersion() throws -> Int64 {
+        try read { try Int64.fetchOne($0.cachedStatement(sql: "PRAGMA data_version")) ?? 0 }
+    }
+
+    // MARK: Whose files are listed again
+
+    static func note(_ watch: FileWatch, at milliseconds: Int64, _ db: Database) throws {
+        try db.cachedStatement(
+            sql: """
+                INSERT INTO file_watch VALUES (?, ?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET
+                    next_at = min(next_at, excluded.next_at), pause = excluded.pause,
+                    until = iif(until IS NULL OR excluded.until IS NULL, excluded.until, until)
+                """
+        ).execute(arguments: [watch.owner.kind.rawValue, watch.owner.id, milliseconds + watch.pause, watch.pause, watch.until])
+    }
+
+    /// Whether files are due: asked often, so without a write.
+    func hasDueFiles(at milliseconds: Int64) throws -> Bool {
+        try read { db in
+            try Int.fetchOne(
+                db.cachedStatement(sql: "SELECT 1 FROM file_watch WHERE next_at <= ? LIMIT 1"), arguments: [milliseconds]) != nil
+        }
+    }
+
+    /// Queues the files that are due, each with its next time: twice as far away each time, up to `longest` milliseconds.
+    ///
+    /// - Returns: how many were queued.
+    func queueDueFiles(at milliseconds: Int64, longest: Int64, limit: Int) throws -> Int {
+        try transaction("files") { db in
+            let rows = try Row.fetchAll(
+                db.cachedStatement(sql: "SELECT kind, id, pause, until FROM file_watch WHERE next_at <= ? ORDER BY next_at LIMIT ?"),
+                arguments: [milliseconds, limit])
+            for row in rows {
+                let until: Int64? = row[3]
+                if let until, until <= milliseconds {
+                    // This listing is the last.
+                    try db.execute(sql: "DELETE FROM file_watch WHERE kind = ? AND id = ?", arguments: [row[0], row[1]])
+                } else {
+                    let pause = Swift.min((row[2] as Int64) * 2, longest)
+                    let next = Swift.min(milliseconds + (row[2] as Int64), until ?? .max)
+                    try db.execute(
+                        sql: "UPDATE file_watch SET next_at = ?, pause = ? WHERE kind = ? AND id = ?", arguments: [next, pause, row[0], row[1]])
+                }
+            }
+            let keys = rows.compactMap { row in EntityKey.Kind(rawValue: row[0]).map { EntityKey($0, row[1]) } }
+            try Self.append(keys, at: milliseconds, db)
+            return keys.count
+        }
+    }
+}
