@@ -14,6 +14,8 @@ struct MlmirrorCommand: ParsableCommand {
                   --state mirror.db
               mlmirror backfill --primary http://a:5000 --secondary http://b:5000 \\
                   --state mirror.db
+              mlmirror run --config mlmirror.yaml
+              mlmirror status --config mlmirror.yaml
               mlmirror verify --config mlmirror.yaml --deep --report report.json
 
             Exit codes:
@@ -29,7 +31,10 @@ struct MlmirrorCommand: ParsableCommand {
               130, 143  interrupted by SIGINT, SIGTERM
             """,
         version: Program.version,
-        subcommands: [BackfillCommand.self, VerifyCommand.self, CheckCommand.self]
+        subcommands: [
+            RunCommand.self, BackfillCommand.self, VerifyCommand.self, CheckCommand.self, StatusCommand.self, PauseCommand.self,
+            ResumeCommand.self, ResyncCommand.self, ResolveCommand.self,
+        ]
     )
 }
 

@@ -22,7 +22,7 @@ enum Program {
     }
 
     private static func perform(_ command: some MirrorCommand, _ session: Session) async -> ExitStatus {
-        let isJSON = command.common.output.json
+        let isJSON = command.output.json
         do {
             let outcome = try await command.execute(in: session)
             session.console.clearBar()

@@ -32,6 +32,22 @@ enum StoreFactory {
             close: { connection.close() })
     }
 
+    static func openFeed(
+        _ settings: MirrorSettings, _ primary: any TrackingStore, _ state: ReplicationState, _ clock: any ReplicationClock
+    ) throws -> any ChangeFeed {
+        var polling = PollingConfiguration()
+        polling.cycle = Double(settings.cycleSeconds.value)
+        polling.requestsPerSecond = Double(settings.requestsPerSecond.value)
+        return pollingFeed(primary, state, settings.mirrorConfiguration().scope, polling, clock)
+    }
+
+    private static func pollingFeed(
+        _ store: some TrackingStore, _ state: ReplicationState, _ scope: Scope, _ polling: PollingConfiguration,
+        _ clock: any ReplicationClock
+    ) -> any ChangeFeed {
+        PollingFeed(store, state: state, scope: scope, polling, clock: clock)
+    }
+
     /// What MLflow's own client would use: from its variables, and from the text of its credentials file.
     static func trackingCredentials(_ environment: [String: String], credentialsFile: String?) -> Credentials {
         switch MLflowEnvironment(environment, credentialsFile: credentialsFile).credentials {

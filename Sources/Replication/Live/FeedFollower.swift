@@ -65,7 +65,8 @@ struct FeedFollower: Sendable {
     private func rest(after error: any Error, _ failures: inout Int) async throws {
         try Task.checkCancellation()
         if error is CancellationError { throw error }
-        if let error = error as? StateError, !error.mayPass { throw error }
+        // The feed may think that it has told what was not noted: who made it makes another.
+        if error is StateError { throw error }
         failures += 1
         desk.feedFailed("\(error)")
         if failures == 1 { logger.error("feed cannot be read", metadata: ["feed": "\(feed.name)", "why": "\(error)"]) }

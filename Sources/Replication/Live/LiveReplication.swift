@@ -7,20 +7,20 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
     private let primary: Primary
     private let secondary: Secondary
     private let state: ReplicationState
-    private let feed: any ChangeFeed
+    private let makeFeed: @Sendable () throws -> any ChangeFeed
     private let configuration: LiveConfiguration
     private let board: ProgressBoard
     private let clock: any ReplicationClock
     private let logger: Logger
 
     public init(
-        primary: Primary, secondary: Secondary, state: ReplicationState, feed: any ChangeFeed, configuration: LiveConfiguration,
-        board: ProgressBoard, clock: any ReplicationClock, logger: Logger
+        primary: Primary, secondary: Secondary, state: ReplicationState, configuration: LiveConfiguration, board: ProgressBoard,
+        clock: any ReplicationClock, logger: Logger, feed makeFeed: @escaping @Sendable () throws -> any ChangeFeed
     ) {
         self.primary = primary
         self.secondary = secondary
         self.state = state
-        self.feed = feed
+        self.makeFeed = makeFeed
         self.configuration = configuration
         self.board = board
         self.clock = clock
@@ -64,6 +64,7 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
             primary: primary, secondary: secondary, state: state, configuration: settings,
             stamp: Stamp(pair: pair.name, store: pair.primary), board: board, clock: clock, logger: logger)
         desk.set(pause: try state.pause)
+        let feed = try makeFeed()
         let follower = FeedFollower(
             feed: feed, state: state, fresh: mirror.fresh, clock: clock, logger: logger, desk: desk, pause: configuration.feedPause)
         try await withThrowingTaskGroup(of: Void.self) { group in

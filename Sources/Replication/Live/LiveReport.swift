@@ -27,6 +27,13 @@ public struct LiveReport: Sendable, Hashable, Codable {
     public var hasEnded = false
     public init() {}
 
+    /// The last word of a daemon that ends as it was told to.
+    public static func noteEnd(in state: ReplicationState) throws {
+        guard var report = try state.control(.report).flatMap({ LiveReport(encoded: $0) }) else { return }
+        report.hasEnded = true
+        try state.setControl(.report, report.encoded())
+    }
+
     func encoded() throws -> String { String(decoding: try JSONEncoder().encode(self), as: UTF8.self) }
     public init?(encoded text: String) {
         guard let report = try? JSONDecoder().decode(LiveReport.self, from: Data(text.utf8)) else { return nil }

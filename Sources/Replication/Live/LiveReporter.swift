@@ -8,7 +8,8 @@ struct LiveReporter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
     private let pause: Double
 
     init(
-        _ mirror: Mirror<Primary, Secondary>, _ desk: LiveDesk, _ health: StoreHealth<Primary, Secondary>, feed: any ChangeFeed, _ startedAt: Int64,
+        _ mirror: Mirror<Primary, Secondary>, _ desk: LiveDesk, _ health: StoreHealth<Primary, Secondary>, feed: any ChangeFeed,
+        _ startedAt: Int64,
         _ pause: Double
     ) {
         self.mirror = mirror

@@ -70,7 +70,8 @@ extension Base {
             mark.low = words[at + 2]
             mark.high = words[at + 3]
             mark.last = MetricPoint(
-                value: Double(bitPattern: words[at + 6]), timestamp: Int64(bitPattern: words[at + 4]), step: Int64(bitPattern: words[at + 5]))
+                value: Double(bitPattern: words[at + 6]), timestamp: Int64(bitPattern: words[at + 4]),
+                step: Int64(bitPattern: words[at + 5]))
             mark.latest = words[at + 7] == 0 ? nil : FieldDigest(rawValue: words[at + 7])
             series[FieldDigest(rawValue: words[at])] = mark
             at += Self.wordsPerSeries

@@ -61,6 +61,11 @@ extension ReplicationState {
         }
     }
 
+    /// Anyone may say it; the owner obeys within a second.
+    public func setPause(_ pause: Pause) throws {
+        try write { try Self.setControl(.pause, pause == .nothing ? nil : pause.rawValue, $0) }
+    }
+
     public var pause: Pause {
         get throws { try control(.pause).flatMap { Pause(rawValue: $0) } ?? .nothing }
     }
@@ -74,6 +79,24 @@ extension ReplicationState {
     }
 
     // MARK: Requests
+
+    /// Leaves a request for the owner.
+    ///
+    /// - Returns: its number, for `request`.
+    public func ask(_ what: OwnerRequest.What, _ argument: String = "", at milliseconds: Int64) throws -> Int64 {
+        try write { db in
+            try db.execute(
+                sql: "INSERT INTO request (what, argument, at) VALUES (?, ?, ?)", arguments: [what.rawValue, argument, milliseconds])
+            return db.lastInsertedRowID
+        }
+    }
+
+    public func request(_ id: Int64) throws -> OwnerRequest? {
+        try read { db in
+            try Row.fetchOne(db, sql: "SELECT id, what, argument, state, message FROM request WHERE id = ?", arguments: [id])
+                .flatMap(Self.request)
+        }
+    }
 
     public func openRequests() throws -> [OwnerRequest] {
         try read { db in
@@ -139,7 +162,8 @@ extension ReplicationState {
                     let pause = Swift.min((row[2] as Int64) * 2, longest)
                     let next = Swift.min(milliseconds + (row[2] as Int64), until ?? .max)
                     try db.execute(
-                        sql: "UPDATE file_watch SET next_at = ?, pause = ? WHERE kind = ? AND id = ?", arguments: [next, pause, row[0], row[1]])
+                        sql: "UPDATE file_watch SET next_at = ?, pause = ? WHERE kind = ? AND id = ?",
+                        arguments: [next, pause, row[0], row[1]])
                 }
             }
             let keys = rows.compactMap { row in EntityKey.Kind(rawValue: row[0]).map { EntityKey($0, row[1]) } }

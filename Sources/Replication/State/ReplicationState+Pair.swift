@@ -70,6 +70,11 @@ extension ReplicationState {
         }
     }
 
+    /// Whether this is what was mirrored last.
+    public func isMirroring(_ scope: Scope) throws -> Bool {
+        try read { try String.fetchOne($0, sql: "SELECT cursor FROM feed WHERE name = 'enumeration'") } == scope.fingerprint
+    }
+
     public func hasAdopted() throws -> Bool {
         try read { try Bool.fetchOne($0, sql: "SELECT adopted FROM pair") ?? false }
     }

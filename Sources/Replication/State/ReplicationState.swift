@@ -8,8 +8,9 @@ import Glibc
 /// Methods are synchronous: a transaction takes some hundred microseconds, and a simulation can then replay it.
 public final class ReplicationState: Sendable {
     let database: DatabaseQueue
-    private let lock: OwnerLock
-    private let generation: Int64
+    /// Nil for a visitor.
+    private let lock: OwnerLock?
+    private let generation: Int64?
     private let commits = Locked(0)
     private static let commitsBetweenFolds = 2000
     public let path: String
@@ -36,8 +37,29 @@ public final class ReplicationState: Sendable {
         }
     }
 
-    /// Folds the log of the database into the file. Later calls fail.
+    /// Opens a file that another process may own, to look at it and to leave word in it: `ask` and `setPause` are all that a visitor may write.
+    ///
+    /// - Throws: `StateError`; of kind `missing` when there is no file.
+    public static func visit(path: String) throws -> ReplicationState { try ReplicationState(visiting: path) }
+
+    private init(visiting path: String) throws {
+        self.path = path
+        lock = nil
+        generation = nil
+        guard access(path, F_OK) == 0 else {
+            throw StateError(.missing, "\(path): no such file. The first `mlmirror backfill` or `mlmirror run` makes it.")
+        }
+        do {
+            database = try Self.openDatabase(path, isReadOnly: access(path, W_OK) != 0)
+            try database.read { try Self.check($0, path, isExact: true) }
+        } catch let error as DatabaseError {
+            throw Self.explain(error, path)
+        }
+    }
+
+    /// Folds the log of the database into the file. Later calls fail. A visitor folds nothing: two that do at once can damage the file.
     public func close() throws {
+        guard lock != nil else { return try database.close() }
         try transaction("close") { _ in }
         try database.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
         try database.close()
@@ -47,19 +69,23 @@ public final class ReplicationState: Sendable {
 
     /// One transaction of the present owner. An owner whose generation has passed commits nothing.
     func transaction<R>(_ what: String, _ body: (Database) throws -> R) throws -> R {
-        defer { foldLogNowAndThen() }
-        do {
-            return try database.write { db in
-                let now = try Int64.fetchOne(db.cachedStatement(sql: "SELECT generation FROM pair"))
-                guard now == generation else {
-                    throw StateError(
-                        .fenced, "\(path): another mlmirror has taken this state file over; this one stops without writing to it.")
-                }
-                return try body(db)
-            }
-        } catch let error as DatabaseError {
-            throw Self.explain(error, path)
+        guard let generation else {
+            throw StateError(.locked, "\(path): only its owner may write to it, and this process is a visitor (\(what)).")
         }
+        defer { foldLogNowAndThen() }
+        return try write { db in
+            let now = try Int64.fetchOne(db.cachedStatement(sql: "SELECT generation FROM pair"))
+            guard now == generation else {
+                throw StateError(
+                    .fenced, "\(path): another mlmirror has taken this state file over; this one stops without writing to it.")
+            }
+            return try body(db)
+        }
+    }
+
+    /// One transaction of anyone, for the tables where visitors leave word.
+    func write<R>(_ body: (Database) throws -> R) throws -> R {
+        do { return try database.write(body) } catch let error as DatabaseError { throw Self.explain(error, path) }
     }
 
     /// Without this the write-ahead log of a process that runs for months would grow for months. A reader elsewhere may hold it up: then the
@@ -87,8 +113,9 @@ public final class ReplicationState: Sendable {
         Glibc.close(descriptor)
     }
 
-    private static func openDatabase(_ path: String) throws -> DatabaseQueue {
+    private static func openDatabase(_ path: String, isReadOnly: Bool = false) throws -> DatabaseQueue {
         var configuration = Configuration()
+        configuration.readonly = isReadOnly
         configuration.qos = .default
         configuration.label = "mlmirror.state"
         configuration.busyMode = .timeout(10)
@@ -103,24 +130,34 @@ public final class ReplicationState: Sendable {
     /// Refuses what is not ours before anything is written to it.
     private static func prepare(_ database: DatabaseQueue, _ path: String) throws {
         try database.writeWithoutTransaction { db in
-            let application = try Int32.fetchOne(db, sql: "PRAGMA application_id") ?? 0
+            try check(db, path, isExact: false)
             let tables = try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") ?? 0
-            if tables > 0, application != applicationID {
-                throw StateError(.foreign, "\(path): an SQLite database, but not an mlmirror state file. Name another file with --state.")
-            }
-            let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
-            if version > schemaVersion {
-                throw StateError(
-                    .newerSchema,
-                    "\(path): written by a later version of mlmirror (schema \(version), this one knows \(schemaVersion)). "
-                        + "Use that version, or another state file.")
-            }
             if tables > 0, let report = try String.fetchOne(db, sql: "PRAGMA quick_check(1)"), report != "ok" {
                 throw damaged(path, report)
             }
             try db.execute(sql: "PRAGMA journal_mode = WAL")
             // After WAL is on: an acknowledged write must survive a loss of power.
             try db.execute(sql: "PRAGMA synchronous = FULL")
+        }
+    }
+
+    /// - Parameter isExact: a file of an earlier version is refused too, for one who may not bring it up.
+    private static func check(_ db: Database, _ path: String, isExact: Bool) throws {
+        let application = try Int32.fetchOne(db, sql: "PRAGMA application_id") ?? 0
+        let tables = try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") ?? 0
+        if tables > 0, application != applicationID {
+            throw StateError(.foreign, "\(path): an SQLite database, but not an mlmirror state file. Name another file with --state.")
+        }
+        let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+        if version > schemaVersion {
+            throw StateError(
+                .newerSchema,
+                "\(path): written by a later version of mlmirror (schema \(version), this one knows \(schemaVersion)). "
+                    + "Use that version, or another state file.")
+        }
+        if isExact, version < schemaVersion {
+            throw StateError(
+                .newerSchema, "\(path): written by an earlier version of mlmirror, which still owns it; restart its service first.")
         }
     }
 

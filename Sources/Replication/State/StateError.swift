@@ -5,6 +5,8 @@ public struct StateError: Error, Sendable, CustomStringConvertible {
         case locked
         /// Written by a later version.
         case newerSchema
+        /// There is none.
+        case missing
         /// Not ours at all.
         case foreign
         /// Another primary, secondary or pair name is written in it.

@@ -19,6 +19,7 @@ struct BackfillCommand: MirrorCommand {
     )
 
     @OptionGroup var common: CommonOptions
+    var output: OutputOptions { common.output }
 
     @Flag(help: "Look again at the histories and files of runs whose record has not changed.")
     var deep = false
@@ -28,6 +29,43 @@ struct BackfillCommand: MirrorCommand {
 
     func execute(in session: Session) async throws -> Outcome {
         let settings = try common.settings(session)
+        do {
+            return try await backfill(settings, session)
+        } catch let error as StateError where error.kind == .locked && !dryRun {
+            return try await askDaemon(settings, error, session)
+        }
+    }
+
+    /// A daemon owns the state file: it does the work, and this shows how far it is.
+    private func askDaemon(_ settings: MirrorSettings, _ error: StateError, _ session: Session) async throws -> Outcome {
+        try await session.visitingState(settings.state.value) { state in
+            let status = try MirrorStatus(of: state, at: session.clock.nowMilliseconds)
+            guard status.condition != .stopped, let report = status.report, !report.hasEnded else { throw error }
+            guard try state.isMirroring(settings.mirrorConfiguration().scope), !deep else {
+                throw StateError(
+                    .locked,
+                    "\(settings.state.value): a daemon owns it and mirrors another scope than this command names. Change its configuration, or "
+                        + "leave the scope flags and --deep out.")
+            }
+            session.console.message("A daemon has this state file: it is asked to do the backfill.")
+            let number = try state.ask(.backfill, at: session.clock.nowMilliseconds)
+            let showsProgress = common.output.progressForm(session.console) != .none
+            var last = ""
+            let request = try await OwnerWait(state, clock: session.clock).answer(to: number) { status in
+                let line = "\(status.reconciling == nil ? "copying" : "comparing"): \(Quantity.count(status.lagChanges, "thing")) to do"
+                if showsProgress, line != last { session.console.message(line) }
+                last = line
+            }
+            guard request.state == .done else { return Outcome(.failed, request.message) }
+            let after = try MirrorStatus(of: state, at: session.clock.nowMilliseconds)
+            let text = "Done by the daemon. Set aside: \(Quantity.count(after.deadLetters))."
+            let outcome = session.answer(common.output, RequestDocument(state: request.state.rawValue), text)
+            guard after.deadLetters > 0 else { return outcome }
+            return Outcome(.incomplete, "\(Quantity.count(after.deadLetters, "thing is", "things are")) set aside")
+        }
+    }
+
+    private func backfill(_ settings: MirrorSettings, _ session: Session) async throws -> Outcome {
         let summary = try await session.withStores(settings) { primary, secondary, requests in
             var summary =
                 try await dryRun

@@ -13,7 +13,7 @@ struct Outcome: Sendable, Hashable {
 
 /// A command that does something, with the world handed to it.
 protocol MirrorCommand: ParsableCommand {
-    var common: CommonOptions { get }
+    var output: OutputOptions { get }
     /// Prints its result, and throws what keeps it from one.
     func execute(in session: Session) async throws -> Outcome
 }

@@ -9,6 +9,12 @@ struct StoreOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The MLflow server that receives.", valueName: "uri"))
     var secondary: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "The data base behind the primary, as MLflow names it: sqlite:////srv/mlflow.db. Histories are then read from it.",
+            valueName: "uri"))
+    var primaryDatabase: String?
+
     @Option(help: ArgumentHelp("The state file: what is where, and what was done. Made when it does not exist.", valueName: "file"))
     var state: String?
 
@@ -94,6 +100,7 @@ struct CommonOptions: ParsableArguments {
         var flags = FlagValues()
         flags.config = stores.config
         flags.primary = stores.primary
+        flags.primaryDatabase = stores.primaryDatabase
         flags.secondary = stores.secondary
         flags.state = stores.state
         flags.experiments = scope.experiment
@@ -105,10 +112,10 @@ struct CommonOptions: ParsableArguments {
     }
 
     /// The whole configuration. Warns of variables that are probably misspelt.
-    func settings(_ session: Session) throws -> MirrorSettings {
+    func settings(_ session: Session, _ flags: FlagValues? = nil) throws -> MirrorSettings {
         for (name, meant) in session.environment.suspicious {
             session.logger(output.logLevel).warning("unknown environment variable", metadata: ["name": "\(name)", "meant": "\(meant)"])
         }
-        return try SettingsLoader(flags: flagValues, environment: session.environment, standardFile: session.standardFile).load()
+        return try SettingsLoader(flags: flags ?? flagValues, environment: session.environment, standardFile: session.standardFile).load()
     }
 }

@@ -17,6 +17,7 @@ struct VerifyCommand: MirrorCommand {
     )
 
     @OptionGroup var common: CommonOptions
+    var output: OutputOptions { common.output }
 
     @Flag(help: "Compare every metric point, and every byte of every file by its hash.")
     var deep = false

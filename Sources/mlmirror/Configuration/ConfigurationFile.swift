@@ -26,16 +26,31 @@ struct ConfigurationFile: Sendable {
     var since: Setting<Int64>?
     var until: Setting<Int64>?
     var artifacts: Setting<Bool>?
+    /// Of the primary: where its changes are seen, and the data base behind it.
+    var feed: Setting<String>?
+    var database: Setting<String>?
+    var reinstallTriggers: Setting<Bool>?
+    var cycleSeconds: Setting<Int>?
+    var requestsPerSecond: Setting<Int>?
+    var fileGraceSeconds: Setting<Int>?
     var window: Setting<Int>?
     var artifactWindow: Setting<Int>?
 
     static let windowRange = 1...64
     static let artifactWindowRange = 1...32
+    static let cycleRange = 1...3600
+    static let requestsRange = 1...1000
+    static let graceRange = 0...604_800
 
     private static let topKeys = KeyTable(
-        known: ["primary", "secondary", "state", "pair", "scope", "window", "artifact_window"], later: ["rules"])
+        known: ["primary", "secondary", "state", "pair", "scope", "live", "window", "artifact_window"], later: ["rules"])
     private static let storeKeys = KeyTable(
-        known: ["uri", "auth", "workspace", "ca_file", "client_certificate_file"], later: ["feed", "registry", "database"])
+        known: ["uri", "auth", "workspace", "ca_file", "client_certificate_file"], later: ["registry"],
+        refused: ["feed": "only the primary is followed", "database": "only the primary is followed"])
+    private static let primaryKeys = KeyTable(
+        known: ["uri", "auth", "workspace", "ca_file", "client_certificate_file", "feed", "database", "reinstall_triggers"],
+        later: ["registry"])
+    private static let liveKeys = KeyTable(known: ["cycle_seconds", "requests_per_second", "file_grace_seconds"])
     private static let scopeKeys = KeyTable(known: ["experiments", "models", "since", "until", "artifacts"], later: ["leave_out"])
     private static let authenticationKeys = KeyTable(
         known: ["username", "password_file", "token_file"],
@@ -63,6 +78,16 @@ struct ConfigurationFile: Sendable {
         pair = try top.text("pair")
         window = try top.wholeNumber("window", in: Self.windowRange)
         artifactWindow = try top.wholeNumber("artifact_window", in: Self.artifactWindowRange)
+        if let section = try top.section("primary", keys: Self.primaryKeys) {
+            feed = try section.text("feed")
+            database = try section.text("database")
+            reinstallTriggers = try section.truth("reinstall_triggers")
+        }
+        if let live = try top.section("live", keys: Self.liveKeys) {
+            cycleSeconds = try live.wholeNumber("cycle_seconds", in: Self.cycleRange)
+            requestsPerSecond = try live.wholeNumber("requests_per_second", in: Self.requestsRange)
+            fileGraceSeconds = try live.wholeNumber("file_grace_seconds", in: Self.graceRange)
+        }
         guard let scope = try top.section("scope", keys: Self.scopeKeys) else { return }
         experiments = try scope.texts("experiments")
         models = try scope.texts("models")
@@ -73,7 +98,7 @@ struct ConfigurationFile: Sendable {
 
     private static func store(_ top: ConfigurationSection, _ name: String) throws -> Store {
         var store = Store()
-        guard let section = try top.section(name, keys: storeKeys) else { return store }
+        guard let section = try top.section(name, keys: name == Role.primary.rawValue ? primaryKeys : storeKeys) else { return store }
         store.uri = try section.text("uri")
         store.workspace = try section.text("workspace")
         store.caFile = try section.text("ca_file")

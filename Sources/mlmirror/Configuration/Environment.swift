@@ -14,7 +14,10 @@ struct Environment: Sendable {
     var all: [String: String] { values }
 
     static let names =
-        ["CONFIG", "PRIMARY", "SECONDARY", "STATE", "PAIR", "SINCE", "UNTIL", "WINDOW", "ARTIFACT_WINDOW"].map { "MLMIRROR_\($0)" }
+        [
+            "CONFIG", "PRIMARY", "SECONDARY", "STATE", "PAIR", "SINCE", "UNTIL", "WINDOW", "ARTIFACT_WINDOW", "FEED", "PRIMARY_DATABASE",
+            "CYCLE_SECONDS", "REQUESTS_PER_SECOND", "FILE_GRACE_SECONDS",
+        ].map { "MLMIRROR_\($0)" }
         + Role.allCases.flatMap { role in
             ["USERNAME", "PASSWORD", "TOKEN", "WORKSPACE", "CA_FILE", "CLIENT_CERTIFICATE_FILE"].map { "\(role.variable)_\($0)" }
         }

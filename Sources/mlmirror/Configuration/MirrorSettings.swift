@@ -18,6 +18,12 @@ extension StoreSettings: CustomStringConvertible, CustomDebugStringConvertible {
     var debugDescription: String { description }
 }
 
+/// Where the primary's changes are seen.
+enum FeedChoice: String, Sendable, CaseIterable {
+    /// `triggers` when a data base is named, else `poll`.
+    case auto, poll, triggers
+}
+
 /// The whole configuration, each value with where it came from.
 struct MirrorSettings: Sendable {
     /// The file that was read.
@@ -31,8 +37,22 @@ struct MirrorSettings: Sendable {
     var since: Setting<Int64>?
     var until: Setting<Int64>?
     var artifacts: Setting<Bool>
+    var feed: Setting<FeedChoice>
+    /// The data base behind the primary, as MLflow names it.
+    var database: Setting<String>?
+    var reinstallTriggers: Setting<Bool>
+    var cycleSeconds: Setting<Int>
+    var requestsPerSecond: Setting<Int>
+    var fileGraceSeconds: Setting<Int>
     var window: Setting<Int>
     var artifactWindow: Setting<Int>
+
+    func liveConfiguration() -> LiveConfiguration {
+        var configuration = LiveConfiguration()
+        configuration.mirror = mirrorConfiguration()
+        configuration.fileGrace = Double(fileGraceSeconds.value)
+        return configuration
+    }
 
     func mirrorConfiguration(deep: Bool = false) -> MirrorConfiguration {
         var configuration = MirrorConfiguration()
@@ -81,6 +101,12 @@ struct ShownSetting: Sendable, Hashable, Encodable {
         add("scope.since", settings.since, Instant.text)
         add("scope.until", settings.until, Instant.text)
         add("scope.artifacts", settings.artifacts) { $0 ? "true" : "false" }
+        add("primary.feed", settings.feed, \.rawValue)
+        add("primary.database", settings.database) { $0 }
+        add("primary.reinstall_triggers", settings.reinstallTriggers) { String($0) }
+        add("live.cycle_seconds", settings.cycleSeconds) { String($0) }
+        add("live.requests_per_second", settings.requestsPerSecond) { String($0) }
+        add("live.file_grace_seconds", settings.fileGraceSeconds) { String($0) }
         add("window", settings.window) { String($0) }
         add("artifact_window", settings.artifactWindow) { String($0) }
         return lines

@@ -9,13 +9,17 @@ struct FlagValues: Sendable {
     var since: Int64?
     var until: Int64?
     var noArtifacts = false
+    var feed: String?
+    var primaryDatabase: String?
     init() {}
 }
 
 /// Lays flags over the environment over the file over the defaults.
 ///
 /// Keys of the file: `primary` and `secondary` (`uri`, `auth.username`, `auth.password_file`, `auth.token_file`, `workspace`, `ca_file`,
-/// `client_certificate_file`), `state`, `pair` ("default"), `scope` (`experiments`, `models`, `since`, `until`, `artifacts`: true),
+/// `client_certificate_file`), of the primary also `feed` ("auto"), `database` and `reinstall_triggers` (false), `state`, `pair` ("default"),
+/// `scope` (`experiments`, `models`, `since`, `until`, `artifacts`: true), `live` (`cycle_seconds` 5, `requests_per_second` 5,
+/// `file_grace_seconds` 600),
 /// `window` (8), `artifact_window` (4). `Environment.names` lists the variables.
 struct SettingsLoader {
     static let standardFile = "/etc/mlmirror/mlmirror.yaml"
@@ -41,6 +45,13 @@ struct SettingsLoader {
             since: try instant(flags.since, "--since", "MLMIRROR_SINCE", file?.since),
             until: try instant(flags.until, "--until", "MLMIRROR_UNTIL", file?.until),
             artifacts: flags.noArtifacts ? Setting(false, .flag("--no-artifacts")) : file?.artifacts ?? Setting(true, .standard),
+            feed: try feed(file),
+            database: flags.primaryDatabase.map { Setting($0, .flag("--primary-database")) }
+                ?? environment.setting("MLMIRROR_PRIMARY_DATABASE") ?? file?.database,
+            reinstallTriggers: file?.reinstallTriggers ?? Setting(false, .standard),
+            cycleSeconds: try number("MLMIRROR_CYCLE_SECONDS", ConfigurationFile.cycleRange, file?.cycleSeconds, 5),
+            requestsPerSecond: try number("MLMIRROR_REQUESTS_PER_SECOND", ConfigurationFile.requestsRange, file?.requestsPerSecond, 5),
+            fileGraceSeconds: try number("MLMIRROR_FILE_GRACE_SECONDS", ConfigurationFile.graceRange, file?.fileGraceSeconds, 600),
             window: try number("MLMIRROR_WINDOW", ConfigurationFile.windowRange, file?.window, 8),
             artifactWindow: try number("MLMIRROR_ARTIFACT_WINDOW", ConfigurationFile.artifactWindowRange, file?.artifactWindow, 4)
         )
@@ -50,6 +61,24 @@ struct SettingsLoader {
                 "until (\(Instant.text(until.value))) must be later than since (\(Instant.text(since.value)), \(since.origin))")
         }
         return settings
+    }
+
+    /// Only the state file's path: for what asks it alone.
+    func loadState() throws -> Setting<String> {
+        let file = try configurationFile()
+        return try required(
+            "state", flags.state, "MLMIRROR_STATE", file?.state?.map { TextFile.path($0, besides: file?.path) }, "FILE", file)
+    }
+
+    private func feed(_ file: ConfigurationFile?) throws -> Setting<FeedChoice> {
+        guard let said = flags.feed.map({ Setting($0, .flag("--feed")) }) ?? environment.setting("MLMIRROR_FEED") ?? file?.feed else {
+            return Setting(.auto, .standard)
+        }
+        guard let choice = FeedChoice(rawValue: said.value) else {
+            let all = FeedChoice.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ConfigurationError(said.origin, "primary.feed: expected one of \(all), found \"\(said.value.printable)\"")
+        }
+        return Setting(choice, said.origin)
     }
 
     private func configurationFile() throws -> ConfigurationFile? {

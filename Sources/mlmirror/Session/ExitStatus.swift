@@ -47,7 +47,7 @@ struct ExitStatus: RawRepresentable, Sendable, Hashable {
     private static func of(_ kind: StateError.Kind) -> ExitStatus {
         switch kind {
         case .locked, .fenced: .busy
-        case .newerSchema, .foreign, .otherPair, .unwritable: .configuration
+        case .newerSchema, .foreign, .otherPair, .unwritable, .missing: .configuration
         case .damaged, .full: .failed
         }
     }

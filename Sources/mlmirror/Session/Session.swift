@@ -10,6 +10,9 @@ struct Session: Sendable {
     /// Where the default configuration file lies; nil: nowhere.
     var standardFile: String? = SettingsLoader.standardFile
     var openStore: @Sendable (StoreSettings) throws -> OpenedStore
+    /// Where the primary's changes are seen; opened anew whenever following begins.
+    var openFeed: @Sendable (MirrorSettings, any TrackingStore, ReplicationState, any ReplicationClock) throws -> any ChangeFeed =
+        StoreFactory.openFeed
 
     func logger(_ level: Logger.Level) -> Logger {
         let console = console

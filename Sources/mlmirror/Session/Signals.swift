@@ -4,11 +4,12 @@ import Replication
 /// Signals, taken one by one by the main thread, which does nothing else.
 ///
 /// SIGINT and SIGTERM cancel the work; a second one ends the process at once, as a crash would: the state file is made for that.
-/// SIGUSR1 asks for a line of progress.
+/// SIGUSR1 asks for a line of progress; SIGHUP has the daemon read its configuration again.
 final class Signals: Sendable {
     private struct State: Sendable {
         var received: Int32?
         var onStatusRequest: (@Sendable () -> Void)?
+        var onReload: (@Sendable () -> Void)?
     }
     private let state = Locked(State())
 
@@ -19,6 +20,9 @@ final class Signals: Sendable {
 
     /// What SIGUSR1 does; nil: nothing.
     func onStatusRequest(_ action: (@Sendable () -> Void)?) { state.withLock { $0.onStatusRequest = action } }
+
+    /// What SIGHUP does; nil: as SIGTERM.
+    func onReload(_ action: (@Sendable () -> Void)?) { state.withLock { $0.onReload = action } }
 
     /// Keeps the signals for `serve`. Call it before any other thread exists: threads inherit it.
     static func hold() {
@@ -43,6 +47,7 @@ final class Signals: Sendable {
             state.withLock { $0.onStatusRequest }?()
             return
         }
+        if number == SIGHUP, let reload = state.withLock({ $0.onReload }) { return reload() }
         let isSecond = state.withLock { state in
             defer { state.received = state.received ?? number }
             return state.received != nil
@@ -55,7 +60,7 @@ final class Signals: Sendable {
     private static func heldSet() -> sigset_t {
         var set = sigset_t()
         sigemptyset(&set)
-        for number in [SIGINT, SIGTERM, SIGUSR1] { sigaddset(&set, number) }
+        for number in [SIGINT, SIGTERM, SIGUSR1, SIGHUP] { sigaddset(&set, number) }
         return set
     }
 }

@@ -1,0 +1,85 @@
+import Glibc
+
+/// How a mirror stands, from its state file alone: also while no daemon runs.
+public struct MirrorStatus: Sendable, Hashable {
+    public enum Condition: String, Sendable, Hashable, Codable {
+        /// A process has the state file and goes on.
+        case running
+        case stopped
+        /// It runs, and something keeps it from its work.
+        case failing
+    }
+    public var condition = Condition.stopped
+    /// What keeps it from its work, first things first.
+    public var troubles: [String] = []
+    public var pair = ""
+    public var checkpoint = LSN.zero
+    public var head = LSN.zero
+    /// Keys that wait, by kind.
+    public var pending: [String: Int] = [:]
+    public var lagChanges = 0
+    /// Seconds: how old the oldest waiting change is; with none, how long ago the feed last said that there is none. Nil when it never did.
+    public var lagSeconds: Double?
+    public var deadLetters = 0
+    public var firstDeadLetters: [String] = []
+    public var conflicts = 0
+    public var pause = Pause.nothing
+    public var reconciling: String?
+    public var report: LiveReport?
+
+    /// - Parameter milliseconds: now, since 1970.
+    public init(of state: ReplicationState, at milliseconds: Int64) throws {
+        pair = try state.pair()?.name ?? ""
+        checkpoint = try state.checkpoint()
+        head = try state.head()
+        for (kind, count) in try state.pending() { pending[kind.rawValue] = count }
+        let backlog = try state.backlog()
+        lagChanges = backlog.count
+        deadLetters = try state.deadLetterCount()
+        firstDeadLetters = try state.deadLetters(limit: 5).map { "\($0.message) [\($0.reason)]" }
+        conflicts = try state.conflictCount()
+        pause = try state.pause
+        reconciling = try state.control(.reconciling)
+        report = try state.control(.report).flatMap { LiveReport(encoded: $0) }
+        if let oldest = backlog.oldest, backlog.count > 0 {
+            lagSeconds = max(0, Double(milliseconds - oldest) / 1000)
+        } else if let success = report?.feedLastSuccessAt {
+            lagSeconds = max(0, Double(milliseconds - success) / 1000)
+        }
+        guard OwnerLock.isHeld(besides: state.path) else { return }
+        condition = .running
+        guard let report, !report.hasEnded else { return }
+        troubles = report.outages.map { "\($0.store) is away: \($0.message)" }
+        if let trouble = report.feedTrouble { troubles.append("the feed cannot be read: \(trouble)") }
+        if !troubles.isEmpty { condition = .failing }
+    }
+}
+
+extension OwnerLock {
+    /// Whether a process has the file, told without getting in anyone's way: from the kernel's list, or where that is hidden from the number
+    /// that the owner wrote.
+    static func isHeld(besides path: String) -> Bool {
+        var status = stat()
+        guard stat(path + ".lock", &status) == 0 else { return false }
+        if let locks = read("/proc/locks") {
+            let inode = ":\(status.st_ino) "
+            return locks.split(separator: "\n").contains { $0.contains("FLOCK") && $0.contains(inode) && !$0.contains("->") }
+        }
+        guard let text = read(path + ".lock"), let pid = Int32(text.prefix { $0 != "\n" }) else { return false }
+        return kill(pid, 0) == 0 || errno == EPERM
+    }
+
+    private static func read(_ path: String) -> String? {
+        let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = Glibc.read(descriptor, &buffer, buffer.count)
+            guard count > 0 else { break }
+            bytes += buffer[..<count]
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}

@@ -1,0 +1,52 @@
+import ArgumentParser
+import Logging
+import Replication
+
+struct RunCommand: MirrorCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Follow the primary and keep the secondary true, until told to end.",
+        discussion: """
+            Examples:
+              mlmirror run --config /etc/mlmirror/mlmirror.yaml
+              mlmirror run --primary http://a:5000 --secondary http://b:5000 \\
+                  --state mirror.db
+              mlmirror run --primary http://a:5000 --secondary http://b:5000 \\
+                  --state mirror.db --primary-database sqlite:////srv/mlflow.db
+
+            The first time it copies everything in scope; then what changes. SIGTERM
+            and SIGINT end it, SIGHUP has it read its configuration again. It goes
+            on where it was, however it ended.
+            """
+    )
+
+    @OptionGroup var common: CommonOptions
+    var output: OutputOptions { common.output }
+
+    @Option(
+        help: ArgumentHelp("Where changes are seen: auto, poll or triggers. auto: triggers when a data base is named.", valueName: "feed"))
+    var feed: String?
+
+    func execute(in session: Session) async throws -> Outcome {
+        let settings = try self.settings(session)
+        let logger = session.logger(common.output.quiet ? .error : min(common.output.logLevel, .notice))
+        return try await session.withState(settings.state.value) { state in
+            do {
+                try await Daemon(session: session, state: state, logger: logger, load: { try self.settings(session) }).run(settings)
+            } catch {
+                try? LiveReport.noteEnd(in: state)
+                // It was told to end, and has.
+                guard error is CancellationError, session.signals.received != nil else { throw error }
+                let (checkpoint, waiting) = (try state.checkpoint(), try state.backlog().count)
+                logger.notice("ended", metadata: ["checkpoint": "\(checkpoint)", "waiting": "\(waiting)"])
+            }
+            return .ok
+        }
+    }
+
+    private func settings(_ session: Session) throws -> MirrorSettings {
+        var flags = common.flagValues
+        flags.feed = feed
+        return try common.settings(session, flags)
+    }
+}
