@@ -44,6 +44,16 @@ final class MirrorFixture: Sendable {
         return summary
     }
 
+    /// The differences, by a state file that a daemon has open.
+    func verifyOpen(_ state: ReplicationState) async throws -> [Difference] {
+        let found = Locked<[Difference]>([])
+        _ = try await Verify(
+            primary: primary, secondary: secondary, state: state, configuration: configuration(), deep: true, board: ProgressBoard(),
+            clock: clock, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        ).run { difference in found.withLock { $0.append(difference) } }
+        return found.withLock { $0 }
+    }
+
     func verify(
         state name: String = "state.db", deep: Bool = true, repairing: Bool = false,
         _ change: (inout MirrorConfiguration) -> Void = { _ in }

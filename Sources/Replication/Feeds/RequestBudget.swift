@@ -21,7 +21,7 @@ actor RequestBudget {
     /// Returns when a request may be sent.
     func take(_ endpoint: Endpoint) async throws {
         while !takeNow(endpoint) {
-            try await clock.sleep(seconds: (1 - free[endpoint, default: 0]) / perSecond)
+            try await clock.sleep(seconds: max(0.002, (1 - free[endpoint, default: 0]) / perSecond))
         }
     }
 

@@ -1,0 +1,201 @@
+import TestSupport
+import Testing
+
+@testable import Replication
+
+@Suite struct LiveTests {
+    private func points(_ steps: Range<Int>, at first: Int64 = 0) -> RunBatch {
+        RunBatch(metrics: steps.map { MetricRow(key: "loss", point: MetricPoint(value: 1, timestamp: first + Int64($0), step: Int64($0))) })
+    }
+
+    @Test func whatTheFeedSaysIsCarriedAcross() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let workload = Workload(store: fixture.pair.primary)
+        try await workload.everything()
+        try await fixture.live { daemon in
+            try await daemon.settled()
+            let run = try await workload.run(in: ExperimentID("0"), "later", files: ["a.txt": "a"])
+            fixture.feed.say([Change(.run(run.id)), Change(EntityKey(.runArtifacts, run.id.rawValue))])
+            try await daemon.until("read") { try daemon.state.cursor(of: "scripted") == "1" }
+            try await daemon.settled()
+        }
+        #expect(try await fixture.pair.verify().differences == [])
+    }
+
+    /// One point more in a long history: one small read, one write.
+    @Test(arguments: [true, false]) func oneNewPointIsOneReadAndOneWrite(readsSince: Bool) async throws {
+        var dialect = Dialect.mlflow
+        dialect.readsHistorySince = readsSince
+        let fixture = LiveFixture(try MirrorFixture(primary: FakeStore(name: "primary", dialect: dialect)))
+        let (primary, secondary) = (fixture.pair.primary, fixture.pair.secondary)
+        let run = try await Workload(store: primary).run(in: ExperimentID("0"), "long", points: 0, end: false)
+        for start in stride(from: 0, to: 5000, by: 1000) { try await primary.logBatch(points(start..<start + 1000), toRun: run.id) }
+        let reads = Locked<[String]>([])
+        try await fixture.live({ $0.filePause = 10_000 }) { daemon in
+            try await daemon.settled()
+            secondary.forgetWrites()
+            for store in [primary, secondary] {
+                store.setFault { operation in
+                    if !operation.isWrite, operation.name != "identity" { reads.withLock { $0.append(operation.name) } }
+                    return nil
+                }
+            }
+            try await primary.logBatch(points(5000..<5001), toRun: run.id)
+            fixture.feed.say([Change(.run(run.id), .points, series: ["loss": 5000])])
+            try await daemon.until("read") { try daemon.state.cursor(of: "scripted") == "1" }
+            try await daemon.settled()
+            for store in [primary, secondary] { store.setFault(nil) }
+        }
+        #expect(reads.withLock { $0 } == [readsSince ? "historySince" : "historyFromPlace"])
+        #expect(secondary.writes.map(\.name) == ["logBatch"])
+        #expect(try await fixture.pair.verify().differences == [])
+    }
+
+    /// The feed's earliest timestamp reaches back, points come late, out of order, twice at one step: each is there once.
+    @Test(arguments: [true, false]) func latePointsArrive(readsSince: Bool) async throws {
+        var dialect = Dialect.mlflow
+        dialect.readsHistorySince = readsSince
+        let fixture = LiveFixture(try MirrorFixture(primary: FakeStore(name: "primary", dialect: dialect)))
+        let primary = fixture.pair.primary
+        let run = try await Workload(store: primary).run(in: ExperimentID("0"), "live", points: 3, end: false)
+        try await fixture.live { daemon in
+            try await daemon.settled()
+            let batches: [[(Double, Int64, Int64)]] = [
+                [(1, 5000, 1)], [(2, 5000, 1), (.nan, 5001, 2)], [(3, 4000, 9)], [(4, 10, 0), (5, 6000, 3)], [(6, 5999, 3), (0, 6000, 3)],
+            ]
+            for (number, batch) in batches.enumerated() {
+                let rows = batch.map { MetricRow(key: "loss", point: MetricPoint(value: $0.0, timestamp: $0.1, step: $0.2)) }
+                try await primary.logBatch(RunBatch(metrics: rows), toRun: run.id)
+                fixture.feed.say([Change(.run(run.id), .points, series: ["loss": batch.map(\.1).min() ?? 0])])
+                try await daemon.until("read \(number)") { try daemon.state.cursor(of: "scripted") == "\(number + 1)" }
+                if number != 2 { try await daemon.settled() }
+            }
+            try await daemon.settled()
+        }
+        #expect(try await fixture.pair.verify().differences == [])
+    }
+
+    @Test func aBrokenFeedHasEverythingCompared() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let workload = Workload(store: fixture.pair.primary)
+        try await workload.everything()
+        try await fixture.live { daemon in
+            try await daemon.settled()
+            // Nobody says that this one is new.
+            let run = try await workload.run(in: ExperimentID("0"), "unseen")
+            fixture.feed.breakOff()
+            try await daemon.until("copied") { try daemon.state.identity(.run, run.id.rawValue)?.record != nil }
+            try await daemon.settled()
+        }
+        #expect(try await fixture.pair.verify().differences == [])
+    }
+
+    @Test func anAbsentSecondaryStopsWritesButNotCapture() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let (primary, secondary) = (fixture.pair.primary, fixture.pair.secondary)
+        let workload = Workload(store: primary)
+        try await workload.everything()
+        try await fixture.live { daemon in
+            try await daemon.settled()
+            secondary.setFault { _ in .unreachable }
+            var ids: [RunID] = []
+            for number in 0..<5 {
+                let run = try await workload.run(in: ExperimentID("0"), "meanwhile \(number)", start: Int64(number))
+                ids.append(run.id)
+                fixture.feed.say([Change(.run(run.id))])
+            }
+            try await daemon.until("captured") { try daemon.state.cursor(of: "scripted") == "5" && daemon.state.backlog().count == 5 }
+            try await daemon.until("told") {
+                try daemon.state.control(.report).flatMap { LiveReport(encoded: $0) }?.outages.map(\.store) == ["secondary"]
+            }
+            #expect(try daemon.state.deadLetterCount() == 0)
+            secondary.setFault(nil)
+            try await daemon.settled()
+            #expect(try daemon.state.deadLetterCount() == 0)
+        }
+        #expect(try await fixture.pair.verify().differences == [])
+    }
+
+    @Test func whatIsPausedWaits() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let workload = Workload(store: fixture.pair.primary)
+        try await workload.everything()
+        try await fixture.live { daemon in
+            try await daemon.settled()
+            let visitor = try ReplicationState.visit(path: fixture.pair.statePath)
+            try visitor.setPause(.everything)
+            let run = try await workload.run(in: ExperimentID("0"), "paused")
+            // A moment for the daemon to obey.
+            try await Task.sleep(for: .milliseconds(100))
+            fixture.pair.secondary.forgetWrites()
+            fixture.feed.say([Change(.run(run.id))])
+            try await daemon.until("captured") { try daemon.state.backlog().count == 1 }
+            try await Task.sleep(for: .milliseconds(100))
+            #expect(fixture.pair.secondary.writes.isEmpty)
+            try visitor.setPause(.nothing)
+            try await daemon.settled()
+            try visitor.close()
+        }
+        #expect(try await fixture.pair.verify().differences == [])
+    }
+
+    @Test func oneRunIsCopiedAgainWhenAsked() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let (primary, secondary) = (fixture.pair.primary, fixture.pair.secondary)
+        let workload = Workload(store: primary)
+        let run = try await workload.run(in: ExperimentID("0"), "one", files: ["a.txt": "right"])
+        try await fixture.live { daemon in
+            try await daemon.settled()
+            let there = RunID(try #require(try daemon.state.secondaryID(.run, run.id.rawValue)))
+            secondary.replace("a.txt", of: .run(there), with: Array("wrong".utf8))
+            let visitor = try ReplicationState.visit(path: fixture.pair.statePath)
+            let number = try visitor.ask(.resync, "run \(run.id)", at: 0)
+            let unknown = try visitor.ask(.resync, "run nobody", at: 0)
+            try await daemon.until("answered") {
+                try visitor.request(number)?.state == .done && visitor.request(unknown)?.state == .refused
+            }
+            try visitor.close()
+        }
+        #expect(try await fixture.pair.verify().differences == [])
+    }
+
+    @Test func aBackfillCanBeAskedFor() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let workload = Workload(store: fixture.pair.primary)
+        try await fixture.live { daemon in
+            try await daemon.settled()
+            try await workload.everything()
+            let visitor = try ReplicationState.visit(path: fixture.pair.statePath)
+            let number = try visitor.ask(.backfill, at: 0)
+            try await daemon.until("answered") { try visitor.request(number)?.state == .done }
+            try visitor.close()
+        }
+        #expect(try await fixture.pair.verify().differences == [])
+    }
+
+    /// The daemon ends at any moment and the next one goes on.
+    @Test func endedAtAnyMomentItGoesOn() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        try await Workload(store: fixture.pair.primary).everything()
+        for milliseconds in [1, 3, 6, 10, 15, 25, 40] {
+            try await fixture.live { _ in try await Task.sleep(for: .milliseconds(milliseconds)) }
+        }
+        try await fixture.live { try await $0.settled() }
+        #expect(try await fixture.pair.verify().differences == [])
+    }
+
+    @Test func filesThatComeLaterAreFound() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let primary = fixture.pair.primary
+        let workload = Workload(store: primary)
+        let run = try await workload.run(in: ExperimentID("0"), "active", end: false)
+        try await fixture.live { daemon in
+            try await daemon.settled()
+            try await workload.file("late/checkpoint.bin", "bytes", of: ArtifactOwner(.run(run.id), root: run.artifactURI))
+            try await daemon.until("found") {
+                try daemon.state.manifest(of: EntityKey(.runArtifacts, run.id.rawValue))["late/checkpoint.bin"] != nil
+            }
+        }
+        #expect(try await fixture.pair.verify().differences == [])
+    }
+}

@@ -1,0 +1,71 @@
+import TestSupport
+import Testing
+
+@testable import Replication
+
+@Suite struct PollingTests {
+    @Test func everythingThatAServerShowsIsFound() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let primary = fixture.pair.primary
+        let workload = Workload(store: primary)
+        try await workload.everything()
+        let old = try await workload.run(in: ExperimentID("0"), "old", start: 10)
+        let deleted = try await workload.run(in: ExperimentID("0"), "to be deleted", start: 11)
+        let restored = try await workload.run(in: ExperimentID("0"), "to be restored", start: 12)
+        try await primary.deleteRun(restored.id)
+        let live = try await workload.run(in: ExperimentID("0"), "live", start: 13, end: false)
+        try await fixture.live(polling: true) { daemon in
+            func settled(_ what: String, _ isSo: @escaping () throws -> Bool) async throws {
+                try await daemon.until(what) {
+                    try isSo() && daemon.state.backlog().count == 0 && daemon.state.control(.reconciling) == nil
+                }
+            }
+            try await settled("first") { try daemon.state.identity(.run, live.id.rawValue)?.base != nil }
+            // None of these shows in a start or an end time.
+            try await primary.logBatch(RunBatch(tags: [Tag("late", "edit")]), toRun: old.id)
+            try await primary.deleteRun(deleted.id)
+            try await primary.restoreRun(restored.id)
+            try await primary.setAlias("late", to: 1, ofRegisteredModel: ModelName("net"))
+            try await primary.logBatch(
+                RunBatch(metrics: [MetricRow(key: "loss", point: MetricPoint(value: 7, timestamp: 9000, step: 9))]), toRun: live.id)
+            let fresh = try await workload.run(in: ExperimentID("0"), "new", start: fixture.clock.nowMilliseconds)
+            let made = try await primary.createExperiment(name: "made later", tags: [])
+            try await settled("copied") {
+                try daemon.state.identity(.run, fresh.id.rawValue)?.base != nil && daemon.state.identity(.experiment, made.rawValue) != nil
+            }
+            for _ in 0..<600 {
+                if try await fixture.pair.verifyOpen(daemon.state).isEmpty { break }
+                try await Task.sleep(for: .milliseconds(10))
+            }
+        }
+        #expect(try await fixture.pair.verify().differences == [])
+    }
+
+    /// Points that came late among earlier ones show in no record: they are found when the run ends.
+    @Test func latePointsAreFoundAtTheEnd() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let primary = fixture.pair.primary
+        let run = try await Workload(store: primary).run(in: ExperimentID("0"), "live", start: 5000, points: 5, end: false)
+        try await fixture.live(polling: true) { daemon in
+            try await daemon.until("first") { try daemon.state.identity(.run, run.id.rawValue)?.record != nil }
+            try await primary.logBatch(
+                RunBatch(metrics: [MetricRow(key: "loss", point: MetricPoint(value: 7, timestamp: 1, step: -9))]), toRun: run.id)
+            try await primary.updateRun(run.id, status: .finished, endTime: fixture.clock.nowMilliseconds, name: nil)
+            try await daemon.until("ended") { try daemon.state.identity(.run, run.id.rawValue)?.isSettled == true }
+        }
+        #expect(try await fixture.pair.verify().differences == [])
+    }
+
+    @Test func theBudgetIsNeverExceeded() async throws {
+        let clock = InstantClock()
+        let budget = RequestBudget(perSecond: 3, clock: clock)
+        let start = clock.monotonicSeconds
+        for number in 1...60 {
+            try await budget.take(.runs)
+            let seconds = clock.monotonicSeconds - start
+            #expect(Double(number) <= 3 + seconds * 3 + 0.01)
+        }
+        #expect(await budget.takeNow(.runs) == false)
+        #expect(await budget.takeNow(.registry))
+    }
+}
