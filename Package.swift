@@ -27,7 +27,7 @@ let package = Package(
         .target(name: "Curl", dependencies: ["CCurl"], swiftSettings: settings),
         .target(name: "Hashing", dependencies: ["CCrypto"], swiftSettings: settings),
         .target(name: "Replication", dependencies: ["Hashing", grdb, logging], swiftSettings: settings),
-        .target(name: "Platforms", dependencies: ["Curl", "Replication", logging], swiftSettings: settings),
+        .target(name: "Platforms", dependencies: ["Curl", "Replication", grdb, logging], swiftSettings: settings),
         .executableTarget(
             name: "mlmirror",
             dependencies: [
@@ -40,7 +40,7 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["Replication"], path: "Tests/Support", exclude: ["python"], swiftSettings: settings),
         .testTarget(name: "CurlTests", dependencies: ["Curl", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "ReplicationTests", dependencies: ["Replication", "Hashing", "TestSupport", grdb], swiftSettings: settings),
-        .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "Curl", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "Curl", "TestSupport", grdb], swiftSettings: settings),
         .testTarget(name: "mlmirrorTests", dependencies: ["mlmirror", "Platforms", "Curl", "TestSupport"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

@@ -1,0 +1,156 @@
+import Dispatch
+import GRDB
+import Glibc
+public import Replication
+
+/// The SQLite file behind an MLflow server, read beside it.
+///
+/// MLflow keeps SQLite's rollback journal, where a reader holds up the writer's commit: every read is one short transaction. Nothing here
+/// writes, nor changes how the file is kept.
+public final class MLflowDatabase: Sendable {
+    public let uri: DatabaseURI
+    private let opened: Locked<Opened>
+
+    /// A connection, and the file it is to.
+    private struct Opened {
+        var queue: DatabaseQueue
+        var file: FileID
+        var number = 1
+    }
+
+    /// Equal as long as no other connection has committed.
+    struct Mark: Sendable, Hashable {
+        var connection: Int
+        var version: Int64
+    }
+
+    /// - Throws: `FeedError` for what is no MLflow database, `StoreError` for one that cannot be read now.
+    public init(_ uri: DatabaseURI) throws {
+        self.uri = uri
+        let file = try Self.existing(uri)
+        opened = Locked(Opened(queue: try Self.connect(uri), file: file))
+    }
+
+    /// Later calls fail.
+    public func close() { try? opened.withLock { try $0.queue.close() } }
+
+    /// The row of the experiment is this one: so it is the database of the server that showed the experiment.
+    ///
+    /// - Throws: `StoreError`, `CancellationError`.
+    public func holds(_ experiment: Experiment) async throws -> Bool {
+        guard let id = Int64(experiment.id.rawValue) else { return false }
+        return try await read { db, _ in
+            let sql = "SELECT creation_time, artifact_location FROM experiments WHERE experiment_id = ?"
+            guard let row = try Row.fetchOne(db, sql: sql, arguments: [id]) else { return false }
+            return row[0] == experiment.creationTime && (row[1] ?? "") == experiment.artifactLocation
+        }
+    }
+
+    // MARK: Transactions
+
+    /// One read transaction, which must stay in the range of milliseconds.
+    func read<R: Sendable>(_ body: @escaping @Sendable (Database, Mark) throws -> R) async throws -> R {
+        let (queue, number) = try current()
+        do {
+            return try await queue.read { db in
+                let version = try Int64.fetchOne(db.cachedStatement(sql: "PRAGMA data_version")) ?? 0
+                return try body(db, Mark(connection: number, version: version))
+            }
+        } catch let error as DatabaseError {
+            throw SQLiteFailure.explain(error, uri.path)
+        }
+    }
+
+    /// As `read`, where nobody waits for anything else.
+    func readNow<R>(_ body: (Database) throws -> R) throws -> R {
+        let queue = try current().0
+        return try SQLiteFailure.explaining(uri.path) { try queue.read(body) }
+    }
+
+    /// The connection, made anew where another file has taken the place of the one it was to.
+    private func current() throws -> (DatabaseQueue, Int) {
+        let file: FileID
+        do {
+            file = try Self.existing(uri)
+        } catch {
+            // It was there before: someone may be putting another in its place.
+            throw StoreError(.retry(after: nil), .unreachable, "\(error)")
+        }
+        return try opened.withLock { opened in
+            if file != opened.file {
+                let queue = try Self.connect(uri)
+                try? opened.queue.close()
+                opened = Opened(queue: queue, file: file, number: opened.number + 1)
+            }
+            return (opened.queue, opened.number)
+        }
+    }
+
+    // MARK: Opening
+
+    private struct FileID: Equatable {
+        var device: dev_t
+        var inode: ino_t
+    }
+
+    /// Never by opening the file: closing it again would drop the locks that this process has on it.
+    private static func existing(_ uri: DatabaseURI) throws -> FileID {
+        var status = stat()
+        guard stat(uri.path, &status) == 0 else {
+            let reason = String(cString: strerror(errno))
+            throw FeedError("\(uri.path): no database there (\(reason)); name the file of MLflow's --backend-store-uri")
+        }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw FeedError("\(uri.path): not a file; name the file of MLflow's --backend-store-uri")
+        }
+        return FileID(device: status.st_dev, inode: status.st_ino)
+    }
+
+    private static func connect(_ uri: DatabaseURI) throws -> DatabaseQueue {
+        _ = try existing(uri)
+        guard access(uri.path, R_OK) == 0 else {
+            throw FeedError("\(uri.path): cannot be read (\(String(cString: strerror(errno)))); run as the user that owns the file")
+        }
+        do {
+            let queue = try DatabaseQueue(path: uri.path, configuration: configuration(isReadOnly: true))
+            try queue.read { try requireMLflow($0, uri) }
+            return queue
+        } catch let error as DatabaseError where error.resultCode == .SQLITE_NOTADB {
+            throw FeedError("\(uri.path): no SQLite database; name the file of MLflow's --backend-store-uri")
+        } catch let error as DatabaseError {
+            throw SQLiteFailure.explain(error, uri.path)
+        }
+    }
+
+    static func configuration(isReadOnly: Bool, busySeconds: Double = 5) -> Configuration {
+        var configuration = Configuration()
+        configuration.readonly = isReadOnly
+        configuration.qos = .default
+        configuration.label = "mlmirror.mlflow"
+        configuration.busyMode = .timeout(busySeconds)
+        return configuration
+    }
+
+    /// A connection that may write, for the length of `body`.
+    static func withWriter<R>(_ uri: DatabaseURI, busySeconds: Double = 5, _ body: (DatabaseQueue) throws -> R) throws -> R {
+        _ = try existing(uri)
+        let path = uri.path
+        let folder = path.contains("/") ? String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]) : "."
+        // SQLite would open what it may not write for reading, and a journal needs the folder.
+        guard access(path, W_OK) == 0, access(folder.isEmpty ? "/" : folder, W_OK) == 0 else {
+            throw FeedError(SQLiteFailure.unwritable(path))
+        }
+        return try SQLiteFailure.explaining(path) {
+            let queue = try DatabaseQueue(path: path, configuration: configuration(isReadOnly: false, busySeconds: busySeconds))
+            defer { try? queue.close() }
+            return try body(queue)
+        }
+    }
+
+    static func requireMLflow(_ db: Database, _ uri: DatabaseURI) throws {
+        let sql = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('runs', 'metrics', 'alembic_version')"
+        guard try Int.fetchOne(db, sql: sql) == 3 else {
+            throw FeedError("\(uri.path): an SQLite database, but without MLflow's tables; name the file of MLflow's --backend-store-uri")
+        }
+    }
+}
