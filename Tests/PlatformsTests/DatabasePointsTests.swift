@@ -1,0 +1,132 @@
+import GRDB
+import Replication
+import TestSupport
+import Testing
+
+@testable import Platforms
+
+@Suite struct DatabasePointsTests {
+    private let fixture: DatabaseFixture
+
+    init() throws { fixture = try DatabaseFixture() }
+
+    private func points(_ run: String, since: Int64) async throws -> (points: [MetricPoint], sizes: [Int]) {
+        let database = try MLflowDatabase(fixture.uri)
+        var all: [MetricPoint] = []
+        var sizes: [Int] = []
+        try await database.points(of: RunID(run), metric: "m", since: since) { page in
+            all += page
+            sizes.append(page.count)
+        }
+        return (all, sizes)
+    }
+
+    @Test func tiesAndNotANumberKeepTheirOrder() async throws {
+        try fixture.point("r", "m", 2, at: 5, step: 1)
+        try fixture.point("r", "m", 0, at: 5, step: 1, isNaN: true)
+        try fixture.point("r", "m", 0, at: 5, step: 1)
+        try fixture.point("r", "m", -1, at: 5, step: 1)
+        try fixture.point("r", "m", 9, at: 5, step: -3)
+        try fixture.point("r", "m", 7, at: 4)
+        try fixture.point("other", "m", 7, at: 5)
+        try fixture.point("r", "n", 7, at: 5)
+        let found = try await points("r", since: 5).points
+        #expect(found.map(\.step) == [-3, 1, 1, 1, 1])
+        #expect(found.map { $0.value.isNaN ? "nan" : "\($0.value)" } == ["9.0", "-1.0", "0.0", "nan", "2.0"])
+        #expect(try await points("r", since: 6).points.isEmpty)
+    }
+
+    /// Full ties run across the ends of pages, and rows of another run lie between.
+    @Test func pagesLeaveNothingOutAndNothingTwice() async throws {
+        try await fixture.writer.write { db in
+            for i in 0..<8000 {
+                for run in i % 2 == 0 ? ["a", "r", "z"] : ["r"] {
+                    try db.execute(
+                        sql: "INSERT INTO metrics (key, value, timestamp, run_uuid, step) VALUES ('m', ?, ?, ?, ?)",
+                        arguments: [Double(i), i / 4000, run, i / 2000])
+                }
+            }
+        }
+        let (found, sizes) = try await points("r", since: 0)
+        #expect(found.map(\.value) == (0..<8000).map(Double.init))
+        #expect(sizes.allSatisfy { $0 <= 2500 } && sizes.count > 3)
+        #expect(try await points("z", since: 1).points.count == 2000)
+    }
+
+    @Test func theIndexIsUsedWithoutSorting() throws {
+        for sql in [MLflowDatabase.PointQuery.first, MLflowDatabase.PointQuery.next] {
+            let plan = try fixture.writer.read { db in
+                var arguments: StatementArguments = ["run": "r", "key": "m", "timestamp": 1]
+                if sql.contains(":step") { arguments += ["step": 1, "lastRun": "r", "value": 1.5, "nan": 0] }
+                return try Row.fetchAll(db, sql: "EXPLAIN QUERY PLAN " + sql, arguments: arguments).map { $0["detail"] as String }
+            }
+            #expect(plan.count == 1 && plan[0].contains("SEARCH metrics USING COVERING INDEX sqlite_autoindex_metrics_1 (key=? AND"))
+        }
+    }
+
+    @Test func anotherServersDatabaseIsTold() async throws {
+        try fixture.execute("INSERT INTO experiments VALUES (0, 'Default', 'mlflow-artifacts:/0', 'active', 17, 17)")
+        let database = try MLflowDatabase(fixture.uri)
+        #expect(try await database.holds(experiment(created: 17)))
+        #expect(try await !database.holds(experiment(created: 18)))
+    }
+
+    private func experiment(created: Int64) -> Experiment {
+        Experiment(
+            id: ExperimentID("0"), name: "Default", artifactLocation: "mlflow-artifacts:/0", lifecycle: .active, creationTime: created,
+            lastUpdateTime: nil, tags: [])
+    }
+}
+
+@Suite struct FileWatchTests {
+    private let fixture: DatabaseFixture
+    private let feed: TriggerFeed
+
+    init() throws {
+        fixture = try DatabaseFixture()
+        try TriggerSet(fixture.uri).install()
+        feed = TriggerFeed(try MLflowDatabase(fixture.uri))
+    }
+
+    private func seconds(_ body: () async throws -> Void) async rethrows -> Double {
+        let began = ContinuousClock.now
+        try await body()
+        return (ContinuousClock.now - began) / .seconds(1)
+    }
+
+    @Test(arguments: ["delete", "truncate", "persist", "wal"]) func aCommitWakes(_ mode: String) async throws {
+        try fixture.execute("PRAGMA journal_mode = \(mode)")
+        let reader = try await FeedReader(feed)
+        let quiet = try await seconds { try await feed.wait(atMost: 0.3) }
+        #expect(quiet >= 0.29)
+        let fixture = fixture
+        let writing = Task {
+            try await Task.sleep(for: .milliseconds(200))
+            try fixture.point("r", "m", 1, at: 1)
+        }
+        let woken = try await seconds { try await feed.wait(atMost: 20) }
+        try await writing.value
+        #expect(woken < 0.9, "sooner than the look once a second")
+        #expect(try await reader.changes().count == 1)
+        // What came before the wait ends it at once.
+        try fixture.point("r", "m", 2, at: 2)
+        #expect(try await seconds { try await feed.wait(atMost: 20) } < 0.5)
+    }
+
+    @Test func aWaitIsCancelled() async throws {
+        _ = try await feed.position()
+        let feed = feed
+        let waiting = Task { try await feed.wait(atMost: 60) }
+        try await Task.sleep(for: .milliseconds(100))
+        waiting.cancel()
+        await #expect(throws: CancellationError.self) { try await waiting.value }
+    }
+
+    @Test func aWatchEndsItsThread() async throws {
+        let watch = FileWatch(path: fixture.uri.path)
+        #expect(watch.isWatching)
+        watch.close()
+        #expect(try await seconds { try await watch.wait(atMost: 0.1) } >= 0.09)
+        #expect(!FileWatch(path: fixture.folder.file("none")).isWatching)
+    }
+}
