@@ -25,7 +25,7 @@ struct MlmirrorCommand: ParsableCommand {
               4   differences found
               64  usage
               69  a store is unreachable, or is no MLflow server
-              75  the state file is in use: try later
+              75  the state file or the database is in use: try later
               77  a store refused
               78  configuration
               130, 143  interrupted by SIGINT, SIGTERM
@@ -33,7 +33,7 @@ struct MlmirrorCommand: ParsableCommand {
         version: Program.version,
         subcommands: [
             RunCommand.self, BackfillCommand.self, VerifyCommand.self, CheckCommand.self, StatusCommand.self, PauseCommand.self,
-            ResumeCommand.self, ResyncCommand.self, ResolveCommand.self,
+            ResumeCommand.self, ResyncCommand.self, ResolveCommand.self, FeedCommand.self,
         ]
     )
 }

@@ -8,7 +8,7 @@ enum Program {
         let command: any ParsableCommand
         do {
             var parsed = try MlmirrorCommand.parseAsRoot(arguments)
-            guard parsed is any MirrorCommand else {
+            guard parsed is any SessionCommand else {
                 // No command was named: ArgumentParser answers with the help text.
                 try parsed.run()
                 return .ok
@@ -17,11 +17,11 @@ enum Program {
         } catch {
             return refuse(error, isJSON: arguments.contains("--json"), session)
         }
-        guard let command = command as? any MirrorCommand else { return .failed }
+        guard let command = command as? any SessionCommand else { return .failed }
         return await perform(command, session)
     }
 
-    private static func perform(_ command: some MirrorCommand, _ session: Session) async -> ExitStatus {
+    private static func perform(_ command: some SessionCommand, _ session: Session) async -> ExitStatus {
         let isJSON = command.output.json
         do {
             let outcome = try await command.execute(in: session)

@@ -19,7 +19,6 @@ struct BackfillCommand: MirrorCommand {
     )
 
     @OptionGroup var common: CommonOptions
-    var output: OutputOptions { common.output }
 
     @Flag(help: "Look again at the histories and files of runs whose record has not changed.")
     var deep = false

@@ -17,7 +17,6 @@ struct CheckCommand: MirrorCommand {
     )
 
     @OptionGroup var common: CommonOptions
-    var output: OutputOptions { common.output }
 
     @Flag(help: "Print each value and where it came from; secrets are masked.")
     var showConfig = false

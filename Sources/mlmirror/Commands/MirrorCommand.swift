@@ -12,8 +12,17 @@ struct Outcome: Sendable, Hashable {
 }
 
 /// A command that does something, with the world handed to it.
-protocol MirrorCommand: ParsableCommand {
+protocol SessionCommand: ParsableCommand {
     var output: OutputOptions { get }
     /// Prints its result, and throws what keeps it from one.
     func execute(in session: Session) async throws -> Outcome
+}
+
+/// A command that works on a primary and a secondary.
+protocol MirrorCommand: SessionCommand {
+    var common: CommonOptions { get }
+}
+
+extension MirrorCommand {
+    var output: OutputOptions { common.output }
 }

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Replication
 
-struct PauseCommand: MirrorCommand {
+struct PauseCommand: SessionCommand {
     static let configuration = CommandConfiguration(
         commandName: "pause",
         abstract: "Write nothing to the secondary for now; changes are still seen and noted.",
@@ -28,7 +28,7 @@ struct PauseCommand: MirrorCommand {
     }
 }
 
-struct ResumeCommand: MirrorCommand {
+struct ResumeCommand: SessionCommand {
     static let configuration = CommandConfiguration(
         commandName: "resume",
         abstract: "Go on after `mlmirror pause`.",

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Replication
 
-struct ResolveCommand: MirrorCommand {
+struct ResolveCommand: SessionCommand {
     static let configuration = CommandConfiguration(
         commandName: "resolve",
         abstract: "An id of one side to the other's, and where the thing stands.",

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Replication
 
-struct ResyncCommand: MirrorCommand {
+struct ResyncCommand: SessionCommand {
     static let configuration = CommandConfiguration(
         commandName: "resync",
         abstract: "Copy one experiment, run or model again and whole, as if nothing were known of it.",

@@ -21,7 +21,6 @@ struct RunCommand: MirrorCommand {
     )
 
     @OptionGroup var common: CommonOptions
-    var output: OutputOptions { common.output }
 
     @Option(
         help: ArgumentHelp("Where changes are seen: auto, poll or triggers. auto: triggers when a data base is named.", valueName: "feed"))

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Replication
 
-struct StatusCommand: MirrorCommand {
+struct StatusCommand: SessionCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
         abstract: "Is it healthy, how far behind, what is stuck, and why: also while the daemon is down.",

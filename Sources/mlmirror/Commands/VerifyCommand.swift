@@ -17,7 +17,6 @@ struct VerifyCommand: MirrorCommand {
     )
 
     @OptionGroup var common: CommonOptions
-    var output: OutputOptions { common.output }
 
     @Flag(help: "Compare every metric point, and every byte of every file by its hash.")
     var deep = false
