@@ -50,6 +50,7 @@ bench:
 	BIN="$(BIN)" $(PYTHON) Benchmarks/points_bench.py --rounds $(ROUNDS)
 	BIN="$(BIN)" $(PYTHON) Benchmarks/artifact_bench.py --rounds $(ROUNDS)
 	BIN="$(BIN)" $(PYTHON) Benchmarks/memory_bench.py
+	BIN="$(BIN)" $(PYTHON) Benchmarks/trigger_bench.py
 
 install: release
 	install -D -m 0755 "$(BIN)" "$(DESTDIR)$(PREFIX)/bin/mlmirror"
