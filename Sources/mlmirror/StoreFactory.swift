@@ -26,15 +26,42 @@ enum StoreFactory {
         }
         let connection = MLflowConnection(
             endpoint, environment: settings.environment, caFile: settings.caFile?.value,
-            clientCertificate: settings.clientCertificateFile?.value)
+            clientCertificate: settings.clientCertificateFile?.value, database: try database(settings.database))
         return OpenedStore(
             store: connection.store, version: { try await connection.store.serverVersion() }, requestCount: { connection.requestCount },
             close: { connection.close() })
     }
 
+    private static func database(_ setting: Setting<String>?) throws -> MLflowDatabase? {
+        guard let setting else { return nil }
+        do {
+            return try MLflowDatabase(try DatabaseURI(setting.value))
+        } catch let error as FeedError {
+            throw ConfigurationError(setting.origin, "primary.database: \(error)")
+        }
+    }
+
+    /// Where triggers are asked for they must be there: a feed that could not be followed is refused before anything is done.
     static func openFeed(
         _ settings: MirrorSettings, _ primary: any TrackingStore, _ state: ReplicationState, _ clock: any ReplicationClock
     ) throws -> any ChangeFeed {
+        if let setting = settings.primary.database, settings.feed.value != .poll {
+            guard let database = try database(setting) else { throw ConfigurationError(setting.origin, "primary.database: no database") }
+            do {
+                let triggers = TriggerSet(database.uri)
+                guard try triggers.inspect().isComplete || settings.reinstallTriggers.value else {
+                    throw FeedError(
+                        "\(database.uri.path): the triggers are not complete. Run `\(database.uri.installCommand)`, or use feed: poll")
+                }
+            } catch let error as FeedError {
+                throw ConfigurationError(settings.feed.value == .auto ? setting.origin : settings.feed.origin, "primary.feed: \(error)")
+            }
+            return TriggerFeed(database, behind: primary, reinstalls: settings.reinstallTriggers.value)
+        }
+        if settings.feed.value == .triggers {
+            throw ConfigurationError(
+                settings.feed.origin, "primary.feed: triggers need a database: give --primary-database or primary.database")
+        }
         var polling = PollingConfiguration()
         polling.cycle = Double(settings.cycleSeconds.value)
         polling.requestsPerSecond = Double(settings.requestsPerSecond.value)

@@ -147,8 +147,10 @@ import Testing
         migration.executableURL = URL(fileURLWithPath: try #require(MLflowServer.executable))
         migration.arguments = ["db", "upgrade", "\(uri)"]
         (migration.standardOutput, migration.standardError) = (FileHandle.nullDevice, FileHandle.nullDevice)
-        try migration.run()
-        migration.waitUntilExit()
+        try await withCheckedThrowingContinuation { (done: CheckedContinuation<Void, any Error>) in
+            migration.terminationHandler = { _ in done.resume() }
+            do { try migration.run() } catch { done.resume(throwing: error) }
+        }
         #expect(migration.terminationStatus == 0, "triggers must not stand in a migration's way")
         #expect(try !set.inspect().isComplete)
         await #expect(throws: FeedBreak.self) { try await reader.changes() }

@@ -11,12 +11,16 @@ public struct MLflowConnection: Sendable {
     ///   - environment: proxies, CA files, and the time-outs and TLS habits of MLflow's own client.
     ///   - caFile: PEM; wins over the environment's.
     ///   - clientCertificate: PEM with its key; wins likewise.
-    public init(_ endpoint: MLflowEndpoint, environment: [String: String], caFile: String? = nil, clientCertificate: String? = nil) {
+    ///   - database: behind the server, for histories.
+    public init(
+        _ endpoint: MLflowEndpoint, environment: [String: String], caFile: String? = nil, clientCertificate: String? = nil,
+        database: MLflowDatabase? = nil
+    ) {
         var configuration = HTTPClientConfiguration.fromEnvironment(environment)
         if let caFile { configuration.caFile = caFile }
         if let clientCertificate { configuration.clientCertificate = clientCertificate }
         client = HTTPClient(configuration)
-        store = MLflowStore(endpoint, client: client)
+        store = MLflowStore(endpoint, client: client, database: database)
     }
 
     /// Requests sent so far.

@@ -37,7 +37,10 @@ extension MLflowStore {
     public func history(
         of run: RunID, metric: String, since: Int64, _ receive: @Sendable ([MetricPoint]) async throws -> Void
     ) async throws {
-        throw StoreError(.setAside, .unsupported, "\(name): a history by time can only be read from its data base")
+        guard let database else {
+            throw StoreError(.setAside, .unsupported, "\(name): a history by time can only be read from its data base")
+        }
+        try await database.points(of: run, metric: metric, since: since, receive)
     }
 
     private func history(

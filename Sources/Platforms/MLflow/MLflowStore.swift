@@ -8,13 +8,18 @@ public import Replication
 public struct MLflowStore: WritableStore {
     public let endpoint: MLflowEndpoint
     public let dialect: Dialect
+    /// The data base behind the server, where it can be read: histories come from it.
+    let database: MLflowDatabase?
     let client: HTTPClient
     let failure: MLflowFailure
     let memory = ServerMemory()
 
-    public init(_ endpoint: MLflowEndpoint, client: HTTPClient, dialect: Dialect = .mlflow) {
+    public init(_ endpoint: MLflowEndpoint, client: HTTPClient, dialect: Dialect = .mlflow, database: MLflowDatabase? = nil) {
         self.endpoint = endpoint
         self.client = client
+        self.database = database
+        var dialect = dialect
+        dialect.readsHistorySince = database != nil
         self.dialect = dialect
         failure = MLflowFailure(store: endpoint.name)
     }

@@ -8,6 +8,8 @@ struct StoreSettings: Sendable {
     var workspace: Setting<String>?
     var caFile: Setting<String>?
     var clientCertificateFile: Setting<String>?
+    /// The data base behind it, as MLflow names it; the primary's only.
+    var database: Setting<String>?
     /// What the HTTP client may read: without the variables that belong to the other store.
     var environment: [String: String]
 }
@@ -38,8 +40,6 @@ struct MirrorSettings: Sendable {
     var until: Setting<Int64>?
     var artifacts: Setting<Bool>
     var feed: Setting<FeedChoice>
-    /// The data base behind the primary, as MLflow names it.
-    var database: Setting<String>?
     var reinstallTriggers: Setting<Bool>
     var cycleSeconds: Setting<Int>
     var requestsPerSecond: Setting<Int>
@@ -102,7 +102,7 @@ struct ShownSetting: Sendable, Hashable, Encodable {
         add("scope.until", settings.until, Instant.text)
         add("scope.artifacts", settings.artifacts) { $0 ? "true" : "false" }
         add("primary.feed", settings.feed, \.rawValue)
-        add("primary.database", settings.database) { $0 }
+        add("primary.database", settings.primary.database) { $0 }
         add("primary.reinstall_triggers", settings.reinstallTriggers) { String($0) }
         add("live.cycle_seconds", settings.cycleSeconds) { String($0) }
         add("live.requests_per_second", settings.requestsPerSecond) { String($0) }

@@ -46,8 +46,6 @@ struct SettingsLoader {
             until: try instant(flags.until, "--until", "MLMIRROR_UNTIL", file?.until),
             artifacts: flags.noArtifacts ? Setting(false, .flag("--no-artifacts")) : file?.artifacts ?? Setting(true, .standard),
             feed: try feed(file),
-            database: flags.primaryDatabase.map { Setting($0, .flag("--primary-database")) }
-                ?? environment.setting("MLMIRROR_PRIMARY_DATABASE") ?? file?.database,
             reinstallTriggers: file?.reinstallTriggers ?? Setting(false, .standard),
             cycleSeconds: try number("MLMIRROR_CYCLE_SECONDS", ConfigurationFile.cycleRange, file?.cycleSeconds, 5),
             requestsPerSecond: try number("MLMIRROR_REQUESTS_PER_SECOND", ConfigurationFile.requestsRange, file?.requestsPerSecond, 5),
@@ -68,6 +66,11 @@ struct SettingsLoader {
         let file = try configurationFile()
         return try required(
             "state", flags.state, "MLMIRROR_STATE", file?.state?.map { TextFile.path($0, besides: file?.path) }, "FILE", file)
+    }
+
+    private func database(_ file: ConfigurationFile?) -> Setting<String>? {
+        flags.primaryDatabase.map { Setting($0, .flag("--primary-database")) } ?? environment.setting("MLMIRROR_PRIMARY_DATABASE")
+            ?? file?.database
     }
 
     private func feed(_ file: ConfigurationFile?) throws -> Setting<FeedChoice> {
@@ -132,6 +135,7 @@ struct SettingsLoader {
                 ?? (owns ? environment.setting("MLFLOW_WORKSPACE") : nil),
             caFile: path("CA_FILE", filed?.caFile),
             clientCertificateFile: path("CLIENT_CERTIFICATE_FILE", filed?.clientCertificateFile),
+            database: role == .primary ? database(file) : nil,
             environment: owns ? environment.all : environment.withoutTrackingVariables
         )
     }

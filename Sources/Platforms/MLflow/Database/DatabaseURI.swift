@@ -35,7 +35,7 @@ public struct DatabaseURI: Sendable, Hashable, CustomStringConvertible {
     public var description: String { "sqlite:///\(path)" }
 
     /// What a user is told to run.
-    var installCommand: String { "mlmirror feed install --database \(shellWord)" }
+    public var installCommand: String { "mlmirror feed install --database \(shellWord)" }
 
     private var shellWord: String {
         let text = description

@@ -4,8 +4,10 @@ public import Replication
 /// Changes of an MLflow server, noted by triggers in its SQLite database within the transactions that make them.
 public final class TriggerFeed: ChangeFeed {
     public let name = "triggers"
+    public let sweepOldestAt: Int64? = nil
     public let uri: DatabaseURI
     let database: MLflowDatabase
+    private let server: (any TrackingStore)?
     private let reinstalls: Bool
     private let watch: FileWatch
     private let memory = Locked(Memory())
@@ -34,8 +36,11 @@ public final class TriggerFeed: ChangeFeed {
     /// Most rows of one reading.
     static let rowLimit = 1000
 
-    /// - Parameter reinstalls: triggers that are missing, as after a migration of MLflow's schema, are installed again.
-    public init(_ database: MLflowDatabase, reinstalls: Bool = false) {
+    /// - Parameters:
+    ///   - server: what is read over REST; the database must be the one behind it.
+    ///   - reinstalls: triggers that are missing, as after a migration of MLflow's schema, are installed again.
+    public init(_ database: MLflowDatabase, behind server: (any TrackingStore)? = nil, reinstalls: Bool = false) {
+        self.server = server
         self.database = database
         self.reinstalls = reinstalls
         uri = database.uri
@@ -43,6 +48,7 @@ public final class TriggerFeed: ChangeFeed {
     }
 
     public func position() async throws -> String {
+        try await checkServer()
         switch try await look({ _, cursor in .position(cursor.text) }) {
         case .position(let text): return text
         case .reading(let reading): return reading.cursor
@@ -50,6 +56,16 @@ public final class TriggerFeed: ChangeFeed {
             try reinstall(what)
             guard case .position(let text) = try await look({ _, cursor in .position(cursor.text) }) else { throw lost(what) }
             return text
+        }
+    }
+
+    /// Two stores would be mixed up for good: asked before a cursor is first given out.
+    private func checkServer() async throws {
+        guard let server, let shown = try await server.experiments(nil).elements.first else { return }
+        guard try await database.holds(shown) else {
+            throw FeedError(
+                "\(uri.path): not the database behind \(server.name): experiment \(shown.id) is another one there; name the file of that "
+                    + "server's --backend-store-uri")
         }
     }
 
