@@ -120,7 +120,7 @@ import Testing
         let fixture = LiveFixture(try MirrorFixture())
         let workload = Workload(store: fixture.pair.primary)
         try await workload.everything()
-        try await fixture.live { daemon in
+        try await fixture.live({ $0.filePause = 10_000 }) { daemon in
             try await daemon.settled()
             let visitor = try ReplicationState.visit(path: fixture.pair.statePath)
             try visitor.setPause(.everything)

@@ -8,18 +8,14 @@ extension Mirror {
         try await locks.withLock(entry.key) {
             try state.clearFileLetters(of: entry.key)
             let manifest = try state.manifest(of: entry.key)
+            let look = fileLook(entry, owners)
             // Without a manifest, a run that was adopted may have its files already: the secondary is asked.
             let there = manifest.isEmpty && owners.mayHaveFiles ? try await listing(secondary, owners.secondary) : [:]
             let isWhole = try await withThrowingTaskGroup(of: Bool.self) { group in
                 var inFlight = 0
                 var isWhole = true
                 try await walk(primary, owners.primary) { file in
-                    // Another file of the same size is told by its bytes, once its owner has ended.
-                    if let known = manifest[file.path], known.size == file.size ?? 0, known.isSettled || !owners.isSettled,
-                        !configuration.deep
-                    {
-                        return
-                    }
+                    if let known = manifest[file.path], known.size == file.size ?? 0, !look.mustRead(known) { return }
                     if inFlight >= configuration.artifactWindow * 2 {
                         if let ok = try await group.next() { isWhole = isWhole && ok }
                         inFlight -= 1
@@ -42,6 +38,40 @@ extension Mirror {
             try finish(entry, isWhole: isWhole)
         }
     }
+
+    /// A listing shows no times: another file of the same size is told by its bytes alone.
+    private struct FileLook: Sendable {
+        var isOwnerSettled: Bool
+        var readsSmallFiles: Bool
+        var isDeep: Bool
+
+        func mustRead(_ known: ManifestRow) -> Bool {
+            // A file of more than 16 MB is read again once, when its owner has ended.
+            isDeep || isOwnerSettled && !known.isSettled || readsSmallFiles && known.size <= 16 << 20
+        }
+    }
+
+    /// Small files are read again at most once a minute while their owner is active, and at the last look of all.
+    private func fileLook(_ entry: ChangeLogEntry, _ owners: Owners) -> FileLook {
+        var look = FileLook(isOwnerSettled: owners.isSettled, readsSmallFiles: false, isDeep: configuration.deep)
+        guard configuration.filePause != nil else {
+            look.isDeep = look.isDeep || !owners.isSettled
+            return look
+        }
+        if owners.isSettled {
+            look.readsSmallFiles = entry.extent == .whole
+        } else {
+            let now = clock.nowMilliseconds
+            look.readsSmallFiles = readings.withLock { readings in
+                guard now - readings[entry.key, default: 0] >= Self.millisecondsBetweenReadings else { return false }
+                if readings.count > 20_000 { readings = [:] }
+                readings[entry.key] = now
+                return true
+            }
+        }
+        return look
+    }
+    private static var millisecondsBetweenReadings: Int64 { 60_000 }
 
     private struct Owners: Sendable {
         var primary: ArtifactOwner

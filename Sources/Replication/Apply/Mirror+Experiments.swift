@@ -89,24 +89,29 @@ extension Mirror {
 
     func applyExperimentDeletion(_ entry: ChangeLogEntry) async throws {
         let id = ExperimentID(entry.key.id)
-        try await locks.withLock(entry.key) {
-            guard var identity = try state.identity(.experiment, id.rawValue), var base = identity.base, base[Self.foreignField] == nil
-            else {
-                return try acknowledge(Acknowledgement(entry: entry))
-            }
-            if let record = try await primary.experiment(id), record.lifecycle == .deleted {
-                // Noted before it is done: whoever writes next then looks, whether it was done or not.
-                base[Self.lifecycleField] = FieldDigest(Lifecycle.deleted.rawValue)
-                identity.base = base
-                try acknowledge(Acknowledgement(identity: identity))
-                let there = ExperimentID(identity.secondaryID)
-                if try await secondary.experiment(there)?.lifecycle == .active {
-                    try await secondary.deleteExperiment(there)
-                    board.count { $0.experiments.deleted += 1 }
-                }
-            }
-            try acknowledge(Acknowledgement(entry: entry, identity: identity))
+        // Its return must not be decided meanwhile.
+        try await locks.withLock(.experiment(id)) {
+            try await locks.withLock(entry.key) { try await deleteExperiment(id, entry) }
         }
+    }
+
+    private func deleteExperiment(_ id: ExperimentID, _ entry: ChangeLogEntry) async throws {
+        guard var identity = try state.identity(.experiment, id.rawValue), var base = identity.base, base[Self.foreignField] == nil
+        else {
+            return try acknowledge(Acknowledgement(entry: entry))
+        }
+        if let record = try await primary.experiment(id), record.lifecycle == .deleted {
+            // Noted before it is done: whoever writes next then looks, whether it was done or not.
+            base[Self.lifecycleField] = FieldDigest(Lifecycle.deleted.rawValue)
+            identity.base = base
+            try acknowledge(Acknowledgement(identity: identity))
+            let there = ExperimentID(identity.secondaryID)
+            if try await secondary.experiment(there)?.lifecycle == .active {
+                try await secondary.deleteExperiment(there)
+                board.count { $0.experiments.deleted += 1 }
+            }
+        }
+        try acknowledge(Acknowledgement(entry: entry, identity: identity))
     }
 
     // MARK: Writing

@@ -48,7 +48,7 @@ extension Mirror {
         try acknowledge(
             Acknowledgement(
                 entry: entry, identity: identity, conflicts: plan.conflicts, followUps: followUps,
-                letters: tooLong(plan.tooLong, of: entry.key)))
+                letters: tooLong(plan.tooLong, of: entry.key), watch: fileWatch(of: record)))
         let isFirst = known.base == nil
         let wrote = !(plan.tags.isEmpty && plan.deletedTags.isEmpty && plan.params.isEmpty && plan.metrics.isEmpty && plan.status == nil)
         board.count { counts in

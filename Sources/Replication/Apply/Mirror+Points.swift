@@ -32,6 +32,15 @@ extension Mirror {
         run.lifecycle == .deleted ? nil : fileWatch(of: run.id, endTime: run.status.isTerminal ? run.endTime ?? clock.nowMilliseconds : nil)
     }
 
+    /// A logged model's files are put into it while it is pending.
+    func fileWatch(of model: LoggedModel) -> FileWatch? {
+        guard let pause = configuration.filePause, configuration.scope.artifacts else { return nil }
+        let owner = EntityKey(.loggedModelArtifacts, model.id.rawValue)
+        guard model.status != .pending else { return FileWatch(owner, pause: pause, until: nil) }
+        let until = (model.lastUpdateTime ?? model.creationTime ?? 0) + configuration.fileGrace
+        return until <= clock.nowMilliseconds ? nil : FileWatch(owner, pause: pause, until: until)
+    }
+
     private func fileWatch(of run: RunID, endTime: Int64?) -> FileWatch? {
         guard let pause = configuration.filePause, configuration.scope.artifacts else { return nil }
         let until = endTime.map { $0 + configuration.fileGrace }

@@ -31,6 +31,7 @@ extension Mirror {
             let plan = RunPlan(
                 image, id: id, base: known?.base, actual: actual, experimentIsDeleted: experiment.isDeleted, dialect: secondary.dialect,
                 repairs: configuration.repairs)
+            if plan.isRespectedDeletion { try await refuseIfOurs(experiment, entry.key) }
             note(conversions: plan.conversions, of: entry.key)
             var base = plan.fields
             base.series = known?.base?.series ?? [:]
@@ -89,8 +90,20 @@ extension Mirror {
         if let update = plan.update {
             try await secondary.updateRun(target.id, status: update.status, endTime: update.endTime, name: update.name)
         }
-        if plan.deletesLast || record.lifecycle == .deleted && gate.hasRestoredRun { try await secondary.deleteRun(target.id) }
+        if plan.deletesLast || record.lifecycle == .deleted && gate.hasRestoredRun {
+            // Noted before it is done: if it is done and not acknowledged, the primary's return must not find a deletion that nobody made.
+            var noted = known?.base ?? Base()
+            noted[Base.Field("lifecycle")] = FieldDigest(Lifecycle.deleted.rawValue)
+            if known?.base != nil { try state.save(noted, of: .run, record.id.rawValue) }
+            try await secondary.deleteRun(target.id)
+        }
         return written
+    }
+
+    /// A run that is deleted there because its experiment is, at this moment, was deleted by nobody.
+    private func refuseIfOurs(_ experiment: ExperimentTarget, _ key: EntityKey) async throws {
+        guard try await secondary.experiment(experiment.secondary)?.lifecycle == .deleted else { return }
+        throw StoreError(.retry(after: nil), .throttled, "\(key): its experiment is being deleted or restored on the secondary")
     }
 
     private func writeGate(_ run: RunID, in experiment: ExperimentTarget, _ actual: Run) -> WriteGate {

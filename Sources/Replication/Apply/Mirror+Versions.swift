@@ -48,7 +48,7 @@ extension Mirror {
         {
             try await secondary.setTags([value], ofLoggedModel: there)
         }
-        work.noteVersion(version)
+        work.noteVersion(version, tags)
         if version.stage != "None", !version.stage.isEmpty { try await secondary.setStage(version.stage, ofVersion: number, of: name) }
         if version.status != "READY" { note(conversions: ["version_status:\(version.status)"], of: work.key) }
         work.wrote = true
@@ -195,7 +195,8 @@ extension RegistryWork {
     /// Whether an earlier apply has written this version.
     func wrote(_ version: ModelVersion) -> Bool { base?[Base.Field("v\(version.number):description")] != nil }
 
-    mutating func noteVersion(_ version: ModelVersion) {
+    mutating func noteVersion(_ version: ModelVersion, _ tags: [Tag]) {
+        for tag in tags { fields[Base.Field("v\(version.number):tag:\(tag.key)")] = FieldDigest(tag.value) }
         fields[Base.Field("v\(version.number):description")] = FieldDigest(version.description)
         fields[Base.Field("v\(version.number):stage")] = FieldDigest(version.stage)
     }

@@ -16,6 +16,8 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let recent = RecentPoints()
     let locks = KeyedLock<EntityKey>()
     let filePermits: Permits
+    /// When the bytes of an active owner's files were compared last: milliseconds since 1970.
+    let readings = Locked<[EntityKey: Int64]>([:])
     private let appliedAt = Locked<Int64?>(nil)
     /// Milliseconds since 1970.
     var lastAppliedAt: Int64? { appliedAt.withLock { $0 } }

@@ -28,6 +28,8 @@ public struct EntityKey: Hashable, Sendable, CustomStringConvertible {
         self.kind = kind
         self.id = id
     }
+    /// Files of a run or logged model.
+    public var isOfFiles: Bool { kind == .runArtifacts || kind == .loggedModelArtifacts }
     public static func experiment(_ id: ExperimentID) -> Self { .init(.experiment, id.rawValue) }
     public static func run(_ id: RunID) -> Self { .init(.run, id.rawValue) }
     public static func loggedModel(_ id: LoggedModelID) -> Self { .init(.loggedModel, id.rawValue) }

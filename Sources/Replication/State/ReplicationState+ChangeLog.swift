@@ -46,7 +46,8 @@ extension ReplicationState {
     }
 
     static func append(_ keys: [EntityKey], at milliseconds: Int64, _ db: Database) throws {
-        _ = try append(keys.map { Change($0) }, at: milliseconds, db)
+        // Files whose owner was looked at: listed, not read again.
+        _ = try append(keys.map { Change($0, $0.isOfFiles ? .record : .whole) }, at: milliseconds, db)
     }
 
     static func append(_ changes: [Change], at milliseconds: Int64, _ db: Database) throws -> [LSN] {

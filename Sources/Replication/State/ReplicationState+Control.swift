@@ -153,10 +153,13 @@ extension ReplicationState {
             let rows = try Row.fetchAll(
                 db.cachedStatement(sql: "SELECT kind, id, pause, until FROM file_watch WHERE next_at <= ? ORDER BY next_at LIMIT ?"),
                 arguments: [milliseconds, limit])
+            var changes: [Change] = []
             for row in rows {
+                guard let kind = EntityKey.Kind(rawValue: row[0]) else { continue }
                 let until: Int64? = row[3]
-                if let until, until <= milliseconds {
-                    // This listing is the last.
+                let isLast = until.map { $0 <= milliseconds } ?? false
+                changes.append(Change(EntityKey(kind, row[1]), isLast ? .whole : .record))
+                if isLast {
                     try db.execute(sql: "DELETE FROM file_watch WHERE kind = ? AND id = ?", arguments: [row[0], row[1]])
                 } else {
                     let pause = Swift.min((row[2] as Int64) * 2, longest)
@@ -166,9 +169,8 @@ extension ReplicationState {
                         arguments: [next, pause, row[0], row[1]])
                 }
             }
-            let keys = rows.compactMap { row in EntityKey.Kind(rawValue: row[0]).map { EntityKey($0, row[1]) } }
-            try Self.append(keys, at: milliseconds, db)
-            return keys.count
+            _ = try Self.append(changes, at: milliseconds, db)
+            return changes.count
         }
     }
 }
