@@ -84,6 +84,69 @@ def backfill(primary, secondary, state, *flags):
     return measure([binary(), "backfill", "--primary", primary, "--secondary", secondary, "--state", state, *flags])
 
 
+class Daemon:
+    """A running `mlmirror run`; what it says goes to FOLDER/daemon.log."""
+
+    def __init__(self, primary, secondary, state, *flags):
+        self.state, self.log = pathlib.Path(state), pathlib.Path(state).parent / "daemon.log"
+        command = [binary(), "run", "--primary", primary.uri, "--secondary", secondary.uri, "--state", str(state), *flags]
+        with open(self.log, "ab") as output:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                print("  mlmirror run did not end when it was told to", file=sys.stderr)
+                self.process.kill()
+        self.process.wait()
+
+    def cpu(self):
+        """Seconds so far, user and system."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def rss(self):
+        """MB now."""
+        pages = int(pathlib.Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    def status(self):
+        """What `mlmirror status` says, or None as long as it says nothing."""
+        done = subprocess.run([binary(), "status", "--json", "--state", str(self.state)], capture_output=True, text=True)
+        try:
+            return json.loads(done.stdout)
+        except ValueError:
+            return None
+
+    def catch_up(self, seconds=600):
+        """Waits until no change waits: seen twice, as the first look may come before the feed's."""
+        deadline, seen = time.monotonic() + seconds, 0
+        while seen < 2:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-12:])
+                raise RuntimeError(f"mlmirror run did not catch up (exit {self.process.poll()}):\n{tail}")
+            time.sleep(0.5)
+            lag = (self.status() or {}).get("lag") or {}
+            seen = seen + 1 if lag.get("changes") == 0 else 0
+
+
+def install_feed(server):
+    done = measure([binary(), "feed", "install", "--database", f"sqlite:///{server.database}"])
+    if done.failed("feed install"):
+        sys.exit(1)
+
+
+def requests(server):
+    """How many requests the server has answered, by its own log."""
+    return server.log.read_text(errors="replace").count(' HTTP/1.1"')
+
+
 def start(folder, workers=4):
     return servers.start(folder, venv=MLFLOW, workers=workers)
 
@@ -151,6 +214,15 @@ def spread(values, digits=1):
         return "-"
     text = f"{median(values):.{digits}f}"
     return text if len(values) == 1 else f"{text} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def percentiles(values):
+    """p50, p90, p99 and the largest."""
+    values = sorted(values)
+    if not values:
+        return dict.fromkeys(("p50", "p90", "p99", "max"), float("nan"))
+    named = {f"p{p}": values[min(len(values) - 1, len(values) * p // 100)] for p in (50, 90, 99)}
+    return named | {"max": values[-1]}
 
 
 def table(head, rows):

@@ -62,11 +62,6 @@ def state_bytes(state):
     return sum(path.stat().st_size for path in state.parent.glob(state.name + "*"))
 
 
-def requests(server):
-    """How many requests the server has answered, by its own log."""
-    return server.log.read_text(errors="replace").count(' HTTP/1.1"')
-
-
 def part(folder, fill, limit):
     """A backfill of what `fill` puts into a primary: what it took, and the state file's size."""
     folder.mkdir(parents=True)
@@ -99,10 +94,10 @@ def again(folder, runs, limit):
             insert_runs(primary, 3, runs)
             if backfill(primary, secondary, folder / "state.db", limit).failed("first backfill"):
                 return None
-            before = requests(primary), requests(secondary)
+            before = common.requests(primary), common.requests(secondary)
             measured = backfill(primary, secondary, folder / "state.db", limit)
             measured.failed("second backfill")
-            return requests(primary) - before[0], requests(secondary) - before[1], measured
+            return common.requests(primary) - before[0], common.requests(secondary) - before[1], measured
     finally:
         shutil.rmtree(folder)
 
