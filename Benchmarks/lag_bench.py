@@ -246,7 +246,7 @@ def show(seen, options):
     middle = {name: {p: common.median(e[p] for e in rounds) for p in ("p50", "p90", "p99", "max")} for name, rounds in seen.items()}
     for name, values in middle.items():
         print(f"{name}, medians of rounds:", ", ".join(f"{p} {value * factor:.1f} {unit}" for p, value in values.items()))
-    if len(middle) == 2:
+    if middle.keys() == {"ours", "floor"}:
         ratio = {p: middle["ours"][p] / middle["floor"][p] for p in ("p50", "p90", "p99", "max")}
         print("ours / floor:", ", ".join(f"{p} {value:.2f}" for p, value in ratio.items()))
         return {"medians": middle, "ratio": ratio}
@@ -279,7 +279,12 @@ def main():
                 play = {"floor": floor_round, "ours": functools.partial(our_round, idle=idle if last else None)}
                 # Who begins changes, so that neither always finds the larger store.
                 for name in names if number % 2 else reversed(names):
-                    found, lost = play[name](primary, secondary, folder, options, number)
+                    try:
+                        found, lost = play[name](primary, secondary, folder, options, number)
+                    except RuntimeError as error:  # one bad round does not lose the others
+                        print(f"  {name}, round {number + 1}: {error}", file=sys.stderr)
+                        failed = True
+                        continue
                     entry = {"points": len(found), "lost": lost} | common.percentiles(found)
                     seen[name].append(entry)
                     failed |= bool(lost) or not found
