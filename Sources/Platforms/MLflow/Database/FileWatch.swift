@@ -10,6 +10,9 @@ final class FileWatch: Sendable {
     /// Closing it ends the thread.
     private let end = Locked<Int32?>(nil)
 
+    /// How long a commit's last event is waited for after another one.
+    private static let millisecondsToCommit: Int32 = 5
+
     /// Whether events come at all.
     let isWatching: Bool
 
@@ -102,32 +105,57 @@ final class FileWatch: Sendable {
         pthread_sigmask(SIG_BLOCK, &all, nil)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 14, alignment: MemoryLayout<inotify_event>.alignment)
         defer { buffer.deallocate() }
+        // Most events come before the commit, when there is nothing to read yet and reading would only be in its way.
+        var isWaitingForCommit = false
         while true {
             var descriptors = [
                 pollfd(fd: context.notify, events: Int16(POLLIN), revents: 0), pollfd(fd: context.end, events: Int16(POLLIN), revents: 0),
             ]
-            guard poll(&descriptors, 2, -1) >= 0 || errno == EINTR else { return }
+            let ready = poll(&descriptors, 2, isWaitingForCommit ? millisecondsToCommit : -1)
+            guard ready >= 0 || errno == EINTR else { return }
             if descriptors[1].revents != 0 { return }
+            if ready == 0 {
+                isWaitingForCommit = false
+                context.wakeup.raise()
+                continue
+            }
             let count = read(context.notify, buffer.baseAddress, buffer.count)
             if count > 0 {
-                if concernsUs(UnsafeRawBufferPointer(buffer)[..<count], context.prefix) { context.wakeup.raise() }
+                switch meaning(of: UnsafeRawBufferPointer(buffer)[..<count], context.prefix) {
+                case .nothing: break
+                case .writing: isWaitingForCommit = true
+                case .committed:
+                    isWaitingForCommit = false
+                    context.wakeup.raise()
+                }
             } else if count == 0 || (errno != EAGAIN && errno != EINTR) {
                 return
             }
         }
     }
 
-    private static func concernsUs(_ bytes: Slice<UnsafeRawBufferPointer>, _ prefix: [UInt8]) -> Bool {
+    private enum Meaning { case nothing, writing, committed }
+
+    /// A journal that goes, and a write to the write-ahead log, are commits. In other journal modes a commit looks like any write.
+    private static func meaning(of bytes: Slice<UnsafeRawBufferPointer>, _ prefix: [UInt8]) -> Meaning {
+        var meaning = Meaning.nothing
         let header = MemoryLayout<inotify_event>.size
         var rest = UnsafeRawBufferPointer(rebasing: bytes)
         while rest.count >= header {
             let event = rest.loadUnaligned(as: inotify_event.self)
             // Events were lost: this may be one of them.
-            if event.mask & UInt32(IN_Q_OVERFLOW) != 0 { return true }
+            if event.mask & UInt32(IN_Q_OVERFLOW) != 0 { return .committed }
             let size = header + Int(event.len)
-            if rest[header..<min(size, rest.count)].starts(with: prefix) { return true }
+            let name = rest[header..<min(size, rest.count)].prefix { $0 != 0 }
+            if name.starts(with: prefix) {
+                let suffix = name.dropFirst(prefix.count)
+                let isGone = event.mask & UInt32(IN_DELETE) != 0 && suffix.elementsEqual("-journal".utf8)
+                let isReplaced = event.mask & UInt32(IN_MOVED_TO) != 0
+                if isGone || isReplaced || suffix.elementsEqual("-wal".utf8) { return .committed }
+                meaning = .writing
+            }
             rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(size))
         }
-        return false
+        return meaning
     }
 }

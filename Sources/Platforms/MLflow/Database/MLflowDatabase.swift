@@ -10,6 +10,7 @@ public import Replication
 public final class MLflowDatabase: Sendable {
     public let uri: DatabaseURI
     private let opened: Locked<Opened>
+    private let busySeconds: Double
 
     /// A connection, and the file it is to.
     private struct Opened {
@@ -25,10 +26,14 @@ public final class MLflowDatabase: Sendable {
     }
 
     /// - Throws: `FeedError` for what is no MLflow database, `StoreError` for one that cannot be read now.
-    public init(_ uri: DatabaseURI) throws {
+    public convenience init(_ uri: DatabaseURI) throws { try self.init(uri, busySeconds: 0.005) }
+
+    /// - Parameter busySeconds: how long a thread waits for a writer's commit. `read` waits longer without one.
+    init(_ uri: DatabaseURI, busySeconds: Double) throws {
         self.uri = uri
+        self.busySeconds = busySeconds
         let file = try Self.existing(uri)
-        opened = Locked(Opened(queue: try Self.connect(uri), file: file))
+        opened = Locked(Opened(queue: try Self.connect(uri, busySeconds), file: file))
     }
 
     /// Later calls fail.
@@ -50,14 +55,27 @@ public final class MLflowDatabase: Sendable {
 
     /// One read transaction, which must stay in the range of milliseconds.
     func read<R: Sendable>(_ body: @escaping @Sendable (Database, Mark) throws -> R) async throws -> R {
-        let (queue, number) = try current()
-        do {
-            return try await queue.read { db in
-                let version = try Int64.fetchOne(db.cachedStatement(sql: "PRAGMA data_version")) ?? 0
-                return try body(db, Mark(connection: number, version: version))
+        var tries = 0
+        while true {
+            let (queue, number) = try current()
+            do {
+                return try Self.readHere(queue, number, body)
+            } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY && tries < Self.mostTries {
+                // A writer is at its commit. What waits is a task, not a thread.
+                tries += 1
+                try await Task.sleep(for: .milliseconds(2))
+            } catch let error as DatabaseError {
+                throw SQLiteFailure.explain(error, uri.path)
             }
-        } catch let error as DatabaseError {
-            throw SQLiteFailure.explain(error, uri.path)
+        }
+    }
+    private static let mostTries = 2000
+
+    /// On this thread: two changes of threads would take longer than the transaction.
+    private static func readHere<R>(_ queue: DatabaseQueue, _ number: Int, _ body: (Database, Mark) throws -> R) throws -> R {
+        try queue.read { db in
+            let version = try Int64.fetchOne(db.cachedStatement(sql: "PRAGMA data_version")) ?? 0
+            return try body(db, Mark(connection: number, version: version))
         }
     }
 
@@ -78,7 +96,7 @@ public final class MLflowDatabase: Sendable {
         }
         return try opened.withLock { opened in
             if file != opened.file {
-                let queue = try Self.connect(uri)
+                let queue = try Self.connect(uri, busySeconds)
                 try? opened.queue.close()
                 opened = Opened(queue: queue, file: file, number: opened.number + 1)
             }
@@ -106,13 +124,13 @@ public final class MLflowDatabase: Sendable {
         return FileID(device: status.st_dev, inode: status.st_ino)
     }
 
-    private static func connect(_ uri: DatabaseURI) throws -> DatabaseQueue {
+    private static func connect(_ uri: DatabaseURI, _ busySeconds: Double) throws -> DatabaseQueue {
         _ = try existing(uri)
         guard access(uri.path, R_OK) == 0 else {
             throw FeedError("\(uri.path): cannot be read (\(String(cString: strerror(errno)))); run as the user that owns the file")
         }
         do {
-            let queue = try DatabaseQueue(path: uri.path, configuration: configuration(isReadOnly: true))
+            let queue = try DatabaseQueue(path: uri.path, configuration: configuration(isReadOnly: true, busySeconds: busySeconds))
             try queue.read { try requireMLflow($0, uri) }
             return queue
         } catch let error as DatabaseError where error.resultCode == .SQLITE_NOTADB {

@@ -90,9 +90,10 @@ public final class TriggerFeed: ChangeFeed {
             let rest = end - .now
             guard rest > .zero else { return }
             try await watch.wait(atMost: min(1, rest / .seconds(1)))
+            if try await hasChanged() { return }
             // In WAL mode the last event can come before what it announces can be read.
-            for delay in [0, 5, 45] {
-                try await Task.sleep(for: min(.milliseconds(delay), max(.zero, end - .now)))
+            for delay in [0.005, 0.045] {
+                try await watch.wait(atMost: min(delay, max(0, (end - .now) / .seconds(1))))
                 if try await hasChanged() { return }
             }
         }

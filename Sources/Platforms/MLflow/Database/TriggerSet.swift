@@ -10,7 +10,7 @@ public struct TriggerSet: Sendable {
 
     /// - Throws: `FeedError`, `StoreError`.
     public func inspect() throws -> TriggerReport {
-        let database = try MLflowDatabase(uri)
+        let database = try MLflowDatabase(uri, busySeconds: 5)
         defer { database.close() }
         return try database.readNow { db in try Self.inspect(db, uri) }
     }
