@@ -237,3 +237,34 @@ import Testing
         #expect(try await fixture.verify().differences == [])
     }
 }
+
+extension SecondLookTests {
+    /// Written, but the process died before it could say so; then taken away on the primary: nobody else's, so it goes.
+    @Test func aTagWhoseWriteWasInDoubtGoesWithThePrimarys() async throws {
+        let fixture = try MirrorFixture()
+        let workload = Workload(store: fixture.primary)
+        let run = try await workload.run(in: ExperimentID("0"), "r", tags: [Tag("a", "1")])
+        let name = ModelName("m")
+        try await fixture.primary.createRegisteredModel(name, description: "", tags: [Tag("a", "1")])
+        for (write, remove) in [("logBatch", "a"), ("logBatch", "b"), ("setStage", "c")] {
+            fixture.secondary.setFault { operation in
+                operation.name == write ? .after(StoreError(.stop, .unauthorized, isInDoubt: true, "dies here")) : nil
+            }
+            _ = try? await fixture.backfill()
+            fixture.secondary.setFault(nil)
+            if remove == "a" {
+                try await fixture.primary.deleteTag("a", ofRun: run.id)
+                try await fixture.primary.logBatch(RunBatch(tags: [Tag("b", "2")]), toRun: run.id)
+            } else if remove == "b" {
+                try await fixture.primary.deleteTag("b", ofRun: run.id)
+                _ = try await fixture.primary.createVersion(
+                    NewVersion(model: name, source: run.artifactURI, run: run.id, tags: [Tag("c", "3")]))
+                try await fixture.primary.setStage("Production", ofVersion: 1, of: name)
+            } else {
+                try await fixture.primary.deleteTag("c", ofVersion: 1, of: name)
+            }
+        }
+        try await fixture.backfill()
+        #expect(try await fixture.verify().differences == [])
+    }
+}

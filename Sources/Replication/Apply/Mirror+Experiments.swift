@@ -139,7 +139,8 @@ extension Mirror {
         var fields = Base()
         let tags = TagPlan(
             image, base: base, actual: actual.tags, key: key, maximumLength: secondary.dialect.experimentTagValueLength,
-            keepsForeign: isForeign, deletesUnknown: configuration.repairs && !isForeign, fields: &fields)
+            keepsForeign: isForeign, deletesUnknown: configuration.repairs && !isForeign, inDoubt: try state.writesInDoubt(of: key),
+            fields: &fields)
         conflicts += tags.conflicts
 
         var followUps: [EntityKey] = []
@@ -167,6 +168,7 @@ extension Mirror {
         // One that was made a moment ago may have had to take another name.
         var isNamed = known != nil || isForeign || actual.name == record.name
         if lifecycle == .active {
+            try state.noteWrites(tags.set.map { .tag($0.key) }, of: key)
             for tag in tags.set { try await secondary.setTag(tag, ofExperiment: actual.id) }
             for tag in tags.delete { try await secondary.deleteTag(tag, ofExperiment: actual.id) }
             wrote = wrote || !tags.set.isEmpty || !tags.delete.isEmpty
@@ -246,6 +248,7 @@ extension Mirror {
                 }
             }
             let id: ExperimentID
+            try state.noteWrites(tags.map { .tag($0.key) }, of: .experiment(record.id))
             do {
                 id = try await secondary.createExperiment(name: name, tags: tags)
             } catch let error as StoreError where error.isInDoubt || error.reason == .alreadyExists {

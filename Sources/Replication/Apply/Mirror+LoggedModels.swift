@@ -27,7 +27,8 @@ extension Mirror {
         }
         let plan = LoggedModelPlan(
             record, map, stamp: stamp, base: known.base, actual: actual, dialect: secondary.dialect,
-            repairs: configuration.repairs)
+            repairs: configuration.repairs, inDoubt: try state.writesInDoubt(of: entry.key))
+        try state.noteWrites(plan.tags.map { .tag($0.key) }, of: entry.key)
         note(conversions: plan.conversions, of: entry.key)
         if !plan.tags.isEmpty { try await secondary.setTags(plan.tags, ofLoggedModel: there) }
         for key in plan.deletedTags { try await secondary.deleteTag(key, ofLoggedModel: there) }
@@ -125,7 +126,7 @@ extension Mirror {
     private func createLoggedModel(_ record: LoggedModel, in experiment: ExperimentTarget, _ run: RunID?) async throws -> LoggedModelID {
         let key = EntityKey.loggedModel(record.id)
         let idKey = Stamp.idKey(.loggedModel)
-        let isInDoubt = try state.noteOrFind(Intent(key, .create))
+        let isInDoubt = try state.noteOrFind(Intent(key, .create), writing: record.tags.map { .tag($0.key) })
         var there: LoggedModel?
         if isInDoubt {
             there = try await secondary.loggedModels(in: [experiment.secondary], tagged: Tag(idKey, record.id.rawValue))

@@ -69,6 +69,7 @@ extension Mirror {
     private func writeRegisteredModel(_ record: RegisteredModel, _ versions: [ModelVersion], _ entry: ChangeLogEntry) async throws {
         let known = try state.identity(.registeredModel, record.name.rawValue)
         var work = RegistryWork(key: entry.key, base: known?.base)
+        work.inDoubt = try state.writesInDoubt(of: entry.key)
         let name = try await findOrCreateModel(record, known, &work)
         guard let actual = try await secondary.registeredModel(name) else {
             throw SetAside(
@@ -132,6 +133,7 @@ extension Mirror {
             var found = try await secondary.registeredModel(name)
             if found == nil {
                 do {
+                    try state.noteWrites(record.tags.map { .tag($0.key) }, of: key)
                     try await secondary.createRegisteredModel(
                         name, description: record.description, tags: modelTags(record, isForeign: false))
                     board.count { $0.registeredModels.created += 1 }
@@ -182,9 +184,10 @@ extension Mirror {
         let tags = TagPlan(
             modelTags(record, isForeign: isForeign), base: work.base, actual: actual.tags, key: work.key,
             maximumLength: secondary.dialect.registryTagValueLength,
-            keepsForeign: isForeign, deletesUnknown: configuration.repairs && !isForeign, fields: &work.fields)
+            keepsForeign: isForeign, deletesUnknown: configuration.repairs && !isForeign, inDoubt: work.inDoubt, fields: &work.fields)
         work.letters += tooLong(tags.tooLong.map { "tag:\($0)" }, of: work.key)
         work.conflicts += tags.conflicts
+        try state.noteWrites(tags.set.map { .tag($0.key) }, of: work.key)
         for tag in tags.set { try await secondary.setTag(tag, ofRegisteredModel: name) }
         for tag in tags.delete { try await secondary.deleteTag(tag, ofRegisteredModel: name) }
         work.tags += tags.set.count
@@ -203,6 +206,8 @@ struct RegistryWork {
     let key: EntityKey
     let base: Base?
     var fields = Base()
+    /// Fields that an earlier attempt may have written.
+    var inDoubt: Set<FieldDigest> = []
     var conflicts: [Conflict] = []
     var tags = 0
     var wrote = false
@@ -221,7 +226,10 @@ struct RegistryWork {
     mutating func decide(_ name: String, _ desired: String, _ actual: String) -> Bool {
         let field = Base.Field(name)
         fields[field] = FieldDigest(desired)
-        switch FieldRule.decide(desired: FieldDigest(desired), base: base?[field], actual: .value(FieldDigest(actual))) {
+        let decision = FieldRule.decide(
+            desired: FieldDigest(desired), base: base?[field], actual: .value(FieldDigest(actual)),
+            isInDoubt: inDoubt.contains(field.digest))
+        switch decision {
         case .write: return true
         case .overwrite:
             conflicts.append(

@@ -30,7 +30,7 @@ extension Mirror {
             let image = RunImage(record, in: experiment.secondary, map, stamp: stamp)
             let plan = RunPlan(
                 image, id: id, base: known?.base, actual: actual, experimentIsDeleted: experiment.isDeleted, dialect: secondary.dialect,
-                repairs: configuration.repairs)
+                repairs: configuration.repairs, inDoubt: try state.writesInDoubt(of: entry.key))
             if plan.isRespectedDeletion { try await refuseIfOurs(experiment, entry.key) }
             note(conversions: plan.conversions, of: entry.key)
             var base = plan.fields
@@ -79,6 +79,8 @@ extension Mirror {
         _ series: [ChangedSeries]
     ) async throws -> MetricWriter<Primary, Secondary>.Written {
         if !plan.isEmpty { try await gate.open() }
+        // Those of a creation are noted by its intent.
+        if !isNew { try state.noteWrites(plan.tags.map { .tag($0.key) }, of: .run(record.id)) }
         for key in plan.deletedTags { try await secondary.deleteTag(key, ofRun: target.id) }
         let metrics = MetricWriter(
             mirror: self, run: record.id, target: target.id, gate: gate, saved: known?.base, asksSecondary: !isNew && known?.base == nil)
@@ -223,7 +225,7 @@ extension Mirror {
         _ record: Run, in experiment: ExperimentTarget, _ map: References.Map
     ) async throws -> (target: RunTarget, actual: Run, isNew: Bool) {
         let key = EntityKey.run(record.id)
-        let isInDoubt = try state.noteOrFind(Intent(key, .create))
+        let isInDoubt = try state.noteOrFind(Intent(key, .create), writing: RunImage.rewritten(record.tags, map).map { .tag($0.key) })
         if isInDoubt, let found = try await stamped(record.id, in: experiment.secondary) {
             try state.created(identity(of: record.id, found))
             board.count { $0.runs.adopted += 1 }

@@ -41,6 +41,7 @@ extension Mirror {
             model: name, source: source, run: version.run.flatMap { map.runs[$0] }, runLink: version.runLink,
             loggedModel: (version.loggedModel ?? found.models.first).flatMap { map.models[$0] }, description: version.description,
             tags: tags)
+        try state.noteWrites(tags.map { Self.tagField(version, $0.key) }, of: work.key)
         let number = try await createVersion(new, version, &work)
         // The server has noted the version in a tag of the logged model, in its own way.
         if let loggedModel, let there = map.models[loggedModel.id],
@@ -125,7 +126,13 @@ extension Mirror {
         }
         let tags = TagPlan(
             desired, base: base, actual: existing.tags, key: work.key, maximumLength: secondary.dialect.registryTagValueLength,
-            deletesUnknown: configuration.repairs, fields: &own)
+            deletesUnknown: configuration.repairs,
+            inDoubt: Set(
+                existing.tags.map(\.key).filter { work.inDoubt.contains(Self.tagField(version, $0).digest) }.map {
+                    Base.Field.tag($0).digest
+                }),
+            fields: &own)
+        try state.noteWrites(tags.set.map { Self.tagField(version, $0.key) }, of: work.key)
         work.letters += tooLong(tags.tooLong.map { "v\(version.number):tag:\($0)" }, of: work.key)
         for tag in tags.set { try await secondary.setTag(tag, ofVersion: existing.number, of: name) }
         for tag in tags.delete { try await secondary.deleteTag(tag, ofVersion: existing.number, of: name) }
@@ -179,12 +186,15 @@ extension Mirror {
                 continue
             }
             if work.decide("alias:\(alias)", "\(target)", actual.aliases[alias].map { "\($0)" } ?? "") {
+                try state.noteWrites([Base.Field("alias:\(alias)")], of: work.key)
                 try await secondary.setAlias(alias, to: target, ofRegisteredModel: name)
                 work.wrote = true
             }
         }
         for (alias, _) in actual.aliases.sorted(by: { $0.key < $1.key }) where record.aliases[alias] == nil {
-            guard work.base?[Base.Field("alias:\(alias)")] != nil || configuration.repairs && !isForeign else { continue }
+            let field = Base.Field("alias:\(alias)")
+            let isOurs = work.base?[field] != nil || work.inDoubt.contains(field.digest)
+            guard isOurs || configuration.repairs && !isForeign else { continue }
             try await secondary.deleteAlias(alias, ofRegisteredModel: name)
             work.wrote = true
         }

@@ -19,7 +19,17 @@ public enum FieldDecision: Sendable, Hashable {
 
 public enum FieldRule {
     /// For a field that can be written again: the primary wins.
-    public static func decide(desired: FieldDigest?, base: FieldDigest?, actual: Actual) -> FieldDecision {
+    ///
+    /// - Parameter isInDoubt: an earlier attempt may have written it, and did not live to say so: what is there is ours.
+    public static func decide(desired: FieldDigest?, base: FieldDigest?, actual: Actual, isInDoubt: Bool = false) -> FieldDecision {
+        if isInDoubt {
+            switch (desired, actual) {
+            case (let desired?, .value(let value)): return value == desired ? .nothing : .write
+            case (.some, .absent), (.some, .unread): return .write
+            case (nil, .absent): return .nothing
+            case (nil, .value), (nil, .unread): return .delete
+            }
+        }
         switch (desired, actual) {
         case (let desired?, .unread): return desired == base ? .nothing : .write
         case (nil, .unread): return base == nil ? .nothing : .delete

@@ -16,13 +16,13 @@ public struct LoggedModelPlan: Sendable, Hashable {
     /// - Parameter runs: the primary's runs to the secondary's, for the metrics.
     public init(
         _ model: LoggedModel, _ map: References.Map, stamp: Stamp, base: Base?, actual: LoggedModel, dialect: Dialect,
-        repairs: Bool = false
+        repairs: Bool = false, inDoubt: Set<FieldDigest> = []
     ) {
         let key = EntityKey.loggedModel(model.id)
         let desired = RunImage.rewritten(model.tags, map) + stamp.tags(key)
         let plan = TagPlan(
             desired, base: base, actual: actual.tags, key: key, maximumLength: dialect.experimentTagValueLength,
-            deletesUnknown: repairs, fields: &fields)
+            deletesUnknown: repairs, inDoubt: inDoubt, fields: &fields)
         tags = plan.set
         deletedTags = plan.delete
         conflicts += plan.conflicts

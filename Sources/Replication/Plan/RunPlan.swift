@@ -35,9 +35,11 @@ public struct RunPlan: Sendable, Hashable {
     ///   - base: as last written; nil when unknown.
     ///   - actual: the secondary's run now: just created, or read back.
     ///   - experimentIsDeleted: the deletion of the experiment covers its runs.
+    ///   - inDoubt: fields that an earlier attempt may have written.
     ///   - repairs: what the secondary has too much goes.
     public init(
-        _ image: RunImage, id: RunID, base: Base?, actual: Run, experimentIsDeleted: Bool, dialect: Dialect, repairs: Bool = false
+        _ image: RunImage, id: RunID, base: Base?, actual: Run, experimentIsDeleted: Bool, dialect: Dialect, repairs: Bool = false,
+        inDoubt: Set<FieldDigest> = []
     ) {
         let key = EntityKey.run(id)
         planLifecycle(image, key, base, actual, experimentIsDeleted)
@@ -47,7 +49,7 @@ public struct RunPlan: Sendable, Hashable {
         }
         let tagPlan = TagPlan(
             image.tags, base: base, actual: actual.tags, key: key, maximumLength: dialect.runTagValueLength,
-            deletesUnknown: repairs, fields: &fields)
+            deletesUnknown: repairs, inDoubt: inDoubt, fields: &fields)
         tags = tagPlan.set
         deletedTags = tagPlan.delete
         conflicts += tagPlan.conflicts

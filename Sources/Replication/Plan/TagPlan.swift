@@ -9,10 +9,11 @@ public struct TagPlan: Sendable, Hashable {
     /// - Parameters:
     ///   - actual: the secondary's tags, when they were read.
     ///   - deletesUnknown: what is not desired goes, whoever wrote it.
+    ///   - inDoubt: fields that an earlier attempt may have written.
     ///   - keepsForeign: a tag of another value that we did not write stays (an adopted experiment or model).
     public init(
         _ desired: [Tag], base: Base?, actual: [Tag]?, key: EntityKey, maximumLength: Int, keepsForeign: Bool = false,
-        deletesUnknown: Bool = false, fields: inout Base
+        deletesUnknown: Bool = false, inDoubt: Set<FieldDigest> = [], fields: inout Base
     ) {
         var wanted: Set<String> = []
         let present = actual.map { Dictionary($0.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first }) }
@@ -25,10 +26,11 @@ public struct TagPlan: Sendable, Hashable {
             let digest = FieldDigest(tag.value)
             let was = base?[.tag(tag.key)]
             let now: Actual = present.map { $0[tag.key].map { .value(FieldDigest($0)) } ?? .absent } ?? .unread
-            switch FieldRule.decide(desired: digest, base: was, actual: now) {
+            let isInDoubt = inDoubt.contains(Base.Field.tag(tag.key).digest)
+            switch FieldRule.decide(desired: digest, base: was, actual: now, isInDoubt: isInDoubt) {
             case .nothing: break
             case .write:
-                if keepsForeign, was == nil, case .value = now {
+                if keepsForeign, was == nil, !isInDoubt, case .value = now {
                     conflicts.append(
                         Conflict(
                             key: key, field: "tag:" + tag.key, decision: .secondary, detail: "the secondary's own value was left as it is"))
@@ -49,9 +51,12 @@ public struct TagPlan: Sendable, Hashable {
         for (name, value) in present.sorted(by: { $0.key < $1.key }) where !wanted.contains(name) {
             if deletesUnknown {
                 delete.append(name)
-            } else if let base, FieldRule.decide(desired: nil, base: base[.tag(name)], actual: .value(FieldDigest(value))) == .delete {
-                delete.append(name)
+                continue
             }
+            let field = Base.Field.tag(name)
+            let decision = FieldRule.decide(
+                desired: nil, base: base?[field], actual: .value(FieldDigest(value)), isInDoubt: inDoubt.contains(field.digest))
+            if decision == .delete { delete.append(name) }
         }
     }
 }

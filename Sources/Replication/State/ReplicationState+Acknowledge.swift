@@ -71,6 +71,8 @@ public struct Acknowledgement: Sendable {
     }
 }
 
+private let fieldPrefix = "field:"
+
 extension ReplicationState {
     public func acknowledge(_ done: Acknowledgement, at milliseconds: Int64) throws {
         try transaction("acknowledge") { db in
@@ -99,11 +101,41 @@ extension ReplicationState {
     }
 
     /// Notes an intent, unless one is there already: then the earlier write is in doubt, and true is the answer.
-    public func noteOrFind(_ intent: Intent) throws -> Bool {
+    ///
+    /// - Parameter fields: what the write carries, as in `noteWrites`.
+    public func noteOrFind(_ intent: Intent, writing fields: [Base.Field] = []) throws -> Bool {
         try transaction("intent") { db in
             try db.cachedStatement(sql: "INSERT OR IGNORE INTO intent VALUES (?, ?, ?)")
                 .execute(arguments: [intent.key.kind.rawValue, intent.key.id, intent.operation.rawValue])
-            return db.changesCount == 0
+            let isThere = db.changesCount == 0
+            try Self.noteWrites(fields, of: intent.key, db)
+            return isThere
+        }
+    }
+
+    /// Fields that are about to be written, until their entity is acknowledged: what is on the secondary under them may be ours.
+    func noteWrites(_ fields: [Base.Field], of key: EntityKey) throws {
+        guard !fields.isEmpty else { return }
+        try transaction("intent") { try Self.noteWrites(fields, of: key, $0) }
+    }
+
+    private static func noteWrites(_ fields: [Base.Field], of key: EntityKey, _ db: Database) throws {
+        for field in fields {
+            try db.cachedStatement(sql: "INSERT OR IGNORE INTO intent VALUES (?, ?, ?)")
+                .execute(arguments: [key.kind.rawValue, key.id, fieldPrefix + String(field.digest.rawValue, radix: 16)])
+        }
+    }
+
+    /// The fields of an entity that were about to be written when an earlier attempt ended.
+    func writesInDoubt(of key: EntityKey) throws -> Set<FieldDigest> {
+        try read { db in
+            let statement = try db.cachedStatement(sql: "SELECT operation FROM intent WHERE kind = ? AND id = ?")
+            let operations = try String.fetchAll(statement, arguments: [key.kind.rawValue, key.id])
+            return Set(
+                operations.compactMap { operation in
+                    guard operation.hasPrefix(fieldPrefix) else { return nil }
+                    return UInt64(operation.dropFirst(fieldPrefix.count), radix: 16).map { FieldDigest(rawValue: $0) }
+                })
         }
     }
 

@@ -130,8 +130,11 @@ public final class MLflowDatabase: Sendable {
             throw FeedError("\(uri.path): cannot be read (\(String(cString: strerror(errno)))); run as the user that owns the file")
         }
         do {
+            // Whoever opens it may wait for a commit; whoever reads it later does so without a thread.
+            let patient = try DatabaseQueue(path: uri.path, configuration: configuration(isReadOnly: true, busySeconds: 5))
+            try patient.read { try requireMLflow($0, uri) }
+            try patient.close()
             let queue = try DatabaseQueue(path: uri.path, configuration: configuration(isReadOnly: true, busySeconds: busySeconds))
-            try queue.read { try requireMLflow($0, uri) }
             return queue
         } catch let error as DatabaseError where error.resultCode == .SQLITE_NOTADB {
             throw FeedError("\(uri.path): no SQLite database; name the file of MLflow's --backend-store-uri")
