@@ -26,6 +26,8 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         case waits(ChangeLogEntry, on: EntityKey)
         case failed(ChangeLogEntry, StoreError)
         case setAside(ChangeLogEntry, reason: String, message: String)
+        /// By a store, which may have seen it in a passing state.
+        case refused(ChangeLogEntry, StoreError)
         case rested(ChangeLogEntry)
         case woken
     }
@@ -101,13 +103,13 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                     let waits = schedule.impatient.remove(entry.key) == nil
                     group.addTask { try await attempt(entry, waits: waits) }
                 }
-                if schedule.busy.isEmpty, schedule.resting == 0 {
+                if schedule.busy.isEmpty, schedule.resting == 0, !isHeld, pause() == .nothing {
                     let hasReleased = try releaseParked(&schedule)
                     if outlook == .complete {
                         if schedule.isIdle, schedule.deletions.isIdle { break }
                         continue
                     }
-                    if hasReleased, !isHeld, pause() == .nothing { continue }
+                    if hasReleased { continue }
                 }
                 let (inFlight, resting) = (schedule.busy.count, schedule.resting)
                 mirror.board.update { $0.pending = inFlight + resting }
@@ -135,7 +137,7 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         } catch let error as StoreError {
             switch error.decision {
             case .retry: return .failed(entry, error)
-            case .setAside: return .setAside(entry, reason: error.reason.rawValue, message: error.message)
+            case .setAside: return .refused(entry, error)
             case .stop:
                 guard health != nil else { throw error }
                 return .failed(entry, error)
@@ -161,6 +163,14 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         case .setAside(let entry, let reason, let message):
             try setAside(entry, reason: reason, message: message)
             release(entry, &schedule)
+        case .refused(let entry, let error):
+            let attempt = schedule.attempts[entry.key, default: 0] + 1
+            guard health != nil, attempt < Self.refusalsBelieved else {
+                try setAside(entry, reason: error.reason.rawValue, message: error.message)
+                return release(entry, &schedule)
+            }
+            schedule.attempts[entry.key] = attempt
+            rest(entry, error, attempt: attempt, &schedule, &group)
         case .failed(let entry, let error):
             // While a store is away, its failures say nothing about this entity.
             let isCounted = await health?.suspect(error) ?? true
@@ -173,21 +183,31 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 return release(entry, &schedule)
             }
             schedule.attempts[entry.key] = attempt
-            schedule.busy.remove(entry.key)
-            schedule.withLane(of: entry.key) { $0.ended() }
-            schedule.resting += 1
-            let pause = backoff.pause(attempt: max(1, attempt), key: entry.key, error)
-            mirror.board.count { $0.retries += 1 }
-            mirror.logger.info(
-                "will try again", metadata: ["entity": "\(entry.key)", "attempt": "\(attempt)", "seconds": "\(pause)", "error": "\(error)"])
-            let clock = mirror.clock
-            group.addTask {
-                try await clock.sleep(seconds: pause)
-                return .rested(entry)
-            }
+            rest(entry, error, attempt: max(1, attempt), &schedule, &group)
         case .rested(let entry):
             schedule.resting -= 1
             schedule.withLane(of: entry.key) { $0.putBack(entry) }
+        }
+    }
+
+    /// While a primary is followed, what refuses a write may have changed a moment ago: an experiment that is being deleted, a run restored.
+    private static var refusalsBelieved: Int { 4 }
+
+    private func rest(
+        _ entry: ChangeLogEntry, _ error: StoreError, attempt: Int, _ schedule: inout Schedule,
+        _ group: inout ThrowingTaskGroup<Event, any Error>
+    ) {
+        schedule.busy.remove(entry.key)
+        schedule.withLane(of: entry.key) { $0.ended() }
+        schedule.resting += 1
+        let pause = backoff.pause(attempt: attempt, key: entry.key, error)
+        mirror.board.count { $0.retries += 1 }
+        mirror.logger.info(
+            "will try again", metadata: ["entity": "\(entry.key)", "attempt": "\(attempt)", "seconds": "\(pause)", "error": "\(error)"])
+        let clock = mirror.clock
+        group.addTask {
+            try await clock.sleep(seconds: pause)
+            return .rested(entry)
         }
     }
 

@@ -109,9 +109,21 @@ extension Mirror {
             if try await secondary.experiment(there)?.lifecycle == .active {
                 try await secondary.deleteExperiment(there)
                 board.count { $0.experiments.deleted += 1 }
+                try await restoreRunsOfDeleted(id)
             }
         }
         try acknowledge(Acknowledgement(entry: entry, identity: identity))
+    }
+
+    /// Runs that were restored, or made, one by one after their experiment was deleted on the primary: its deletion here took them along.
+    private func restoreRunsOfDeleted(_ experiment: ExperimentID) async throws {
+        var pages = RunPages(primary, RunQuery(experiments: [experiment]), retrying)
+        while let page = try await pages.next() {
+            for run in page.elements where run.lifecycle == .active {
+                guard let there = try state.secondaryID(.run, run.id.rawValue) else { continue }
+                try await secondary.restoreRun(RunID(there))
+            }
+        }
     }
 
     // MARK: Writing
@@ -218,6 +230,13 @@ extension Mirror {
         _ record: Experiment, tags: [Tag], conflicts: inout [Conflict]
     ) async throws -> (Experiment, isForeign: Bool) {
         let idKey = Stamp.idKey(.experiment)
+        // One that was made in an attempt whose end nobody knows may bear an earlier name.
+        if try state.noteOrFind(Intent(.experiment(record.id), .create), writing: tags.map { .tag($0.key) }),
+            let made = try await stampedExperiment(record.id)
+        {
+            board.count { $0.experiments.adopted += 1 }
+            return (made, made.tags.contains { $0.key == Stamp.adoptedKey })
+        }
         let prefixed = "\(configuration.pair)/" + (record.name.hasPrefix("/") ? String(record.name.dropFirst()) : record.name)
         for name in [record.name, prefixed] {
             if let found = try await secondary.experiment(named: name) {
@@ -248,7 +267,6 @@ extension Mirror {
                 }
             }
             let id: ExperimentID
-            try state.noteWrites(tags.map { .tag($0.key) }, of: .experiment(record.id))
             do {
                 id = try await secondary.createExperiment(name: name, tags: tags)
             } catch let error as StoreError where error.isInDoubt || error.reason == .alreadyExists {
@@ -267,6 +285,14 @@ extension Mirror {
             message: "experiment \"\(record.name)\": both that name and \"\(prefixed)\" belong to somebody else on the secondary")
     }
 
+    private func stampedExperiment(_ id: ExperimentID) async throws -> Experiment? {
+        var found: Experiment?
+        try await retrying.pages({ try await secondary.experiments($0) }) { page in
+            found = found ?? page.elements.first { stamp.owner(Stamp.idKey(.experiment), of: $0.tags) == .ours(id: id.rawValue) }
+        }
+        return found
+    }
+
     private enum Renaming { case none, done, taken }
 
     private func renameIfNeeded(
@@ -281,12 +307,14 @@ extension Mirror {
                     detail: "\"\(record.name)\" is taken on the secondary; \"\(actual.name)\" stays"))
             return .taken
         }
-        if base[Base.Field("name")] == FieldDigest(record.name) {
+        let name = Base.Field("name")
+        if base[name] == FieldDigest(record.name), try !state.writesInDoubt(of: .experiment(record.id)).contains(name.digest) {
             conflicts.append(
                 Conflict(
                     key: .experiment(record.id), field: "name", decision: .primary,
                     detail: "renamed on the secondary; the primary's name was written"))
         }
+        try state.noteWrites([name], of: .experiment(record.id))
         try await secondary.renameExperiment(actual.id, to: record.name)
         return .done
     }

@@ -16,7 +16,7 @@ extension Mirror {
             read = nil
         }
         guard let (record, versions) = read else { return try keepHardDeleted(entry) }
-        if waits { try await waitForSources(of: versions) }
+        try await prepareSources(of: versions, waits: waits)
         try await locks.withLock(entry.key) { try await writeRegisteredModel(record, versions, entry) }
     }
 
@@ -35,20 +35,22 @@ extension Mirror {
     }
 
     /// A version is only created once the files under its source are there: what is not yet, is waited for.
-    private func waitForSources(of versions: [ModelVersion]) async throws {
+    ///
+    /// - Parameter waits: false when everything else waits too: then what a version comes from is only made.
+    private func prepareSources(of versions: [ModelVersion], waits: Bool) async throws {
         for version in versions {
-            if let other = VersionSource.version(version.source), other.model != version.model {
+            if waits, let other = VersionSource.version(version.source), other.model != version.model {
                 let key = EntityKey.registeredModel(other.model)
                 if try state.entry(key) != nil { throw Waits(key: key) }
             }
             let found = References.find(inURI: version.source)
             for run in found.runs.union(version.run.map { [$0] } ?? []).sorted() {
                 guard try await ensureRun(run, regardless: true) != nil else { continue }
-                try waitIfPending(.run(run), files: .runArtifacts)
+                if waits { try waitIfPending(.run(run), files: .runArtifacts) }
             }
             for model in found.models.union(version.loggedModel.map { [$0] } ?? []).sorted() {
                 guard try await ensureLoggedModel(model, regardless: true) != nil else { continue }
-                try waitIfPending(.loggedModel(model), files: .loggedModelArtifacts)
+                if waits { try waitIfPending(.loggedModel(model), files: .loggedModelArtifacts) }
             }
         }
     }

@@ -145,7 +145,7 @@ extension ReplicationState {
         }
     }
 
-    /// Queues the files that are due, each with its next time: twice as far away each time, up to `longest` milliseconds.
+    /// Queues the files that are due, each with its next time: a quarter further away each time, up to `longest` milliseconds.
     ///
     /// - Returns: how many were queued.
     func queueDueFiles(at milliseconds: Int64, longest: Int64, limit: Int) throws -> Int {
@@ -162,7 +162,7 @@ extension ReplicationState {
                 if isLast {
                     try db.execute(sql: "DELETE FROM file_watch WHERE kind = ? AND id = ?", arguments: [row[0], row[1]])
                 } else {
-                    let pause = Swift.min((row[2] as Int64) * 2, longest)
+                    let pause = Swift.min((row[2] as Int64) * 5 / 4, longest)
                     let next = Swift.min(milliseconds + (row[2] as Int64), until ?? .max)
                     try db.execute(
                         sql: "UPDATE file_watch SET next_at = ?, pause = ? WHERE kind = ? AND id = ?",

@@ -129,13 +129,19 @@ public final class MLflowDatabase: Sendable {
         guard access(uri.path, R_OK) == 0 else {
             throw FeedError("\(uri.path): cannot be read (\(String(cString: strerror(errno)))); run as the user that owns the file")
         }
+        var tries = 0
         do {
-            // Whoever opens it may wait for a commit; whoever reads it later does so without a thread.
-            let patient = try DatabaseQueue(path: uri.path, configuration: configuration(isReadOnly: true, busySeconds: 5))
-            try patient.read { try requireMLflow($0, uri) }
-            try patient.close()
-            let queue = try DatabaseQueue(path: uri.path, configuration: configuration(isReadOnly: true, busySeconds: busySeconds))
-            return queue
+            while true {
+                do {
+                    let queue = try DatabaseQueue(path: uri.path, configuration: configuration(isReadOnly: true, busySeconds: busySeconds))
+                    try queue.read { try requireMLflow($0, uri) }
+                    return queue
+                } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY && tries < mostTries {
+                    // Whoever opens it waits for a commit; whoever reads it later does so without holding a thread.
+                    tries += 1
+                    usleep(2000)
+                }
+            }
         } catch let error as DatabaseError where error.resultCode == .SQLITE_NOTADB {
             throw FeedError("\(uri.path): no SQLite database; name the file of MLflow's --backend-store-uri")
         } catch let error as DatabaseError {
