@@ -131,6 +131,8 @@ extension Mirror {
     private func writeExperiment(_ record: Experiment, entry: ChangeLogEntry?) async throws {
         let key = EntityKey.experiment(record.id)
         let known = try state.identity(.experiment, record.id.rawValue)
+        // Of earlier attempts: asked before this one notes its own.
+        let inDoubt = try state.writesInDoubt(of: key)
         var conflicts: [Conflict] = []
         var image = experimentTags(record)
         let actual: Experiment
@@ -151,7 +153,7 @@ extension Mirror {
         var fields = Base()
         let tags = TagPlan(
             image, base: base, actual: actual.tags, key: key, maximumLength: secondary.dialect.experimentTagValueLength,
-            keepsForeign: isForeign, deletesUnknown: configuration.repairs && !isForeign, inDoubt: try state.writesInDoubt(of: key),
+            keepsForeign: isForeign, deletesUnknown: configuration.repairs && !isForeign, inDoubt: inDoubt,
             fields: &fields)
         conflicts += tags.conflicts
 
@@ -231,7 +233,7 @@ extension Mirror {
     ) async throws -> (Experiment, isForeign: Bool) {
         let idKey = Stamp.idKey(.experiment)
         // One that was made in an attempt whose end nobody knows may bear an earlier name.
-        if try state.noteOrFind(Intent(.experiment(record.id), .create), writing: tags.map { .tag($0.key) }),
+        if try state.noteOrFind(Intent(.experiment(record.id), .create)),
             let made = try await stampedExperiment(record.id)
         {
             board.count { $0.experiments.adopted += 1 }
@@ -267,6 +269,7 @@ extension Mirror {
                 }
             }
             let id: ExperimentID
+            try state.noteWrites(tags.map { .tag($0.key) }, of: .experiment(record.id))
             do {
                 id = try await secondary.createExperiment(name: name, tags: tags)
             } catch let error as StoreError where error.isInDoubt || error.reason == .alreadyExists {
