@@ -1,5 +1,6 @@
 public import Foundation
 import Glibc
+import Replication
 
 /// A real `mlflow server` of a test's own, on a data base and files of its own, ended with everything it started.
 public final class MLflowServer: Sendable {
@@ -24,7 +25,9 @@ public final class MLflowServer: Sendable {
 
     public let url: String
     public let folder: URL
-    private let process: pid_t
+    private let process: Locked<pid_t>
+    private let command: [String]
+    private let variables: [String: String]
 
     /// Starts a server and waits until it answers. `options` are further arguments; `environment` is added to this process's.
     public static func start(
@@ -57,17 +60,33 @@ public final class MLflowServer: Sendable {
         }
         var variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         variables["MLFLOW_DISABLE_TELEMETRY"] = "true"
-        process = try Self.spawn(
-            arguments + options, variables, in: working.path, log: folder.appendingPathComponent("server.log").path)
+        command = arguments + options
+        self.variables = variables
+        process = Locked(
+            try Self.spawn(arguments + options, variables, in: working.path, log: folder.appendingPathComponent("server.log").path))
+    }
+
+    /// Kills it amid whatever it does, and starts it again at the same address with what it has.
+    public func restart() async throws {
+        kill()
+        let log = folder.appendingPathComponent("server.log").path
+        let started = try Self.spawn(command, variables, in: folder.appendingPathComponent("cwd").path, log: log)
+        process.withLock { $0 = started }
+        guard try await isUp() else { throw Failure.notStarted(log) }
+    }
+
+    private func kill() {
+        let id = process.withLock { $0 }
+        Glibc.kill(-id, SIGKILL)
+        var status: Int32 = 0
+        waitpid(id, &status, 0)
     }
 
     deinit { stop() }
 
     /// Ends the server's process group and removes its folder.
     public func stop() {
-        kill(-process, SIGKILL)
-        var status: Int32 = 0
-        waitpid(process, &status, 0)
+        kill()
         try? FileManager.default.removeItem(at: folder)
     }
 
@@ -75,7 +94,7 @@ public final class MLflowServer: Sendable {
         // A first start makes the data base: 10 to 30 s on a busy machine.
         for _ in 0..<1200 {
             var status: Int32 = 0
-            if waitpid(process, &status, WNOHANG) != 0 { return false }
+            if waitpid(process.withLock { $0 }, &status, WNOHANG) != 0 { return false }
             if Self.answers(url) { return true }
             try await Task.sleep(for: .milliseconds(100))
         }

@@ -48,15 +48,33 @@ final class RealPair: Sendable {
         return try await Self.run(Self.binary, [command] + flags + more, environment)
     }
 
-    func start(_ command: String, _ more: [String] = [], state: String = "state.db") throws -> Process {
+    /// - Parameters:
+    ///   - through: addresses that stand for the servers' own.
+    ///   - log: where its messages are added to; nil: nowhere.
+    func start(
+        _ command: String, _ more: [String] = [], state: String = "state.db", through: (primary: String, secondary: String)? = nil,
+        environment: [String: String] = [:], log: String? = nil
+    ) throws -> Process {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: Self.binary)
-        process.arguments = [command, "--primary", primary.url, "--secondary", secondary.url, "--state", folder.file(state)] + more
+        let (one, other) = through ?? (primary.url, secondary.url)
+        process.arguments = [command, "--primary", one, "--secondary", other, "--state", folder.file(state)] + more
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
+        if let log {
+            let path = folder.file(log)
+            if !FileManager.default.fileExists(atPath: path) { try Data().write(to: URL(fileURLWithPath: path)) }
+            let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+            try handle.seekToEnd()
+            process.standardError = handle
+        }
         try process.run()
         return process
     }
+
+    /// The data base behind the primary, as MLflow names it.
+    var primaryDatabase: String { "sqlite:///" + primary.folder.appendingPathComponent("mlflow.db").path }
 
     /// - Parameter executable: the MLflow whose client is used.
     func python(_ script: String, _ arguments: [String], of executable: String? = MLflowServer.executable) async throws -> Result {
