@@ -50,6 +50,10 @@ bench:
 	BIN="$(BIN)" $(PYTHON) Benchmarks/points_bench.py --rounds $(ROUNDS)
 	BIN="$(BIN)" $(PYTHON) Benchmarks/artifact_bench.py --rounds $(ROUNDS)
 	BIN="$(BIN)" $(PYTHON) Benchmarks/memory_bench.py
+	BIN="$(BIN)" $(PYTHON) Benchmarks/lag_bench.py --rounds $(ROUNDS)
+	BIN="$(BIN)" $(PYTHON) Benchmarks/lag_bench.py --rounds 1 --poll --only ours
+	BIN="$(BIN)" $(PYTHON) Benchmarks/trigger_bench.py
+	BIN="$(BIN)" $(PYTHON) Benchmarks/live_cost_bench.py
 	BIN="$(BIN)" $(PYTHON) Benchmarks/trigger_bench.py
 
 install: release

@@ -61,6 +61,17 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             }
         }
 
+        /// Whether what is waited for waits, by itself or through others, for the one that waits.
+        func isCircle(_ waiter: EntityKey, waitingFor key: EntityKey) -> Bool {
+            var at = key
+            for _ in 0...parked.count {
+                if at == waiter { return true }
+                guard let next = parked.first(where: { $0.value.contains { $0.key == at } })?.key else { return false }
+                at = next
+            }
+            return false
+        }
+
         mutating func logHasGrown() {
             metadata.logHasGrown()
             artifacts.logHasGrown()
@@ -155,7 +166,10 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         case .waits(let entry, let key):
             schedule.busy.remove(entry.key)
             schedule.withLane(of: entry.key) { $0.ended() }
-            if try mirror.state.entry(key) == nil {
+            if schedule.isCircle(entry.key, waitingFor: key) {
+                schedule.impatient.insert(entry.key)
+                schedule.withLane(of: entry.key) { $0.putBack(entry) }
+            } else if try mirror.state.entry(key) == nil {
                 schedule.withLane(of: entry.key) { $0.putBack(entry) }
             } else {
                 schedule.parked[key, default: []].append(entry)

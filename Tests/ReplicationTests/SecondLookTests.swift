@@ -267,4 +267,26 @@ extension SecondLookTests {
         try await fixture.backfill()
         #expect(try await fixture.verify().differences == [])
     }
+
+    /// A version that was deleted hides its number; the next one still gets its own.
+    @Test func aVersionAfterADeletedOneKeepsItsNumber() async throws {
+        let fixture = try MirrorFixture()
+        let run = try await Workload(store: fixture.primary).run(in: ExperimentID("0"), "r")
+        let name = ModelName("m")
+        try await fixture.primary.createRegisteredModel(name, description: "", tags: [])
+        let new = NewVersion(model: name, source: run.artifactURI, run: run.id)
+        for number in 1...3 {
+            _ = try await fixture.primary.createVersion(new)
+            try await fixture.backfill()
+            try await fixture.primary.deleteVersion(number, of: name)
+            let summary = try await fixture.backfill()
+            #expect(summary.counts.conflicts == 0)
+        }
+        _ = try await fixture.primary.createVersion(new)
+        // Nor does a lost state file change it.
+        let summary = try await fixture.backfill(state: "lost.db")
+        #expect(summary.counts.conflicts == 0 && summary.failures == [])
+        #expect(try await fixture.verify(state: "lost.db").differences == [])
+        #expect(try await fixture.secondary.version(of: name, 4) != nil)
+    }
 }

@@ -20,7 +20,8 @@ struct ConfigurationFileTests {
         Refusal("primary:\n  url: http://a\n", "m.yaml:2:3: unknown key primary.url; did you mean uri?"),
         Refusal(
             "primary:\n  colour: red\n",
-            "m.yaml:2:3: unknown key primary.colour; expected one of uri, auth, workspace, ca_file, client_certificate_file"),
+            "m.yaml:2:3: unknown key primary.colour; expected one of uri, auth, workspace, ca_file, client_certificate_file, feed, database, reinstall_triggers"
+        ),
         Refusal("window: many\n", "m.yaml:1:9: window: expected a whole number from 1 to 64, found \"many\""),
         Refusal("window: 65\n", "m.yaml:1:9: window: expected a whole number from 1 to 64, found the number 65"),
         Refusal("window: 1.5\n", "m.yaml:1:9: window: expected a whole number from 1 to 64, found the number 1.5"),
@@ -42,9 +43,13 @@ struct ConfigurationFileTests {
             "m.yaml:2:10: scope.since: expected a date like 2024-01-31 or 2024-01-31T12:00:00Z, found \"yesterday\""),
         Refusal("state: a\npair: b\nstate: c\n", "m.yaml:1:1: state is given twice"),
         Refusal("rules: { tag: primary }\n", "m.yaml:1:1: rules is not supported by this version; remove it"),
-        Refusal("primary:\n  feed: auto\n", "m.yaml:2:3: primary.feed is not supported by this version; remove it"),
+        Refusal("secondary:\n  feed: auto\n", "m.yaml:2:3: secondary.feed is refused: only the primary is followed"),
         Refusal("primary: { registry: x }\n", "m.yaml:1:12: primary.registry is not supported by this version; remove it"),
-        Refusal("primary: { database: x }\n", "m.yaml:1:12: primary.database is not supported by this version; remove it"),
+        Refusal("secondary: { database: x }\n", "m.yaml:1:14: secondary.database is refused: only the primary is followed"),
+        Refusal(
+            "live: { cycle_seconds: 0 }\n", "m.yaml:1:24: live.cycle_seconds: expected a whole number from 1 to 3600, found the number 0"),
+        Refusal(
+            "primary: { reinstall_triggers: maybe }\n", "m.yaml:1:32: primary.reinstall_triggers: expected true or false, found \"maybe\""),
         Refusal("scope: { leave_out: {} }\n", "m.yaml:1:10: scope.leave_out is not supported by this version; remove it"),
         Refusal(
             "primary:\n  auth:\n    password: canary\n",

@@ -14,9 +14,12 @@ struct ReadmeTests {
 
     private func helpOptions() async -> Set<String> {
         var all: Set<String> = []
-        for command in ["backfill", "verify", "check"] {
+        let commands =
+            ["run", "backfill", "verify", "check", "status", "pause", "resume", "resync", "resolve"].map { [$0] }
+            + ["install", "inspect", "remove"].map { ["feed", $0] }
+        for command in commands {
             let world = TestWorld()
-            _ = await world.run([command, "--help"], [:])
+            _ = await world.run(command + ["--help"], [:])
             all.formUnion(options(world.printed))
         }
         return all
@@ -26,7 +29,7 @@ struct ReadmeTests {
     func options() async {
         let help = await helpOptions()
         // Of commands of other programs that it shows.
-        let others: Set<String> = ["--use-src-user-id"]
+        let others: Set<String> = ["--use-src-user-id", "--backend-store-uri"]
         #expect(options(readme).subtracting(others).subtracting(help).isEmpty)
         #expect(help.subtracting(options(readme)).isEmpty)
     }
@@ -49,6 +52,6 @@ struct ReadmeTests {
     @Test("lists only commands that exist")
     func commands() {
         let named = Set(readme.matches(of: /\nmlmirror ([a-z]+) +--/).map { String($0.output.1) })
-        #expect(named == ["backfill", "verify", "check"])
+        #expect(named == ["run", "backfill", "verify", "check", "status", "pause", "resume", "resync", "resolve"])
     }
 }

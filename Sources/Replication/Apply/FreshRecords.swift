@@ -98,6 +98,8 @@ final class FreshRecords: Sendable {
         taken.raise()
         guard let found, found.latest >= entry.latest else { return nil }
         entry.latest = found.latest
+        // The listing's own entry, which this reading finishes too, concerns everything.
+        entry.extent = .whole
         if case .run(let fresh) = found.record { state.withLock { $0.underway[fresh.run.id] = fresh.run } }
         return found.record
     }

@@ -22,6 +22,8 @@ extension Mirror {
             record = try await primary.experiment(ExperimentID(entry.key.id))
         }
         guard let record else { return try keepHardDeleted(entry) }
+        let isInScope = note(inScope: record)
+        guard try await isWanted(entry.key, { isInScope }) else { return try acknowledge(Acknowledgement(entry: entry)) }
         try await locks.withLock(entry.key) { try await writeExperiment(record, entry: entry) }
     }
 
@@ -73,6 +75,11 @@ extension Mirror {
     /// Writing to a deleted experiment is refused: it is restored first, and deleted again after everything else.
     func makeWritable(_ target: ExperimentTarget) async throws {
         guard target.isDeleted else { return }
+        // The experiment's own lock too: its identity is read and written back here. Who holds that one never waits for a run's.
+        try await locks.withLock(.experiment(target.primary)) { try await restoreForWriting(target) }
+    }
+
+    private func restoreForWriting(_ target: ExperimentTarget) async throws {
         try await locks.withLock(EntityKey(.experimentDeletion, target.primary.rawValue)) {
             guard var identity = try state.identity(.experiment, target.primary.rawValue), var base = identity.base,
                 base[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue)
@@ -273,6 +280,8 @@ extension Mirror {
             do {
                 id = try await secondary.createExperiment(name: name, tags: tags)
             } catch let error as StoreError where error.isInDoubt || error.reason == .alreadyExists {
+                // Refused for certain: then none of these fields is ours.
+                if !error.isInDoubt { try state.forgetWrites(of: .experiment(record.id)) }
                 // Whoever made it, its stamp tells: look again.
                 throw StoreError(.retry(after: nil), error.reason, error.message)
             }

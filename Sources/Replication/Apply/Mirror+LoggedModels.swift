@@ -5,6 +5,9 @@ extension Mirror {
         let record: LoggedModel?
         if case .loggedModel(let model)? = fresh.take(&entry) { record = model } else { record = try await primary.loggedModel(id) }
         guard let record else { return try keepHardDeleted(entry) }
+        guard try await isWanted(entry.key, { try await experimentIsInScope(record.experiment) }) else {
+            return try acknowledge(Acknowledgement(entry: entry))
+        }
         guard try await ensureLoggedModel(id, record) != nil else {
             throw SetAside(reason: "no_experiment", message: "\(entry.key): its experiment \(record.experiment) is not on the secondary")
         }
@@ -49,7 +52,8 @@ extension Mirror {
         try acknowledge(
             Acknowledgement(
                 entry: entry, identity: identity, conflicts: plan.conflicts, followUps: followUps,
-                letters: tooLong(plan.tooLong, of: entry.key), watch: fileWatch(of: record)))
+                letters: tooLong(plan.tooLong, of: entry.key), watch: fileWatch(of: record),
+                endsWatch: record.status != .pending))
         let isFirst = known.base == nil
         let wrote = !(plan.tags.isEmpty && plan.deletedTags.isEmpty && plan.params.isEmpty && plan.metrics.isEmpty && plan.status == nil)
         board.count { counts in
@@ -105,7 +109,7 @@ extension Mirror {
         if record == nil, case .loggedModel(let model)? = fresh.peek(.loggedModel(id)) { record = model }
         if record == nil { record = try await primary.loggedModel(id) }
         guard let record else { return nil }
-        if !regardless, try await !isInScope(record.experiment) { return nil }
+        if !regardless, try await !experimentIsInScope(record.experiment) { return nil }
         let experiment = try await ensureExperiment(record.experiment)
         // It can only be set now: a model in scope brings the run it came from.
         let run = if let source = record.sourceRun { try await ensureRun(source, regardless: true) } else { RunID?.none }
@@ -114,13 +118,6 @@ extension Mirror {
             if let there = try state.secondaryID(.loggedModel, id.rawValue) { return LoggedModelID(there) }
             return try await createLoggedModel(record, in: experiment, run)
         }
-    }
-
-    private func isInScope(_ experiment: ExperimentID) async throws -> Bool {
-        if try state.secondaryID(.experiment, experiment.rawValue) != nil { return true }
-        if case .experiment(let known)? = fresh.peek(.experiment(experiment)) { return configuration.scope.experiments.matches(known.name) }
-        guard let record = try await primary.experiment(experiment) else { return false }
-        return configuration.scope.experiments.matches(record.name)
     }
 
     private func createLoggedModel(_ record: LoggedModel, in experiment: ExperimentTarget, _ run: RunID?) async throws -> LoggedModelID {

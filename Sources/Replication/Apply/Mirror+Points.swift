@@ -22,7 +22,8 @@ extension Mirror {
                 return false
             }
             identity.base = base
-            try acknowledge(Acknowledgement(entry: entry, identity: identity, watch: fileWatch(of: id, endTime: nil)))
+            let watch = identity.isSettled ? nil : fileWatch(of: id, endTime: nil)
+            try acknowledge(Acknowledgement(entry: entry, identity: identity, watch: watch, isPartial: true))
             noteRecent(written, of: id, series)
             return true
         }

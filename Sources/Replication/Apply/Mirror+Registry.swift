@@ -16,6 +16,8 @@ extension Mirror {
             read = nil
         }
         guard let (record, versions) = read else { return try keepHardDeleted(entry) }
+        let isInScope = configuration.scope.models.matches(name.rawValue)
+        guard !record.isPrompt, try await isWanted(entry.key, { isInScope }) else { return try acknowledge(Acknowledgement(entry: entry)) }
         try await prepareSources(of: versions, waits: waits)
         try await locks.withLock(entry.key) { try await writeRegisteredModel(record, versions, entry) }
     }
@@ -81,7 +83,9 @@ extension Mirror {
         try await writeModelFields(record, actual, name, &work)
         var there = try await allVersions(secondary, name)
         // Numbers that were used there and are hidden now count too.
-        work.highestNumber = max(there.map(\.number).max() ?? 0, versions.filter { work.wrote($0) }.map(\.number).max() ?? 0)
+        let noted = Int(work.base?[RegistryWork.highestField]?.rawValue ?? 0)
+        work.highestNumber = max(noted, there.map(\.number).max() ?? 0, versions.filter { work.wrote($0) }.map(\.number).max() ?? 0)
+        work.knowsHighest = work.knowsHighest || work.base?[RegistryWork.highestField] != nil
         work.placeholders = there.filter { isOurPlaceholder($0) }.map(\.number)
         there.removeAll { isOurPlaceholder($0) }
         // Of an apply that was interrupted after the version above them had come.
@@ -101,6 +105,7 @@ extension Mirror {
         }
         try await deleteVersions(record, versions, there, name, &work)
         try await writeAliases(record, actual, name, numbers, &work)
+        if work.knowsHighest { work.fields[RegistryWork.highestField] = FieldDigest(rawValue: UInt64(work.highestNumber)) }
         let identity = Identity(
             kind: .registeredModel, primaryID: record.name.rawValue, secondaryID: name.rawValue,
             record: record.recordDigest(with: versions), isSettled: work.letters.isEmpty, base: work.fields)
@@ -139,6 +144,7 @@ extension Mirror {
                     try await secondary.createRegisteredModel(
                         name, description: record.description, tags: modelTags(record, isForeign: false))
                     board.count { $0.registeredModels.created += 1 }
+                    work.knowsHighest = true
                     try state.created(Identity(kind: .registeredModel, primaryID: record.name.rawValue, secondaryID: name.rawValue))
                     return name
                 } catch let error as StoreError where error.isInDoubt || error.reason == .alreadyExists {
@@ -216,6 +222,10 @@ struct RegistryWork {
     var letters: [DeadLetter] = []
     /// The highest version number that is known to be used on the secondary.
     var highestNumber = 0
+    /// Whether no higher one can have been used and deleted.
+    var knowsHighest = false
+    /// The number itself, not a digest of it.
+    static let highestField = Base.Field("highest_version")
     /// Versions on the secondary that only use up a number, until a higher one is there.
     var placeholders: [Int] = []
 

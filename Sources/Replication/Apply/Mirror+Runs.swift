@@ -8,6 +8,8 @@ extension Mirror {
     func applyRun(_ taken: ChangeLogEntry) async throws {
         var entry = taken
         let id = RunID(entry.key.id)
+        // What was set aside of it is looked at with whatever comes next.
+        if try state.isSetAside(entry.key) { entry.extent = .whole }
         if entry.extent == .points, try await applyPoints(entry) { return }
         defer { fresh.finished(id) }
         var histories: [String: [MetricPoint]] = [:]
@@ -19,11 +21,14 @@ extension Mirror {
             record = try await primary.run(id)
         }
         guard let record else { return try keepHardDeleted(entry) }
+        guard try await isWanted(entry.key, { try await isInScope(record) }) else { return try acknowledge(Acknowledgement(entry: entry)) }
         let experiment = try await ensureExperiment(record.experiment)
         let referred = try await ensureRuns(namedBy: record, try await ensureParents(of: record))
         try await locks.withLock(entry.key) {
             var map = referred
             let known = try state.identity(.run, id.rawValue)
+            // Points that came late among earlier ones show in no record: an ended run is looked at whole, once.
+            if record.status.isTerminal, known?.isSettled != true, !primary.dialect.readsHistorySince { entry.extent = .whole }
             let (target, actual, isNew) = try await findOrCreateRun(record, in: experiment, known, map)
             map.runs[id] = target.id
             try await resolveModels(of: record, &map)
@@ -42,9 +47,12 @@ extension Mirror {
             if !plan.isRespectedDeletion {
                 written = try await writeRun(record, target, plan, gate, &base, isNew: isNew, known, series)
             }
+            // Not followed while it is deleted there: when it is back, nothing is known of its histories.
+            if plan.isRespectedDeletion { base.series = [:] }
             let points = written.points
             let identity = Identity(
-                kind: .run, primaryID: id.rawValue, secondaryID: target.id.rawValue, root: target.root, record: record.recordDigest,
+                kind: .run, primaryID: id.rawValue, secondaryID: target.id.rawValue, root: target.root,
+                record: plan.isRespectedDeletion ? nil : record.recordDigest,
                 isSettled: record.status.isTerminal, base: base)
             let followUps = configuration.scope.artifacts && !plan.isRespectedDeletion ? [EntityKey(.runArtifacts, id.rawValue)] : []
             fresh.remember(root: record.artifactURI, of: id)
@@ -52,7 +60,8 @@ extension Mirror {
                 Acknowledgement(
                     entry: entry, identity: identity, conflicts: plan.conflicts, followUps: followUps,
                     letters: tooLong(plan.tooLong, of: entry.key),
-                    watch: plan.isRespectedDeletion ? nil : fileWatch(of: record)))
+                    watch: plan.isRespectedDeletion ? nil : fileWatch(of: record),
+                    endsWatch: record.status.isTerminal || record.lifecycle == .deleted))
             noteRecent(written, of: id, series)
             board.count { counts in
                 counts.params += plan.params.count
@@ -165,14 +174,37 @@ extension Mirror {
         return try await primary.run(id)
     }
 
+    /// What is known already is followed; anything else is a matter of the scope.
+    func isWanted(_ key: EntityKey, _ isInScope: () async throws -> Bool) async throws -> Bool {
+        if try state.secondaryID(key.kind, key.id) != nil { return true }
+        return try await isInScope()
+    }
+
     func isInScope(_ run: Run) async throws -> Bool {
         guard configuration.scope.contains(startTime: run.startTime) else { return false }
-        if try state.secondaryID(.experiment, run.experiment.rawValue) != nil { return true }
-        if case .experiment(let known)? = fresh.peek(.experiment(run.experiment)) {
-            return configuration.scope.experiments.matches(known.name)
+        return try await experimentIsInScope(run.experiment)
+    }
+
+    /// By its name, which is asked once for each experiment and again when it changes: one may be on the secondary only because a model in
+    /// scope has brought it.
+    func experimentIsInScope(_ id: ExperimentID) async throws -> Bool {
+        if configuration.scope.experiments == .everything { return true }
+        if let known = experimentsInScope.withLock({ $0[id] }) { return known }
+        var record: Experiment?
+        if case .experiment(let known)? = fresh.peek(.experiment(id)) { record = known }
+        if record == nil { record = try await primary.experiment(id) }
+        guard let record else { return false }
+        return note(inScope: record)
+    }
+
+    @discardableResult
+    func note(inScope record: Experiment) -> Bool {
+        let isInScope = configuration.scope.experiments.matches(record.name)
+        experimentsInScope.withLock { known in
+            if known.count > 50_000 { known = [:] }
+            known[record.id] = isInScope
         }
-        guard let experiment = try await primary.experiment(run.experiment) else { return false }
-        return configuration.scope.experiments.matches(experiment.name)
+        return isInScope
     }
 
     /// The runs that a run's tags name, created when they are in scope and not there yet. Before any lock is taken.

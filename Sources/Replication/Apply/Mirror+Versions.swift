@@ -27,6 +27,11 @@ extension Mirror {
             throw SetAside(reason: "source_refused", message: "its source \"\(version.source)\" is not forwarded: \(why)")
         }
         let tags = versionTags(version, map)
+        if let existing = there.first(where: { isOurs($0, version) }), existing.number < version.number {
+            // Of an attempt that did not live to take it back: no version of ours ever has a lower number than the primary's.
+            try await secondary.deleteVersion(existing.number, of: name)
+            throw StoreError(.retry(after: 0), .serverFailure, "version \(existing.number) of \"\(name)\" was to be taken back")
+        }
         if let existing = there.first(where: { isOurs($0, version) }) {
             try refuseAnother(version, existing, run: version.run.flatMap { map.runs[$0] })
             try await updateVersion(version, existing, name, tags, &work)
@@ -82,15 +87,22 @@ extension Mirror {
     /// A placeholder goes only when a higher version is there: a deleted version's number is used up and to be seen nowhere, so that an
     /// interrupted apply would count from too low.
     private func createVersion(_ new: NewVersion, _ version: ModelVersion, _ work: inout RegistryWork) async throws -> Int {
-        while work.highestNumber + 1 < version.number {
+        // With a new state file nobody knows which numbers were used and deleted: the version itself finds out.
+        while work.knowsHighest, work.highestNumber + 1 < version.number {
             var placeholder = new
             placeholder.tags = stamp.tags(Stamp.versionKey, Stamp.placeholderID) + [Tag(Stamp.placeholderKey, "true")]
             placeholder.description = "keeps a number of a deleted version"
             let number = try await secondary.createVersion(placeholder)
+            guard number > work.highestNumber else {
+                // A store that uses numbers again: no number can be kept free there.
+                try await secondary.deleteVersion(number, of: new.model)
+                throw SetAside(reason: "number_taken", message: "its number cannot be reached on the secondary, which uses numbers again")
+            }
             work.placeholders.append(number)
             board.count { $0.conversions["version_number_filled", default: 0] += 1 }
             work.highestNumber = max(work.highestNumber, number)
         }
+        work.knowsHighest = true
         let number: Int
         do {
             number = try await secondary.createVersion(new)
@@ -104,7 +116,7 @@ extension Mirror {
         if number < version.number {
             // Versions deleted on the secondary hide their numbers; ours was lower than it looked.
             try await secondary.deleteVersion(number, of: new.model)
-            throw StoreError(.retry(after: 0), .serverFailure, "version numbers of \"\(new.model)\" moved while they were filled")
+            return try await createVersion(new, version, &work)
         }
         if number != version.number {
             work.conflicts.append(

@@ -18,6 +18,8 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let filePermits: Permits
     /// When the bytes of an active owner's files were compared last: milliseconds since 1970.
     let readings = Locked<[EntityKey: Int64]>([:])
+    /// By the names that the primary's experiments had when they were looked at last.
+    let experimentsInScope = Locked<[ExperimentID: Bool]>([:])
     private let appliedAt = Locked<Int64?>(nil)
     /// Milliseconds since 1970.
     var lastAppliedAt: Int64? { appliedAt.withLock { $0 } }

@@ -27,6 +27,7 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
     private let comparer: RecordComparer
     private let sweep: Sweep<Store>
     private let schedule = Locked((nextCycle: 0.0, isPrimed: false))
+    private let histories = Locked(HistoryWatch())
 
     private struct Cursor: Codable {
         /// Milliseconds since 1970: what started, or ended, before has been seen.
@@ -58,6 +59,14 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
     public func release(upTo cursor: String) async throws {}
 
     public func read(after text: String) async throws -> FeedReading {
+        do { return try await look(after: text) } catch {
+            // What was seen and not told must be told again.
+            comparer.forget()
+            throw error
+        }
+    }
+
+    private func look(after text: String) async throws -> FeedReading {
         guard let cursor = try? JSONDecoder().decode(Cursor.self, from: Data(text.utf8)) else {
             throw FeedBreak("its cursor cannot be read")
         }
@@ -67,11 +76,21 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
         }
         let seenUntil = clock.nowMilliseconds
         var changes: [Change] = []
+        var seen: [RunID: Run] = [:]
         let experiments = try await changedExperiments(&changes)
-        for group in experiments.chunks(of: 200) {
-            try await changedRuns(in: group, since: cursor.seenUntil - Int64(configuration.overlap * 1000), &changes)
-            try await changedLoggedModels(in: group, &changes)
+        // Some experiments of many may be closed to us: a search over all of them is then split until only those fail.
+        var groups = Array(experiments.chunks(of: 200).reversed())
+        while let group = groups.popLast() {
+            do {
+                try await look(at: group, since: cursor.seenUntil - Int64(configuration.overlap * 1000), &changes, &seen)
+            } catch let error as StoreError where error.reason == .forbidden || error.reason == .notFound {
+                guard group.count > 1 else { continue }
+                groups += [Array(group[(group.count / 2)...]), Array(group[..<(group.count / 2)])]
+            }
         }
+        let changed = Set(changes.filter { $0.key.kind == .run }.map { RunID($0.key.id) })
+        let runs = seen.values.sorted { $0.id < $1.id }
+        changes += histories.withLock { $0.due(runs, changed: changed, now: now) }.map { Change(.run($0)) }
         try await changedRegisteredModels(&changes)
         schedule.withLock { $0 = (now + configuration.cycle, true) }
         changes += try await sweep.goOn(over: experiments)
@@ -81,6 +100,13 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
     private func encode(_ cursor: Cursor) throws -> String { String(decoding: try JSONEncoder().encode(cursor), as: UTF8.self) }
 
     // MARK: One hot cycle
+
+    private func look(
+        at group: [ExperimentID], since: Int64, _ changes: inout [Change], _ seen: inout [RunID: Run]
+    ) async throws {
+        try await changedRuns(in: group, since: since, &changes, &seen)
+        try await changedLoggedModels(in: group, &changes)
+    }
 
     private func changedExperiments(_ changes: inout [Change]) async throws -> [ExperimentID] {
         var ids: [ExperimentID] = []
@@ -98,7 +124,9 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
     }
 
     /// Three looks: under way, started lately, ended lately. A run that none of them shows is the sweep's.
-    private func changedRuns(in group: [ExperimentID], since: Int64, _ changes: inout [Change]) async throws {
+    private func changedRuns(
+        in group: [ExperimentID], since: Int64, _ changes: inout [Change], _ seen: inout [RunID: Run]
+    ) async throws {
         var active = RunQuery(experiments: group)
         active.isActive = true
         var ended = RunQuery(experiments: group)
@@ -109,7 +137,9 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
             repeat {
                 try await budget.take(.runs)
                 let page = try await store.runs(query, token)
-                changes += try comparer.changed(page.elements.filter { scope.contains(startTime: $0.startTime) })
+                let runs = page.elements.filter { scope.contains(startTime: $0.startTime) }
+                for run in runs { seen[run.id] = run }
+                changes += try comparer.changed(runs)
                 guard page.next != token else { break }
                 token = page.next
             } while token != nil
@@ -153,15 +183,20 @@ final class RecordComparer: Sendable {
 
     init(_ state: ReplicationState) { self.state = state }
 
+    /// After a reading that was not told.
+    func forget() { seen.withLock { $0 = [:] } }
+
     func changed(_ kind: EntityKey.Kind, _ records: [(id: String, digest: SHA256Digest)]) throws -> [EntityKey] {
-        let known = try state.recorded(kind, records)
+        let known = try state.records(kind, records.map(\.id))
         return records.compactMap { record in
             let key = EntityKey(kind, record.id)
-            if known.contains(record.id) {
+            let now = ReplicationState.blob(record.digest)
+            if known[record.id] == now {
                 seen.withLock { $0[key] = nil }
                 return nil
             }
-            return differs(key, record.digest.hex) ? key : nil
+            // Told before, and nothing was copied since: it waits, or was set aside.
+            return differs(key, record.digest.hex + " after " + (known[record.id]?.base64EncodedString() ?? "")) ? key : nil
         }
     }
 

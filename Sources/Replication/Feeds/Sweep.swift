@@ -29,7 +29,7 @@ final class Sweep<Store: TrackingStore>: Sendable {
     /// When the last whole sweep began: nothing is unchecked for longer. Milliseconds since 1970.
     var oldest: Int64? { state.withLock { $0.finishedStart } }
 
-    /// As many pages as may be asked for now.
+    /// As many pages as may be asked for now. A place that the store refuses is left out; where it fails, the sweep goes on another time.
     func goOn(over experiments: [ExperimentID]? = nil) async throws -> [Change] {
         if let experiments {
             state.withLock { state in
@@ -42,18 +42,25 @@ final class Sweep<Store: TrackingStore>: Sendable {
         var changes: [Change] = []
         while changes.count < 2000, let (stage, groups) = state.withLock({ state in state.stage.map { ($0, state.groups) } }) {
             let next: Stage?
-            switch stage {
-            case .runs(let group, let from, let token):
-                guard await budget.takeNow(.runs) else { return changes }
-                next = try await runs(groups, group, from, token, &changes)
-            case .loggedModels(let group, let token):
-                guard await budget.takeNow(.loggedModels) else { return changes }
-                let page = try await store.loggedModels(in: groups[group], token)
-                changes += try comparer.changed(page.elements)
-                next = page.next != nil && page.next != token ? .loggedModels(group: group, token: page.next) : after(models: group, groups)
-            case .registry(let token):
-                guard await budget.takeNow(.registry) else { return changes }
-                next = try await registry(token, &changes)
+            do {
+                switch stage {
+                case .runs(let group, let from, let token):
+                    guard await budget.takeNow(.runs) else { return changes }
+                    next = try await runs(groups, group, from, token, &changes)
+                case .loggedModels(let group, let token):
+                    guard await budget.takeNow(.loggedModels) else { return changes }
+                    let page = try await store.loggedModels(in: groups[group], token)
+                    changes += try comparer.changed(page.elements)
+                    next =
+                        page.next != nil && page.next != token
+                        ? .loggedModels(group: group, token: page.next) : after(models: group, groups)
+                case .registry(let token):
+                    guard await budget.takeNow(.registry) else { return changes }
+                    next = try await registry(token, &changes)
+                }
+            } catch let error as StoreError {
+                guard error.decision == .setAside else { return changes }
+                next = after(refused: stage, groups)
             }
             state.withLock { state in
                 state.stage = next
@@ -63,6 +70,15 @@ final class Sweep<Store: TrackingStore>: Sendable {
         return changes
     }
 
+    private func after(refused stage: Stage, _ groups: [[ExperimentID]]) -> Stage? {
+        switch stage {
+        case .runs(let group, _, _) where group + 1 < groups.count: .runs(group: group + 1, startedFrom: nil, token: nil)
+        case .runs: store.dialect.hasLoggedModels ? .loggedModels(group: 0, token: nil) : .registry(token: nil)
+        case .loggedModels(let group, _): after(models: group, groups)
+        case .registry: nil
+        }
+    }
+
     /// By start time, as `RunPages` does: what is deleted meanwhile shifts no page past a run.
     private func runs(
         _ groups: [[ExperimentID]], _ group: Int, _ from: Int64?, _ token: PageToken?, _ changes: inout [Change]
@@ -70,6 +86,7 @@ final class Sweep<Store: TrackingStore>: Sendable {
         let query = RunQuery(experiments: groups[group], startedFrom: from ?? scope.since, startedBefore: scope.until)
         let page = try await store.runs(query, token)
         changes += try comparer.changed(page.elements)
+        if let next = page.next, page.elements.isEmpty { return .runs(group: group, startedFrom: from, token: next) }
         if let next = page.next, let last = page.elements.last {
             let isSameInstant = from.map { last.startTime <= $0 } ?? false
             return .runs(group: group, startedFrom: last.startTime, token: isSameInstant ? next : nil)

@@ -54,7 +54,7 @@ struct FeedFollower: Sendable {
     private func begin(why: String) async throws {
         let cursor = try await feed.position()
         try state.beginReconciliation(FeedCursor(feed: feed.name, cursor: cursor), why: why)
-        desk.askForReconciliation()
+        desk.reconcile.raise()
     }
 
     private func retried(_ failures: inout Int, _ body: () async throws -> Void) async throws {

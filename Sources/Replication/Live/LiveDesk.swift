@@ -5,19 +5,12 @@ final class LiveDesk: Sendable {
         var feedTrouble: String?
         var pause = Pause.nothing
         var isListing = false
-        var reconciliations = 0
     }
     private let state = Locked(State())
     /// The change log has grown, or what held the work up is over.
     let wakeup = Signal()
     /// Everything is to be compared anew.
     let reconcile = Signal()
-    /// How often that was asked for.
-    var reconciliations: Int { state.withLock { $0.reconciliations } }
-    func askForReconciliation() {
-        state.withLock { $0.reconciliations += 1 }
-        reconcile.raise()
-    }
 
     var feedLastSuccessAt: Int64? { state.withLock { $0.feedLastSuccessAt } }
     var feedTrouble: String? { state.withLock { $0.feedTrouble } }

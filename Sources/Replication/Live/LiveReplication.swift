@@ -83,7 +83,7 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
     }
 
     private func replicate(_ mirror: Mirror<Primary, Secondary>, _ desk: LiveDesk, _ health: StoreHealth<Primary, Secondary>) async throws {
-        if try state.enter(configuration.mirror.scope) { try state.beginReconciliation(nil, why: "another scope") }
+        try state.enter(configuration.mirror.scope, reconciles: true)
         try await patiently("looking for earlier copies", health) { try await Adoption(mirror: mirror).run() }
         try state.requeueDeadLetters(at: clock.nowMilliseconds)
         try await withThrowingTaskGroup(of: Void.self) { group in

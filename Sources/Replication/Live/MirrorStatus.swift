@@ -39,7 +39,7 @@ public struct MirrorStatus: Sendable, Hashable {
         firstDeadLetters = try state.deadLetters(limit: 5).map { "\($0.message) [\($0.reason)]" }
         conflicts = try state.conflictCount()
         pause = try state.pause
-        reconciling = try state.control(.reconciling)
+        reconciling = try state.control(.reconciling).map { String($0.prefix { $0 != "\n" }) }
         report = try state.control(.report).flatMap { LiveReport(encoded: $0) }
         if let oldest = backlog.oldest, backlog.count > 0 {
             lagSeconds = max(0, Double(milliseconds - oldest) / 1000)

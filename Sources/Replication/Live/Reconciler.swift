@@ -25,18 +25,15 @@ struct Reconciler<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         }
     }
 
-    private func reconcile(_ why: String) async throws {
-        mirror.logger.notice("everything is compared with the primary", metadata: ["why": "\(why)"])
+    private func reconcile(_ asked: String) async throws {
+        mirror.logger.notice("everything is compared with the primary", metadata: ["why": "\(asked.prefix { $0 != "\n" })"])
         let start = mirror.clock.monotonicSeconds
         desk.set(isListing: true)
         defer { desk.set(isListing: false) }
-        let asked = desk.reconciliations
         try await mirror.fresh.listing {
             try await Enumerator(mirror: mirror, wakeup: desk.wakeup).run()
         }
-        // Whoever asked while this ran asks for another one.
-        guard desk.reconciliations == asked else { return }
-        try mirror.state.setControl(.reconciling, nil)
+        try mirror.state.endReconciliation(asked)
         let seconds = Int(mirror.clock.monotonicSeconds - start)
         mirror.logger.notice("everything has been compared; what differs is being copied", metadata: ["seconds": "\(seconds)"])
     }

@@ -58,7 +58,7 @@ struct RequestClerk<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
                 case .backfill:
                     try state.requeueDeadLetters(at: mirror.clock.nowMilliseconds)
                     try state.beginReconciliation(nil, why: "asked for")
-                    desk.askForReconciliation()
+                    desk.reconcile.raise()
                     open[request.id] = Open()
                 case .resync:
                     try await Resync(mirror: mirror).run(request.argument)

@@ -31,7 +31,8 @@ public struct Stamp: Sendable, Hashable {
     public static let versionKey = "mlmirror.primary.version"
 
     public func tags(_ idKey: String, _ id: String) -> [Tag] {
-        [Tag(Self.pairKey, pair), Tag(Self.storeKey, store.rawValue), Tag(idKey, id)]
+        // The store first: where tags are set one by one, whose beginning a stamp is must be known.
+        [Tag(Self.storeKey, store.rawValue), Tag(Self.pairKey, pair), Tag(idKey, id)]
     }
 
     public func tags(_ key: EntityKey) -> [Tag] { tags(Self.idKey(key.kind), key.id) }
@@ -58,6 +59,8 @@ public struct Stamp: Sendable, Hashable {
             }
         }
         guard pair != nil || store != nil else { return .nobody }
+        // The beginning of ours, on what was there before: who wrote it did not live to finish.
+        if store == self.store.rawValue, id == nil, pair == nil || pair == self.pair { return .nobody }
         guard pair == self.pair, store == self.store.rawValue, let id else { return .anotherPair }
         return .ours(id: id)
     }

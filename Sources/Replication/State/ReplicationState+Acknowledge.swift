@@ -58,11 +58,17 @@ public struct Acknowledgement: Sendable {
     public var letters: [DeadLetter] = []
     /// The entity's files are listed again.
     public var watch: FileWatch?
+    /// Where there is no watch: the owner has ended, and its files are looked at once more.
+    public var endsWatch = false
+    /// Only histories were carried across: what is known to be wrong with the rest, or in doubt, still is.
+    public var isPartial = false
     public init(
         entry: ChangeLogEntry? = nil, identity: Identity? = nil, conflicts: [Conflict] = [], followUps: [EntityKey] = [],
-        letters: [DeadLetter] = [], watch: FileWatch? = nil
+        letters: [DeadLetter] = [], watch: FileWatch? = nil, endsWatch: Bool = false, isPartial: Bool = false
     ) {
         self.watch = watch
+        self.endsWatch = endsWatch
+        self.isPartial = isPartial
         self.letters = letters
         self.entry = entry
         self.identity = identity
@@ -79,7 +85,9 @@ extension ReplicationState {
             if let identity = done.identity { try Self.upsert(identity, db) }
             try Self.append(done.followUps, at: milliseconds, db)
             for conflict in done.conflicts { try Self.note(conflict, at: milliseconds, db) }
-            if let entry = done.entry {
+            if let entry = done.entry, done.isPartial {
+                try Self.finish(entry, at: milliseconds, db)
+            } else if let entry = done.entry {
                 try db.cachedStatement(sql: "DELETE FROM dead_letter WHERE kind = ? AND id = ?")
                     .execute(arguments: [entry.key.kind.rawValue, entry.key.id])
                 try db.cachedStatement(sql: "DELETE FROM intent WHERE kind = ? AND id = ?")
@@ -87,7 +95,11 @@ extension ReplicationState {
                 try Self.finish(entry, at: milliseconds, db)
             }
             for letter in done.letters { try Self.setAside(letter, at: milliseconds, db) }
-            if let watch = done.watch { try Self.note(watch, at: milliseconds, db) }
+            if let watch = done.watch {
+                try Self.note(watch, at: milliseconds, db)
+            } else if done.endsWatch, let identity = done.identity {
+                try Self.endWatch(identity.kind == .run ? .runArtifacts : .loggedModelArtifacts, identity.primaryID, at: milliseconds, db)
+            }
         }
     }
 
@@ -123,6 +135,14 @@ extension ReplicationState {
         for field in fields {
             try db.cachedStatement(sql: "INSERT OR IGNORE INTO intent VALUES (?, ?, ?)")
                 .execute(arguments: [key.kind.rawValue, key.id, fieldPrefix + String(field.digest.rawValue, radix: 16)])
+        }
+    }
+
+    func forgetWrites(of key: EntityKey) throws {
+        try transaction("intent") { db in
+            try db.execute(
+                sql: "DELETE FROM intent WHERE kind = ? AND id = ? AND operation LIKE 'field:%'",
+                arguments: [key.kind.rawValue, key.id])
         }
     }
 

@@ -156,7 +156,7 @@ extension ReplicationState {
     }
 
     /// The checkpoint is the lowest position not finished, minus one; it never goes back.
-    private static func advanceCheckpoint(_ db: Database) throws {
+    static func advanceCheckpoint(_ db: Database) throws {
         try db.cachedStatement(
             sql: """
                 UPDATE position SET checkpoint =

@@ -74,7 +74,22 @@ extension ReplicationState {
     func beginReconciliation(_ cursor: FeedCursor?, why: String) throws {
         try transaction("reconcile") { db in
             if let cursor { try Self.note(cursor, db) }
-            try Self.setControl(.reconciling, why, db)
+            try Self.askForReconciliation(why, db)
+        }
+    }
+
+    /// Each asking has a number of its own, so that the end of one reconciliation does not end another.
+    static func askForReconciliation(_ why: String, _ db: Database) throws {
+        let number = try Int64.fetchOne(db, sql: "UPDATE position SET head = head + 1 RETURNING head") ?? 0
+        try setControl(.reconciling, "\(why)\n\(number)", db)
+    }
+
+    /// - Parameter asked: the control row as it was when the reconciliation began; another one stays.
+    func endReconciliation(_ asked: String) throws {
+        try transaction("reconciled") { db in
+            try db.execute(
+                sql: "DELETE FROM control WHERE name = ? AND value = ?", arguments: [ControlName.reconciling.rawValue, asked])
+            try Self.advanceCheckpoint(db)
         }
     }
 
@@ -135,6 +150,11 @@ extension ReplicationState {
                     until = iif(until IS NULL OR excluded.until IS NULL, excluded.until, until)
                 """
         ).execute(arguments: [watch.owner.kind.rawValue, watch.owner.id, milliseconds + watch.pause, watch.pause, watch.until])
+    }
+
+    static func endWatch(_ kind: EntityKey.Kind, _ id: String, at milliseconds: Int64, _ db: Database) throws {
+        try db.cachedStatement(sql: "UPDATE file_watch SET until = ?1, next_at = ?1 WHERE kind = ?2 AND id = ?3 AND until IS NULL")
+            .execute(arguments: [milliseconds, kind.rawValue, id])
     }
 
     /// Whether files are due: asked often, so without a write.

@@ -93,6 +93,16 @@ extension ReplicationState {
         }
     }
 
+    /// The record's digest of each of these that has one.
+    func records(_ kind: EntityKey.Kind, _ ids: [String]) throws -> [String: Data] {
+        try read { db in
+            let statement = try db.cachedStatement(sql: "SELECT record FROM identity WHERE kind = ? AND primary_id = ?")
+            var found: [String: Data] = [:]
+            for id in ids { found[id] = try Data.fetchOne(statement, arguments: [kind.rawValue, id]) }
+            return found
+        }
+    }
+
     /// Which of these were like this when they were last finished, whatever else is known of them.
     func recorded(_ kind: EntityKey.Kind, _ records: [(id: String, digest: SHA256Digest)]) throws -> Set<String> {
         try read { db in

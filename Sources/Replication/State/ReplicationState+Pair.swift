@@ -53,9 +53,10 @@ extension ReplicationState {
     /// Notes what is mirrored from now on. When that was something else, every record counts as changed: what was left out of a thing
     /// because of the scope (a parent, files) is looked at again. What waits in the log is found again by the next enumeration.
     ///
+    /// - Parameter reconciles: asks for a reconciliation in the same step.
     /// - Returns: whether the scope was another one.
     @discardableResult
-    public func enter(_ scope: Scope) throws -> Bool {
+    public func enter(_ scope: Scope, reconciles: Bool = false) throws -> Bool {
         try transaction("scope") { db in
             let before = try String.fetchOne(db, sql: "SELECT cursor FROM feed WHERE name = 'enumeration'")
             guard before != scope.fingerprint else { return false }
@@ -66,6 +67,7 @@ extension ReplicationState {
             try db.execute(sql: "DELETE FROM changed_series")
             try db.execute(
                 sql: "DELETE FROM change_log WHERE kind <> ?", arguments: [EntityKey.Kind.experimentDeletion.rawValue])
+            if reconciles { try Self.askForReconciliation("another scope", db) }
             return true
         }
     }

@@ -1,0 +1,41 @@
+/// Points that come late, among earlier ones, show in no record of a run: the histories of runs that are, or were lately, active are compared
+/// whole from time to time. Less and less often while the record stays as it is.
+struct HistoryWatch: Sendable {
+    private struct Turn {
+        var next: Double
+        var pause: Double
+        var isSeen = true
+    }
+    private var turns: [RunID: Turn] = [:]
+    /// Seconds.
+    private static let shortest = 20.0
+    private static let longest = 3600.0
+    /// Most runs of one cycle: each costs a request for each of its histories.
+    private static let most = 20
+
+    /// The runs of one cycle whose turn it is.
+    ///
+    /// - Parameters:
+    ///   - runs: all that the cycle has seen.
+    ///   - changed: those of them that are reported anyway.
+    mutating func due(_ runs: [Run], changed: Set<RunID>, now: Double) -> [RunID] {
+        for id in turns.keys { turns[id]?.isSeen = false }
+        var due: [RunID] = []
+        for run in runs where !run.latestMetrics.isEmpty && run.lifecycle == .active {
+            var turn = turns[run.id] ?? Turn(next: now + Self.shortest, pause: Self.shortest)
+            turn.isSeen = true
+            if changed.contains(run.id) {
+                turn.pause = Self.shortest
+                turn.next = min(turn.next, now + turn.pause)
+            }
+            if turn.next <= now, due.count < Self.most {
+                due.append(run.id)
+                turn.next = now + turn.pause
+                turn.pause = min(turn.pause * 1.25, Self.longest)
+            }
+            turns[run.id] = turn
+        }
+        turns = turns.filter { $0.value.isSeen }
+        return due
+    }
+}
