@@ -29,6 +29,9 @@ final class OwnerLock: @unchecked Sendable {
         _ = pwrite(descriptor, pid, pid.count, 0)
     }
 
+    /// Another may own the file from now on.
+    func release() { flock(descriptor, LOCK_UN) }
+
     deinit { close(descriptor) }
 
     private static func owner(_ descriptor: Int32) -> Int32? {

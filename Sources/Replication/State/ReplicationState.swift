@@ -59,10 +59,11 @@ public final class ReplicationState: Sendable {
 
     /// Folds the log of the database into the file. Later calls fail. A visitor folds nothing: two that do at once can damage the file.
     public func close() throws {
-        guard lock != nil else { return try database.close() }
+        guard let lock else { return try database.close() }
         try transaction("close") { _ in }
         try database.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
         try database.close()
+        lock.release()
     }
 
     // MARK: Transactions
