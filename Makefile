@@ -5,12 +5,13 @@ RELEASE = swift build -c release --product mlmirror
 BIN ?= $(shell $(RELEASE) --show-bin-path)/mlmirror
 PYTHON = .venv/mlflow3/bin/python
 
-.PHONY: help setup build release test lint demo bench install clean
+.PHONY: help setup build release test torture lint demo bench install clean
 .NOTPARALLEL:
 
 help:
 	@echo 'make demo      two real MLflow servers, a believable workload, mirrored, verified, and left up to look at'
 	@echo 'make test      set up, build and run all tests'
+	@echo 'make torture   the daemon under kills, restarts and a bad network (about ten minutes)'
 	@echo 'make lint      formatting and import direction'
 	@echo 'make bench     measure against the alternatives (about an hour; ROUNDS=1 for a look)'
 	@echo 'make install   build for release and install to $(PREFIX)/bin'
@@ -33,6 +34,11 @@ test: setup
 	swift test --skip-build --filter PlatformsTests
 	swift test --skip-build --filter mlmirrorTests
 	$(PYTHON) Tests/Support/python/judge_selftest.py
+
+# Ten minutes of kills, restarts and a bad network.
+torture: setup
+	swift build --build-tests
+	MLMIRROR_TORTURE=1 swift test --skip-build --filter 'killedAgainAndAgain|throughABadNetwork'
 
 lint:
 	.ci/lint

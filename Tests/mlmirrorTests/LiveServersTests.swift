@@ -23,8 +23,13 @@ extension RealServersTests {
         try await follower.expectCleanEnd()
     }
 
+    /// Ten minutes long: `make torture`.
+    static var isTorture: Bool { ProcessInfo.processInfo.environment["MLMIRROR_TORTURE"] != nil }
+
     /// Thirty times kill -9, and the secondary twice.
-    @Test(arguments: [true, false]) func killedAgainAndAgainNothingIsLostOrTwice(triggers: Bool) async throws {
+    @Test(.enabled(if: isTorture, "MLMIRROR_TORTURE is not set"), arguments: [true, false]) func killedAgainAndAgainNothingIsLostOrTwice(
+        triggers: Bool
+    ) async throws {
         let follower = try await Follower(triggers: triggers)
         defer { follower.stop() }
         try follower.start()
@@ -39,7 +44,7 @@ extension RealServersTests {
     }
 
     /// A bad network in front of both servers, a daemon that dies, and in the end without its state file.
-    @Test func throughABadNetworkNothingIsLostOrTwice() async throws {
+    @Test(.enabled(if: isTorture, "MLMIRROR_TORTURE is not set")) func throughABadNetworkNothingIsLostOrTwice() async throws {
         let follower = try await Follower(triggers: true)
         defer { follower.stop() }
         try await follower.goThroughBadNetwork(seed: 7)
