@@ -11,7 +11,7 @@ PYTHON = .venv/mlflow3/bin/python
 help:
 	@echo 'make demo      two real MLflow servers, a believable workload, mirrored, verified, and left up to look at'
 	@echo 'make test      set up, build and run all tests'
-	@echo 'make torture   the daemon under kills, restarts and a bad network (about ten minutes)'
+	@echo 'make torture   the daemon under kills, restarts and a bad network (a quarter of an hour)'
 	@echo 'make lint      formatting and import direction'
 	@echo 'make bench     measure against the alternatives (about an hour; ROUNDS=1 for a look)'
 	@echo 'make install   build for release and install to $(PREFIX)/bin'
@@ -35,10 +35,10 @@ test: setup
 	swift test --skip-build --filter mlmirrorTests
 	$(PYTHON) Tests/Support/python/judge_selftest.py
 
-# Ten minutes of kills, restarts and a bad network.
+# A quarter of an hour of many clients, kills, restarts and a bad network.
 torture: setup
 	swift build --build-tests
-	MLMIRROR_TORTURE=1 swift test --skip-build --filter 'killedAgainAndAgain|throughABadNetwork'
+	MLMIRROR_TORTURE=1 swift test --skip-build --filter 'manyClients|killedAgainAndAgain|throughABadNetwork|aBackfillBeside'
 
 lint:
 	.ci/lint

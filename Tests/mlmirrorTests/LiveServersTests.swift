@@ -5,7 +5,7 @@ import Testing
 
 /// The daemon between two real servers that many clients write to, judged by the official Python client.
 extension RealServersTests {
-    @Test func manyClientsAreFollowedByTriggers() async throws {
+    @Test(.enabled(if: isTorture, "MLMIRROR_TORTURE is not set")) func manyClientsAreFollowedByTriggers() async throws {
         let follower = try await Follower(triggers: true)
         defer { follower.stop() }
         try follower.start()
@@ -14,7 +14,7 @@ extension RealServersTests {
         try await follower.expectCleanEnd()
     }
 
-    @Test func manyClientsAreFollowedByPolling() async throws {
+    @Test(.enabled(if: isTorture, "MLMIRROR_TORTURE is not set")) func manyClientsAreFollowedByPolling() async throws {
         let follower = try await Follower(triggers: false)
         defer { follower.stop() }
         try follower.start()
@@ -23,7 +23,7 @@ extension RealServersTests {
         try await follower.expectCleanEnd()
     }
 
-    /// Ten minutes long: `make torture`.
+    /// A quarter of an hour together: `make torture`.
     static var isTorture: Bool { ProcessInfo.processInfo.environment["MLMIRROR_TORTURE"] != nil }
 
     /// Thirty times kill -9, and the secondary twice.
@@ -65,7 +65,7 @@ extension RealServersTests {
         #expect(try await follower.doubles() == "")
     }
 
-    @Test func aBackfillBesideADaemonIsDoneByTheDaemon() async throws {
+    @Test(.enabled(if: isTorture, "MLMIRROR_TORTURE is not set")) func aBackfillBesideADaemonIsDoneByTheDaemon() async throws {
         let follower = try await Follower(triggers: true)
         defer { follower.stop() }
         try await follower.pair.workload("tiny")
