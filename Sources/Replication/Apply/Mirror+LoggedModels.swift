@@ -53,7 +53,7 @@ extension Mirror {
             Acknowledgement(
                 entry: entry, identity: identity, conflicts: plan.conflicts, followUps: followUps,
                 letters: tooLong(plan.tooLong, of: entry.key), watch: fileWatch(of: record),
-                endsWatch: record.status != .pending))
+                endsWatch: record.status != .pending ? fileWatchEnd : nil))
         let isFirst = known.base == nil
         let wrote = !(plan.tags.isEmpty && plan.deletedTags.isEmpty && plan.params.isEmpty && plan.metrics.isEmpty && plan.status == nil)
         board.count { counts in

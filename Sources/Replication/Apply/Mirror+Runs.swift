@@ -61,7 +61,7 @@ extension Mirror {
                     entry: entry, identity: identity, conflicts: plan.conflicts, followUps: followUps,
                     letters: tooLong(plan.tooLong, of: entry.key),
                     watch: plan.isRespectedDeletion ? nil : fileWatch(of: record),
-                    endsWatch: record.status.isTerminal || record.lifecycle == .deleted))
+                    endsWatch: record.status.isTerminal || record.lifecycle == .deleted ? fileWatchEnd : nil))
             noteRecent(written, of: id, series)
             board.count { counts in
                 counts.params += plan.params.count

@@ -43,6 +43,9 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         retrying = Retrying(attempts: configuration.attempts, clock: clock, board: board)
     }
 
+    /// From here on: an owner that has ended, or was deleted, may still be given files for a while.
+    var fileWatchEnd: Int64 { clock.nowMilliseconds + configuration.fileGrace }
+
     /// Carries one entity across and commits that it is there.
     ///
     /// - Parameter waits: whether it may wait for another entity to be finished.

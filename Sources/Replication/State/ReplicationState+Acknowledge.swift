@@ -58,13 +58,13 @@ public struct Acknowledgement: Sendable {
     public var letters: [DeadLetter] = []
     /// The entity's files are listed again.
     public var watch: FileWatch?
-    /// Where there is no watch: the owner has ended, and its files are looked at once more.
-    public var endsWatch = false
+    /// Where there is no watch, and an earlier one has no end: its end, in milliseconds since 1970.
+    public var endsWatch: Int64?
     /// Only histories were carried across: what is known to be wrong with the rest, or in doubt, still is.
     public var isPartial = false
     public init(
         entry: ChangeLogEntry? = nil, identity: Identity? = nil, conflicts: [Conflict] = [], followUps: [EntityKey] = [],
-        letters: [DeadLetter] = [], watch: FileWatch? = nil, endsWatch: Bool = false, isPartial: Bool = false
+        letters: [DeadLetter] = [], watch: FileWatch? = nil, endsWatch: Int64? = nil, isPartial: Bool = false
     ) {
         self.watch = watch
         self.endsWatch = endsWatch
@@ -97,8 +97,8 @@ extension ReplicationState {
             for letter in done.letters { try Self.setAside(letter, at: milliseconds, db) }
             if let watch = done.watch {
                 try Self.note(watch, at: milliseconds, db)
-            } else if done.endsWatch, let identity = done.identity {
-                try Self.endWatch(identity.kind == .run ? .runArtifacts : .loggedModelArtifacts, identity.primaryID, at: milliseconds, db)
+            } else if let end = done.endsWatch, let identity = done.identity {
+                try Self.endWatch(identity.kind == .run ? .runArtifacts : .loggedModelArtifacts, identity.primaryID, until: end, db)
             }
         }
     }

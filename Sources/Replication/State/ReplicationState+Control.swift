@@ -152,9 +152,9 @@ extension ReplicationState {
         ).execute(arguments: [watch.owner.kind.rawValue, watch.owner.id, milliseconds + watch.pause, watch.pause, watch.until])
     }
 
-    static func endWatch(_ kind: EntityKey.Kind, _ id: String, at milliseconds: Int64, _ db: Database) throws {
-        try db.cachedStatement(sql: "UPDATE file_watch SET until = ?1, next_at = ?1 WHERE kind = ?2 AND id = ?3 AND until IS NULL")
-            .execute(arguments: [milliseconds, kind.rawValue, id])
+    static func endWatch(_ kind: EntityKey.Kind, _ id: String, until end: Int64, _ db: Database) throws {
+        try db.cachedStatement(sql: "UPDATE file_watch SET until = ? WHERE kind = ? AND id = ? AND until IS NULL")
+            .execute(arguments: [end, kind.rawValue, id])
     }
 
     /// Whether files are due: asked often, so without a write.
