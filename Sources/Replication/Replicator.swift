@@ -166,10 +166,9 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         case .waits(let entry, let key):
             schedule.busy.remove(entry.key)
             schedule.withLane(of: entry.key) { $0.ended() }
-            if schedule.isCircle(entry.key, waitingFor: key) {
-                schedule.impatient.insert(entry.key)
-                schedule.withLane(of: entry.key) { $0.putBack(entry) }
-            } else if try mirror.state.entry(key) == nil {
+            let isCircle = schedule.isCircle(entry.key, waitingFor: key)
+            if isCircle { schedule.impatient.insert(entry.key) }
+            if try isCircle || mirror.state.entry(key) == nil {
                 schedule.withLane(of: entry.key) { $0.putBack(entry) }
             } else {
                 schedule.parked[key, default: []].append(entry)

@@ -26,14 +26,13 @@ enum StoreFactory {
         }
         let connection = MLflowConnection(
             endpoint, environment: settings.environment, caFile: settings.caFile?.value,
-            clientCertificate: settings.clientCertificateFile?.value, database: try database(settings.database))
+            clientCertificate: settings.clientCertificateFile?.value, database: try settings.database.map(database))
         return OpenedStore(
             store: connection.store, version: { try await connection.store.serverVersion() }, requestCount: { connection.requestCount },
             close: { connection.close() })
     }
 
-    private static func database(_ setting: Setting<String>?) throws -> MLflowDatabase? {
-        guard let setting else { return nil }
+    private static func database(_ setting: Setting<String>) throws -> MLflowDatabase {
         do {
             return try MLflowDatabase(try DatabaseURI(setting.value))
         } catch let error as FeedError {
@@ -46,7 +45,7 @@ enum StoreFactory {
         _ settings: MirrorSettings, _ primary: any TrackingStore, _ state: ReplicationState, _ clock: any ReplicationClock
     ) throws -> any ChangeFeed {
         if let setting = settings.primary.database, settings.feed.value != .poll {
-            guard let database = try database(setting) else { throw ConfigurationError(setting.origin, "primary.database: no database") }
+            let database = try database(setting)
             do {
                 let triggers = TriggerSet(database.uri)
                 guard try triggers.inspect().isComplete || settings.reinstallTriggers.value else {

@@ -110,16 +110,11 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
 
     private func changedExperiments(_ changes: inout [Change]) async throws -> [ExperimentID] {
         var ids: [ExperimentID] = []
-        var token: PageToken?
-        repeat {
-            try await budget.take(.experiments)
-            let page = try await store.experiments(token)
-            let inScope = page.elements.filter { scope.experiments.matches($0.name) }
+        try await budget.pages(.experiments, { try await store.experiments($0) }) { page in
+            let inScope = page.filter { scope.experiments.matches($0.name) }
             ids += inScope.map(\.id)
             changes += try comparer.changed(.experiment, inScope.map { ($0.id.rawValue, $0.recordDigest) }).map { Change($0) }
-            guard page.next != token else { break }
-            token = page.next
-        } while token != nil
+        }
         return ids
     }
 
@@ -133,16 +128,11 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
         ended.endedFrom = since
         let started = RunQuery(experiments: group, startedFrom: since)
         for query in [active, started, ended] {
-            var token: PageToken?
-            repeat {
-                try await budget.take(.runs)
-                let page = try await store.runs(query, token)
-                let runs = page.elements.filter { scope.contains(startTime: $0.startTime) }
+            try await budget.pages(.runs, { try await store.runs(query, $0) }) { page in
+                let runs = page.filter { scope.contains(startTime: $0.startTime) }
                 for run in runs { seen[run.id] = run }
                 changes += try comparer.changed(runs)
-                guard page.next != token else { break }
-                token = page.next
-            } while token != nil
+            }
         }
     }
 
@@ -156,21 +146,16 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
 
     /// Models whose own record is another than in the last cycle. In the first cycle nothing is known of the last: the sweep compares them.
     private func changedRegisteredModels(_ changes: inout [Change]) async throws {
-        var token: PageToken?
         let isPrimed = schedule.withLock { $0.isPrimed }
-        repeat {
-            try await budget.take(.registry)
-            let page = try await store.registeredModels(token)
-            for model in page.elements where !model.isPrompt && scope.models.matches(model.name.rawValue) {
+        try await budget.pages(.registry, { try await store.registeredModels($0) }) { page in
+            for model in page where !model.isPrompt && scope.models.matches(model.name.rawValue) {
                 let key = EntityKey.registeredModel(model.name)
                 let isNew = try comparer.isUnknown(key)
                 if comparer.differs(key, model.recordDigest(with: []).hex + "\(model.lastUpdateTime ?? 0)"), isPrimed || isNew {
                     changes.append(Change(key))
                 }
             }
-            guard page.next != token else { break }
-            token = page.next
-        } while token != nil
+        }
     }
 }
 
@@ -216,8 +201,8 @@ final class RecordComparer: Sendable {
 
     /// Of a thing whose own record does not tell everything: apart from `differs`.
     func differs(fromCopied key: EntityKey, _ digest: SHA256Digest) throws -> Bool {
-        if try state.recorded(key.kind, [(key.id, digest)]).isEmpty { return differs(EntityKey(key.kind, "whole " + key.id), digest.hex) }
-        return false
+        if try state.records(key.kind, [key.id])[key.id] == ReplicationState.blob(digest) { return false }
+        return differs(EntityKey(key.kind, "whole " + key.id), digest.hex)
     }
 
     func isUnknown(_ key: EntityKey) throws -> Bool { try state.identity(key.kind, key.id)?.record == nil }

@@ -36,3 +36,19 @@ actor RequestBudget {
         return true
     }
 }
+
+extension RequestBudget {
+    /// Hands over a listing's pages, each within the allowance. A listing that names itself as its own next page ends there.
+    nonisolated func pages<Element: Sendable>(
+        _ endpoint: Endpoint, _ read: (PageToken?) async throws -> Page<Element>, _ take: ([Element]) async throws -> Void
+    ) async throws {
+        var token: PageToken?
+        repeat {
+            try await self.take(endpoint)
+            let page = try await read(token)
+            try await take(page.elements)
+            guard page.next != token else { break }
+            token = page.next
+        } while token != nil
+    }
+}

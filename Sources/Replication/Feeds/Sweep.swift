@@ -72,8 +72,7 @@ final class Sweep<Store: TrackingStore>: Sendable {
 
     private func after(refused stage: Stage, _ groups: [[ExperimentID]]) -> Stage? {
         switch stage {
-        case .runs(let group, _, _) where group + 1 < groups.count: .runs(group: group + 1, startedFrom: nil, token: nil)
-        case .runs: store.dialect.hasLoggedModels ? .loggedModels(group: 0, token: nil) : .registry(token: nil)
+        case .runs(let group, _, _): after(runs: group, groups)
         case .loggedModels(let group, _): after(models: group, groups)
         case .registry: nil
         }
@@ -91,6 +90,10 @@ final class Sweep<Store: TrackingStore>: Sendable {
             let isSameInstant = from.map { last.startTime <= $0 } ?? false
             return .runs(group: group, startedFrom: last.startTime, token: isSameInstant ? next : nil)
         }
+        return after(runs: group, groups)
+    }
+
+    private func after(runs group: Int, _ groups: [[ExperimentID]]) -> Stage {
         if group + 1 < groups.count { return .runs(group: group + 1, startedFrom: nil, token: nil) }
         return store.dialect.hasLoggedModels ? .loggedModels(group: 0, token: nil) : .registry(token: nil)
     }
@@ -103,14 +106,7 @@ final class Sweep<Store: TrackingStore>: Sendable {
         let page = try await store.registeredModels(token)
         for model in page.elements where !model.isPrompt && scope.models.matches(model.name.rawValue) {
             var versions: [ModelVersion] = []
-            var token: PageToken?
-            repeat {
-                try await budget.take(.registry)
-                let page = try await store.versions(of: model.name, token)
-                versions += page.elements
-                guard page.next != token else { break }
-                token = page.next
-            } while token != nil
+            try await budget.pages(.registry, { try await store.versions(of: model.name, $0) }) { versions += $0 }
             let digest = model.recordDigest(with: versions)
             let key = EntityKey.registeredModel(model.name)
             if try comparer.differs(fromCopied: key, digest) { changes.append(Change(key)) }

@@ -10,12 +10,6 @@ struct FeedFollower: Sendable {
     let desk: LiveDesk
     let pause: Double
 
-    /// A feed that has followed before goes on; any other begins now, and everything before now is to be compared.
-    func prepare() async throws {
-        guard try state.cursor(of: feed.name) == nil else { return }
-        try await begin(why: "first time with the feed \(feed.name)")
-    }
-
     /// Runs until it is cancelled. What keeps the feed from being read is told once, and waited for.
     func run() async throws {
         var failures = 0
@@ -29,7 +23,7 @@ struct FeedFollower: Sendable {
                 if !hasMore { try await feed.wait(atMost: pause) }
             } catch let error as FeedBreak {
                 logger.warning("feed is broken off; everything is compared anew", metadata: ["feed": "\(feed.name)", "why": "\(error)"])
-                try await retried(&failures) { try await begin(why: error.description) }
+                do { try await begin(why: error.description) } catch { try await rest(after: error, &failures) }
             } catch {
                 try await rest(after: error, &failures)
             }
@@ -57,10 +51,6 @@ struct FeedFollower: Sendable {
         desk.reconcile.raise()
     }
 
-    private func retried(_ failures: inout Int, _ body: () async throws -> Void) async throws {
-        do { try await body() } catch { try await rest(after: error, &failures) }
-    }
-
     /// - Throws: what no waiting mends.
     private func rest(after error: any Error, _ failures: inout Int) async throws {
         try Task.checkCancellation()
@@ -70,6 +60,6 @@ struct FeedFollower: Sendable {
         failures += 1
         desk.feedFailed("\(error)")
         if failures == 1 { logger.error("feed cannot be read", metadata: ["feed": "\(feed.name)", "why": "\(error)"]) }
-        try await clock.sleep(seconds: min(30, 0.5 * Double(1 << min(failures, 6))))
+        try await clock.sleep(seconds: Backoff(first: 1).pause(attempt: failures))
     }
 }

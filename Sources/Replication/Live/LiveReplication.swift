@@ -119,7 +119,7 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
                 let isOwn = await health.suspect(error)
                 if isOwn, failures == 0 { logger.error("cannot go on yet", metadata: ["phase": "\(what)", "why": "\(error)"]) }
                 failures += 1
-                try await clock.sleep(seconds: min(30, 0.5 * Double(1 << min(failures, 6))))
+                try await clock.sleep(seconds: Backoff(first: 1).pause(attempt: failures))
             }
         }
     }

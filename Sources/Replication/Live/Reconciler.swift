@@ -20,7 +20,7 @@ struct Reconciler<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             } catch let error as StoreError {
                 failures += 1
                 if failures == 1 { mirror.logger.error("comparison with the primary is interrupted", metadata: ["why": "\(error)"]) }
-                try await mirror.clock.sleep(seconds: min(60, Double(1 << min(failures, 6))))
+                try await mirror.clock.sleep(seconds: Backoff(first: 2, most: 60).pause(attempt: failures))
             }
         }
     }

@@ -103,17 +103,6 @@ extension ReplicationState {
         }
     }
 
-    /// Which of these were like this when they were last finished, whatever else is known of them.
-    func recorded(_ kind: EntityKey.Kind, _ records: [(id: String, digest: SHA256Digest)]) throws -> Set<String> {
-        try read { db in
-            let statement = try db.cachedStatement(sql: "SELECT 1 FROM identity WHERE kind = ? AND primary_id = ? AND record = ?")
-            return Set(
-                try records.filter {
-                    try Int.fetchOne(statement, arguments: [kind.rawValue, $0.id, Self.blob($0.digest)]) != nil
-                }.map(\.id))
-        }
-    }
-
     private static func identity(_ kind: EntityKey.Kind, _ primaryID: String, _ row: Row) -> Identity {
         let base = (row[4] as Data?).flatMap { Base(encoded: [UInt8]($0)) }
         return Identity(

@@ -34,7 +34,15 @@ struct Session: Sendable {
 
     /// Opens the state file for the length of `body`.
     func withState<Result>(_ path: String, _ body: (ReplicationState) async throws -> Result) async throws -> Result {
-        let state = try ReplicationState.open(path: path)
+        try await using(try ReplicationState.open(path: path), body)
+    }
+
+    /// Opens the state file as a visitor, whoever owns it, for the length of `body`.
+    func visitingState<Result>(_ path: String, _ body: (ReplicationState) async throws -> Result) async throws -> Result {
+        try await using(try ReplicationState.visit(path: path), body)
+    }
+
+    private func using<Result>(_ state: ReplicationState, _ body: (ReplicationState) async throws -> Result) async throws -> Result {
         let result: Result
         do {
             result = try await body(state)
