@@ -90,7 +90,8 @@ final class LiveFixture: Sendable {
         /// Waits until everything that is known is done.
         func settled() async throws {
             try await until("settled") {
-                try state.backlog().count == 0 && state.control(.reconciling) == nil && state.cursor(of: "scripted") != nil
+                // In this order: the cursor comes with the asking for a reconciliation, which ends when all its changes are in the log.
+                try state.cursor(of: "scripted") != nil && state.control(.reconciling) == nil && state.backlog().count == 0
             }
         }
 

@@ -116,6 +116,64 @@ import Testing
         #expect(try await fixture.pair.verify().differences == [])
     }
 
+    /// Its experiment is deleted when the run is looked at, and is back before that deletion is carried across.
+    @Test func aRunThatReturnsWhileItsExperimentGoesIsBroughtBack() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let (primary, secondary) = (fixture.pair.primary, fixture.pair.secondary)
+        let experiment = try await primary.createExperiment(name: "e", tags: [])
+        let run = try await Workload(store: primary).run(in: experiment, "r")
+        try await primary.deleteRun(run.id)
+        try await fixture.live { daemon in
+            try await daemon.settled()
+            let there = try #require(try daemon.state.secondaryID(.run, run.id.rawValue))
+            let isBack = Locked(false)
+            secondary.setFault { operation in
+                if operation.name == "run", operation.target == there, !isBack.withLock({ $0 }) {
+                    isBack.withLock { $0 = true }
+                    primary.revive(experiment)
+                }
+                return nil
+            }
+            try await primary.deleteExperiment(experiment)
+            try await primary.restoreRun(run.id)
+            fixture.feed.say([Change(.run(run.id))])
+            try await daemon.until("read") { try daemon.state.cursor(of: "scripted") == "1" && isBack.withLock { $0 } }
+            try await daemon.settled()
+            fixture.feed.say([Change(.experiment(experiment)), Change(.run(run.id))])
+            try await daemon.until("read") { try daemon.state.cursor(of: "scripted") == "2" }
+            try await daemon.settled()
+            #expect(try daemon.state.conflictCount() == 0)
+        }
+        #expect(try await fixture.pair.verify().differences == [])
+    }
+
+    /// Polling would see nothing: the run's record is as it was copied, before its experiment went and took it along.
+    @Test func aRunThatReturnsAloneIsBroughtBack() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let primary = fixture.pair.primary
+        let experiment = try await primary.createExperiment(name: "e", tags: [])
+        let run = try await Workload(store: primary).run(in: experiment, "r")
+        try await fixture.live(polling: true) { daemon in
+            try await daemon.until("copied") { try daemon.state.identity(.run, run.id.rawValue)?.record != nil }
+            try await primary.deleteExperiment(experiment)
+            let there = ExperimentID(try #require(try daemon.state.secondaryID(.experiment, experiment.rawValue)))
+            let secondary = fixture.pair.secondary
+            let isGone = Locked(false)
+            try await daemon.until("gone") {
+                Task { if try await secondary.experiment(there)?.lifecycle == .deleted { isGone.withLock { $0 = true } } }
+                return try isGone.withLock { $0 } && daemon.state.backlog().count == 0
+            }
+            try await primary.restoreRun(run.id)
+            let id = RunID(try #require(try daemon.state.secondaryID(.run, run.id.rawValue)))
+            let isBack = Locked(false)
+            try await daemon.until("back") {
+                Task { if try await secondary.run(id)?.lifecycle == .active { isBack.withLock { $0 = true } } }
+                return try isBack.withLock { $0 } && daemon.state.backlog().count == 0
+            }
+        }
+        #expect(try await fixture.pair.verify().differences == [])
+    }
+
     @Test func whatIsPausedWaits() async throws {
         let fixture = LiveFixture(try MirrorFixture())
         let workload = Workload(store: fixture.pair.primary)

@@ -17,7 +17,7 @@ import Testing
         try await fixture.live(polling: true) { daemon in
             func settled(_ what: String, _ isSo: @escaping () throws -> Bool) async throws {
                 try await daemon.until(what) {
-                    try isSo() && daemon.state.backlog().count == 0 && daemon.state.control(.reconciling) == nil
+                    try isSo() && daemon.state.control(.reconciling) == nil && daemon.state.backlog().count == 0
                 }
             }
             try await settled("first") { try daemon.state.identity(.run, live.id.rawValue)?.base != nil }

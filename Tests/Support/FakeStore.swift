@@ -117,6 +117,14 @@ public final class FakeStore: WritableStore {
         }
     }
 
+    /// Restores an experiment and its runs amid another operation.
+    public func revive(_ id: ExperimentID) {
+        state.withLock { state in
+            state.experiments[id]?.lifecycle = .active
+            for (run, record) in state.runs where record.run.experiment == id { state.runs[run]?.run.lifecycle = .active }
+        }
+    }
+
     /// Every file of one owner.
     public func files(of owner: ArtifactOwner.ID) -> [String: [UInt8]] { state.withLock { $0.files[owner] ?? [:] } }
 

@@ -108,6 +108,7 @@ extension Mirror {
             return try acknowledge(Acknowledgement(entry: entry))
         }
         if let record = try await primary.experiment(id), record.lifecycle == .deleted {
+            try brake(entry.key)
             // Noted before it is done: whoever writes next then looks, whether it was done or not.
             base[Self.lifecycleField] = FieldDigest(Lifecycle.deleted.rawValue)
             identity.base = base
@@ -123,9 +124,15 @@ extension Mirror {
     }
 
     /// Runs that were restored, or made, one by one after their experiment was deleted on the primary: its deletion here took them along.
+    /// The others have changed with it: unless that is noted, the return of one alone would look as if nothing had happened to it.
     private func restoreRunsOfDeleted(_ experiment: ExperimentID) async throws {
         var pages = RunPages(primary, RunQuery(experiments: [experiment]), retrying)
         while let page = try await pages.next() {
+            let unchanged = try state.unchanged(.run, page.elements.map { ($0.id.rawValue, $0.recordDigest) })
+            let changed = page.elements.map(\.id.rawValue).filter { !unchanged.contains($0) }
+            let known = try state.records(.run, changed)
+            try state.append(
+                changed.filter { known[$0] != nil }.map { Change(EntityKey(.run, $0), .record) }, at: clock.nowMilliseconds)
             for run in page.elements where run.lifecycle == .active {
                 guard let there = try state.secondaryID(.run, run.id.rawValue) else { continue }
                 try await secondary.restoreRun(RunID(there))

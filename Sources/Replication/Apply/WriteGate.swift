@@ -3,10 +3,10 @@
 final class WriteGate: Sendable {
     private let state = Locked((isOpen: false, hasRestoredRun: false))
     private let restoreExperiment: @Sendable () async throws -> Void
-    private let restoreRun: (@Sendable () async throws -> Void)?
+    private let restoreRun: (@Sendable () async throws -> Bool)?
 
-    /// - Parameter restoreRun: nil when the run is active, or its experiment's return brings it back.
-    init(restoreExperiment: @escaping @Sendable () async throws -> Void, restoreRun: (@Sendable () async throws -> Void)?) {
+    /// - Parameter restoreRun: says whether there was anything to do; nil when the run is active.
+    init(restoreExperiment: @escaping @Sendable () async throws -> Void, restoreRun: (@Sendable () async throws -> Bool)?) {
         self.restoreExperiment = restoreExperiment
         self.restoreRun = restoreRun
     }
@@ -15,10 +15,7 @@ final class WriteGate: Sendable {
     func open() async throws {
         guard !state.withLock({ $0.isOpen }) else { return }
         try await restoreExperiment()
-        if let restoreRun {
-            try await restoreRun()
-            state.withLock { $0.hasRestoredRun = true }
-        }
+        if let restoreRun, try await restoreRun() { state.withLock { $0.hasRestoredRun = true } }
         state.withLock { $0.isOpen = true }
     }
 

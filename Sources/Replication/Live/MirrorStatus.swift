@@ -30,6 +30,8 @@ public struct MirrorStatus: Sendable, Hashable {
     /// - Parameter milliseconds: now, since 1970.
     public init(of state: ReplicationState, at milliseconds: Int64) throws {
         pair = try state.pair()?.name ?? ""
+        // Before the backlog: once it is over, everything that it found is in the log.
+        reconciling = try state.control(.reconciling).map { String($0.prefix { $0 != "\n" }) }
         checkpoint = try state.checkpoint()
         head = try state.head()
         for (kind, count) in try state.pending() { pending[kind.rawValue] = count }
@@ -39,7 +41,6 @@ public struct MirrorStatus: Sendable, Hashable {
         firstDeadLetters = try state.deadLetters(limit: 5).map { "\($0.message) [\($0.reason)]" }
         conflicts = try state.conflictCount()
         pause = try state.pause
-        reconciling = try state.control(.reconciling).map { String($0.prefix { $0 != "\n" }) }
         report = try state.control(.report).flatMap { LiveReport(encoded: $0) }
         if let oldest = backlog.oldest, backlog.count > 0 {
             lagSeconds = max(0, Double(milliseconds - oldest) / 1000)
@@ -51,6 +52,7 @@ public struct MirrorStatus: Sendable, Hashable {
         guard let report, !report.hasEnded else { return }
         troubles = report.outages.map { "\($0.store) is away: \($0.message)" }
         if let trouble = report.feedTrouble { troubles.append("the feed cannot be read: \(trouble)") }
+        if report.canary?.missingSince != nil { troubles.append("the canary does not arrive: \(report.canary?.why ?? "")") }
         if !troubles.isEmpty { condition = .failing }
     }
 }
