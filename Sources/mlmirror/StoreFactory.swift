@@ -64,7 +64,9 @@ enum StoreFactory {
         var polling = PollingConfiguration()
         polling.cycle = Double(settings.cycleSeconds.value)
         polling.requestsPerSecond = Double(settings.requestsPerSecond.value)
-        return pollingFeed(primary, state, settings.mirrorConfiguration().scope, polling, clock)
+        // Its allowance counts every request.
+        let polled: any TrackingStore = (primary as? MLflowStore)?.askingOnce ?? primary
+        return pollingFeed(polled, state, settings.mirrorConfiguration().scope, polling, clock)
     }
 
     private static func pollingFeed(

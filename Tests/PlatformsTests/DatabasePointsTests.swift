@@ -10,11 +10,11 @@ import Testing
 
     init() throws { fixture = try DatabaseFixture() }
 
-    private func points(_ run: String, since: Int64) async throws -> (points: [MetricPoint], sizes: [Int]) {
+    private func points(_ run: String, since: Int64, _ metric: String = "m") async throws -> (points: [MetricPoint], sizes: [Int]) {
         let database = try MLflowDatabase(fixture.uri)
         var all: [MetricPoint] = []
         var sizes: [Int] = []
-        try await database.points(of: RunID(run), metric: "m", since: since) { page in
+        try await database.points(of: RunID(run), metric: metric, since: since) { page in
             all += page
             sizes.append(page.count)
         }
@@ -62,6 +62,72 @@ import Testing
             }
             #expect(plan.count == 1 && plan[0].contains("SEARCH metrics USING COVERING INDEX sqlite_autoindex_metrics_1 (key=? AND"))
         }
+    }
+
+    @Test func aRunIsReadWhole() async throws {
+        try await fixture.writer.write { db in
+            for i in 0..<9000 {
+                try db.execute(
+                    sql: "INSERT INTO metrics (key, value, timestamp, run_uuid, step) VALUES (?, ?, ?, ?, 0)",
+                    arguments: ["m\(i % 3)", Double(i), i % 7 == 0 ? -i : i, i % 2 == 0 ? "r" : "other"])
+            }
+        }
+        try fixture.point("r", "nan", 0, at: 1, isNaN: true)
+        let database = try MLflowDatabase(fixture.uri)
+        let found = try #require(try await database.histories(of: RunID("r"), limit: 5000))
+        #expect(found.keys.sorted() == ["m0", "m1", "m2", "nan"])
+        #expect(found["nan"]?.first?.value.isNaN == true)
+        for i in 0..<3 {
+            let name = "m\(i)"
+            let (expected, _) = try await points("r", since: .min, name)
+            #expect(expected.count == 1500 && found[name] == expected)
+            #expect(try await database.history(of: RunID("r"), metric: name, limit: 1500) == expected)
+        }
+        #expect(try await database.histories(of: RunID("r"), limit: 4500) == nil)
+        #expect(try await database.history(of: RunID("r"), metric: "m0", limit: 1499) == nil)
+        #expect(try await database.histories(of: RunID("nobody"), limit: 10) == [:])
+    }
+
+    /// One history among very many points of others is asked for over REST.
+    @Test func aNeedleIsNotSoughtInAHaystack() async throws {
+        try await fixture.writer.write { db in
+            for i in 0..<60_000 {
+                try db.execute(
+                    sql: "INSERT INTO metrics (key, value, timestamp, run_uuid, step) VALUES (?, 1, ?, 'r', 0)",
+                    arguments: [i == 59_999 ? "m" : "hay", i])
+            }
+        }
+        let database = try MLflowDatabase(fixture.uri)
+        #expect(try await database.history(of: RunID("r"), metric: "m", limit: 1000) == nil)
+        #expect(try await database.history(of: RunID("r"), metric: "hay", limit: 100_000)?.count == 59_999)
+    }
+
+    /// VACUUM may number rows anew: what was read so far is not gone on with.
+    @Test func rowsThatAreNumberedAnewAreNotTrusted() async throws {
+        try await fixture.writer.write { db in
+            for i in 0..<5000 {
+                try db.execute(
+                    sql: "INSERT INTO metrics (key, value, timestamp, run_uuid, step) VALUES ('m', 1, ?, 'r', 0)", arguments: [i])
+            }
+        }
+        let database = try MLflowDatabase(fixture.uri)
+        let writer = fixture.writer
+        let isWhole = try await database.forEachPage(of: RunID("r"), metric: nil) { _ in
+            try writer.writeWithoutTransaction { try $0.execute(sql: "VACUUM") }
+            return true
+        }
+        #expect(!isWhole)
+        try fixture.execute("DROP INDEX index_metrics_run_uuid")
+        #expect(try await database.histories(of: RunID("r"), limit: 10_000) == nil)
+    }
+
+    @Test func theIndexOfRunsIsUsedWithoutSorting() throws {
+        let plan = try fixture.writer.read { db in
+            try Row.fetchAll(db, sql: "EXPLAIN QUERY PLAN " + MLflowDatabase.historyQuery, arguments: ["r", 1]).map {
+                $0["detail"] as String
+            }
+        }
+        #expect(plan == ["SEARCH metrics USING INDEX index_metrics_run_uuid (run_uuid=? AND rowid>?)"])
     }
 
     @Test func anotherServersDatabaseIsTold() async throws {

@@ -187,7 +187,25 @@ extension RawConnection {
         }
         try await withStore(Script { _, connection in try connection.json("{\"message\":\"auth_config\"}", 500) }) { store, server in
             await expectFailure(.serverFailure) { try await store.runs(query, nil) }
-            #expect(server.requests.count == 4)
+            #expect(server.requests.count == 3)
+        }
+    }
+
+    /// A read may be sent three times; a write, and what a server asks to send less often, once. So is everything of who counts requests.
+    @Test func onlyReadsAreRepeated() async throws {
+        try await withStore(Script { _, connection in try connection.json("{\"message\":\"no\"}", 503) }) { store, server in
+            await expectFailure(.serverFailure) { _ = try await store.run(RunID("r")) }
+            #expect(server.requests.count == 3)
+            await expectFailure(.serverFailure) { try await store.history(of: RunID("r"), metric: "m") { _ in } }
+            #expect(server.requests.count == 6)
+            await expectFailure(.serverFailure, isInDoubt: true) { try await store.deleteRun(RunID("r")) }
+            #expect(server.requests.count == 7)
+            await expectFailure(.serverFailure) { _ = try await store.askingOnce.run(RunID("r")) }
+            #expect(server.requests.count == 8)
+        }
+        try await withStore(Script { _, connection in try connection.json("{\"message\":\"slowly\"}", 429) }) { store, server in
+            await expectFailure(.throttled) { _ = try await store.run(RunID("r")) }
+            #expect(server.requests.count == 1)
         }
     }
 

@@ -18,6 +18,23 @@ import Testing
         #expect(versions.map(\.number) == [1, 3, 4])
     }
 
+    @Test func runsThatCanBeReadWholeAreReadOnce() async throws {
+        var dialect = Dialect.mlflow
+        dialect.readsWholeRuns = true
+        let fixture = try MirrorFixture(primary: FakeStore(name: "primary", dialect: dialect))
+        try await Workload(store: fixture.primary).everything()
+        let reads = Locked<Set<String>>([])
+        fixture.primary.setFault { operation in
+            reads.withLock { _ = $0.insert(operation.name) }
+            return nil
+        }
+        let summary = try await fixture.backfill()
+        fixture.primary.setFault(nil)
+        #expect(summary.failures == [])
+        #expect(try await fixture.verify().differences == [])
+        #expect(reads.withLock { $0.contains("wholeRun") && !$0.contains("histories") && !$0.contains("history") })
+    }
+
     @Test func whatIsNotCopiedIsCounted() async throws {
         let fixture = try MirrorFixture()
         let open = try await fixture.primary.createExperiment(name: "open", tags: [])

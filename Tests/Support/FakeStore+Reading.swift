@@ -86,6 +86,14 @@ extension FakeStore {
         }
     }
 
+    public func histories(of run: RunID, limit: Int) async throws -> [String: [MetricPoint]]? {
+        try read("wholeRun", run.rawValue) { state throws(StoreError) in
+            let metrics = (state.runs[run]?.history ?? [:]).keys
+            let histories = Dictionary(uniqueKeysWithValues: metrics.map { ($0, Self.points(of: run, $0, in: state)) })
+            return dialect.readsWholeRuns && histories.values.reduce(0, { $0 + $1.count }) <= limit ? histories : nil
+        }
+    }
+
     private static func points(of run: RunID, _ metric: String, in state: State) -> [MetricPoint] {
         let keys = state.runs[run]?.history[metric] ?? []
         return keys.sorted { ($0.timestamp, $0.step, $0.value) < ($1.timestamp, $1.step, $1.value) }

@@ -6,10 +6,29 @@ extension MLflowStore {
     /// Most points in one answer of a server that pages.
     private static let historyPage = 25000
 
+    /// Most points of one history that are held at a time, when it comes from the data base: 48 MB.
+    private static let databaseHistory = 2_000_000
+
     /// Servers from MLflow 3 on answer in pages, earlier ones ignore the page size and answer with everything: both are told by the
     /// answer itself. Memory: one answer's points, 24 bytes each.
     public func history(of run: RunID, metric: String, _ receive: @Sendable ([MetricPoint]) async throws -> Void) async throws {
+        if let points = try await database?.history(of: run, metric: metric, limit: Self.databaseHistory) {
+            return try await hand(points, to: receive)
+        }
         try await history(of: run, metric: metric, page: nil, receive)
+    }
+
+    public func histories(of run: RunID, limit: Int) async throws -> [String: [MetricPoint]]? {
+        try await database?.histories(of: run, limit: limit)
+    }
+
+    private func hand(_ points: [MetricPoint], to receive: @Sendable ([MetricPoint]) async throws -> Void) async throws {
+        var rest = points[...]
+        while !rest.isEmpty {
+            try Task.checkCancellation()
+            try await receive(Array(rest.prefix(Self.historyPage)))
+            rest = rest.dropFirst(Self.historyPage)
+        }
     }
 
     /// The server's page tokens are `{"offset": N}` in base64, over the order (timestamp, step, value) (`create_page_token` of
@@ -57,12 +76,7 @@ extension MLflowStore {
             // A point written before this page's start meanwhile pushes the last page's last point onto this page.
             if let last, let first = points.first, first.isSameInHistory(as: last) { points.removeFirst() }
             last = points.last ?? last
-            var rest = points[...]
-            while !rest.isEmpty {
-                try Task.checkCancellation()
-                try await receive(Array(rest.prefix(Self.historyPage)))
-                rest = rest.dropFirst(Self.historyPage)
-            }
+            try await hand(points, to: receive)
             guard next == nil || next != page else { throw failure.malformed(call, "the same page twice") }
             page = next
         } while page != nil
@@ -91,6 +105,12 @@ extension MLflowStore {
 
     /// Feeds an answer to the parser while it arrives.
     private func readHistory<Result: Sendable>(
+        _ call: MLflowCall, into empty: Result, _ add: @Sendable @escaping (inout Result, UnsafeBufferPointer<UInt8>, MetricPoint) -> Void
+    ) async throws -> (Result, next: String?) {
+        try await repeating(call) { try await readHistoryOnce(call, into: empty, add) }
+    }
+
+    private func readHistoryOnce<Result: Sendable>(
         _ call: MLflowCall, into empty: Result, _ add: @Sendable @escaping (inout Result, UnsafeBufferPointer<UInt8>, MetricPoint) -> Void
     ) async throws -> (Result, next: String?) {
         try Task.checkCancellation()

@@ -23,10 +23,23 @@ extension MLflowStore {
             throw StoreError(
                 .setAside, .notFound, "\(name): the server has no experiment at all, so it cannot be told from another; create one")
         }
+        try await checkDatabase(with: first)
         var hash = StableHash()
         let workspace = endpoint.workspace.flatMap { $0 == "default" ? nil : $0 } ?? ""
         for part in [first.id.rawValue, first.artifactLocation, first.creationTime.map(String.init) ?? "", workspace] { hash.add(part) }
         return StoreIdentity("mlflow-\(hash.hexadecimal)")
+    }
+
+    /// Another server's data base would give the histories of another server's runs: asked once, before anything is read from it.
+    private func checkDatabase(with shown: Experiment) async throws {
+        guard let database, await !memory.databaseIsChecked else { return }
+        guard try await database.holds(shown) else {
+            throw StoreError(
+                .stop, .invalid,
+                "\(database.uri.path): not the database behind \(name): experiment \(shown.id) is another one there; name the file of that "
+                    + "server's --backend-store-uri")
+        }
+        await memory.databaseWasChecked()
     }
 
     private func oldestExperiment() async throws -> Experiment? {

@@ -19,7 +19,7 @@ extension MLflowStore {
         let call = try listing.call(size, token)
         let body: [UInt8]
         do {
-            body = try await search(call)
+            body = try await send(call)
         } catch let error as StoreError where error.reason == .tooLarge && size > 1 {
             return try await halves(listing, size: size, token)
         }

@@ -3,8 +3,8 @@ public import Replication
 
 /// One MLflow server, spoken to over its REST interface.
 ///
-/// Written from MLflow 3.17's `server/handlers.py` and `protos/*.proto`, tried with 3.17.2 and 2.22.4. It repeats nothing by itself,
-/// except for two reads that a young server answers wrongly (`search` below says when).
+/// Written from MLflow 3.17's `server/handlers.py` and `protos/*.proto`, tried with 3.17.2 and 2.22.4. It never repeats a write; reads that
+/// failed in passing it does (`repeating`).
 public struct MLflowStore: WritableStore {
     public let endpoint: MLflowEndpoint
     public let dialect: Dialect
@@ -13,6 +13,7 @@ public struct MLflowStore: WritableStore {
     let client: HTTPClient
     let failure: MLflowFailure
     let memory = ServerMemory()
+    var repeatsReads = true
 
     public init(_ endpoint: MLflowEndpoint, client: HTTPClient, dialect: Dialect = .mlflow, database: MLflowDatabase? = nil) {
         self.endpoint = endpoint
@@ -20,6 +21,7 @@ public struct MLflowStore: WritableStore {
         self.database = database
         var dialect = dialect
         dialect.readsHistorySince = database != nil
+        dialect.readsWholeRuns = database != nil
         self.dialect = dialect
         failure = MLflowFailure(store: endpoint.name)
     }
@@ -30,6 +32,8 @@ public struct MLflowStore: WritableStore {
     actor ServerMemory {
         var hasBulkHistory = true
         var hasMultipart = true
+        var databaseIsChecked = false
+        func databaseWasChecked() { databaseIsChecked = true }
         func bulkHistoryIsMissing() { hasBulkHistory = false }
         func multipartIsMissing() { hasMultipart = false }
         /// A history's places: one refusal may be a failure in passing, several in a row are not.
@@ -54,6 +58,10 @@ public struct MLflowStore: WritableStore {
     /// A 2xx answer's body.
     @discardableResult
     func send(_ call: MLflowCall) async throws -> [UInt8] {
+        try await repeating(call) { try await sendOnce(call) }
+    }
+
+    private func sendOnce(_ call: MLflowCall) async throws -> [UInt8] {
         try Task.checkCancellation()
         let response: HTTPResponse
         do {
@@ -69,20 +77,6 @@ public struct MLflowStore: WritableStore {
             throw failure.malformed(call, headers: response.headers, body: response.body, "not JSON")
         }
         return response.body
-    }
-
-    /// A read, repeated at once where the server's answer is known to be its own start-up trouble: until MLflow's optional
-    /// authentication module has been imported once, parallel searches of runs find it half imported and answer 500 with
-    /// `auth_config` in the text (`search_runs_impl` of mlflow/server/handlers.py).
-    func search(_ call: MLflowCall) async throws -> [UInt8] {
-        for _ in 0..<3 {
-            do {
-                return try await send(call)
-            } catch let error as StoreError where error.reason == .serverFailure && error.message.contains("auth_config") {
-                continue
-            }
-        }
-        return try await send(call)
     }
 
     func decode<T: Decodable>(_ type: T.Type, _ body: [UInt8], _ call: MLflowCall) throws(StoreError) -> T {

@@ -37,12 +37,14 @@ extension Mirror {
                 image, id: id, base: known?.base, actual: actual, experimentIsDeleted: experiment.isDeleted, dialect: secondary.dialect,
                 repairs: configuration.repairs, inDoubt: try state.writesInDoubt(of: entry.key))
             if plan.isRespectedDeletion { try await refuseIfOurs(experiment, entry.key) }
+            if plan.deletesLast, known?.base != nil { try brake(entry.key) }
             note(conversions: plan.conversions, of: entry.key)
             var base = plan.fields
             base.series = known?.base?.series ?? [:]
             if let known, known.base == nil || known.base?[.adopted] != nil { base[.adopted] = FieldDigest("") }
             let gate = writeGate(target.id, in: experiment, actual)
             var written = MetricWriter<Primary, Secondary>.Written()
+            if histories.isEmpty { histories = try await wholeHistories(of: record, known?.base) }
             let series = try changedSeries(of: record, entry, known?.base, histories)
             if !plan.isRespectedDeletion {
                 written = try await writeRun(record, target, plan, gate, &base, isNew: isNew, known, series)
@@ -118,8 +120,15 @@ extension Mirror {
     }
 
     private func writeGate(_ run: RunID, in experiment: ExperimentTarget, _ actual: Run) -> WriteGate {
-        var restoreRun: (@Sendable () async throws -> Void)?
-        if actual.lifecycle == .deleted, !experiment.isDeleted { restoreRun = { try await secondary.restoreRun(run) } }
+        var restoreRun: (@Sendable () async throws -> Bool)?
+        if actual.lifecycle == .deleted {
+            restoreRun = {
+                // The return of its experiment may have brought it back, or that experiment was never away.
+                if experiment.isDeleted, try await secondary.run(run)?.lifecycle != .deleted { return false }
+                try await secondary.restoreRun(run)
+                return true
+            }
+        }
         return WriteGate(restoreExperiment: { try await makeWritable(experiment) }, restoreRun: restoreRun)
     }
 

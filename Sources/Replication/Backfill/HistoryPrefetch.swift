@@ -1,4 +1,4 @@
-/// Reads the metric histories of many runs with few requests, where the store can: one for each metric of a group of runs.
+/// Reads the metric histories of many runs with few requests, where the store can: one for each run, or for each metric of a group of runs.
 enum HistoryPrefetch {
     /// Requests under way at once.
     private static let concurrency = 4
@@ -46,6 +46,7 @@ enum HistoryPrefetch {
     private static func histories<Store: TrackingStore>(
         of group: [Run], from store: Store, _ reading: Retrying
     ) async throws -> [RunID: [String: [MetricPoint]]] {
+        if store.dialect.readsWholeRuns { return try await wholeRuns(group, from: store, reading) }
         guard store.dialect.bulkHistoryRuns > 0, group.count > 1 else { return [:] }
         var runsByMetric: [String: [RunID]] = [:]
         for run in group { for metric in run.latestMetrics { runsByMetric[metric.key, default: []].append(run.id) } }
@@ -64,6 +65,19 @@ enum HistoryPrefetch {
                 for (run, points) in found ?? [:] { histories[run, default: [:]][metric] = points }
                 _ = start()
             }
+        }
+        return histories
+    }
+
+    /// Most points of one run that are read before they are asked for.
+    static let pointsOfOneRun = 20_000
+
+    private static func wholeRuns<Store: TrackingStore>(
+        _ group: [Run], from store: Store, _ reading: Retrying
+    ) async throws -> [RunID: [String: [MetricPoint]]] {
+        var histories: [RunID: [String: [MetricPoint]]] = [:]
+        for run in group where !run.latestMetrics.isEmpty {
+            histories[run.id] = try await reading { try await store.histories(of: run.id, limit: pointsOfOneRun) }
         }
         return histories
     }

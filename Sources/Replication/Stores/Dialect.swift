@@ -25,6 +25,8 @@ public struct Dialect: Sendable, Hashable {
     /// Whether a part of a history can be asked for: what follows a place in its order, or what has a timestamp from one on.
     public var readsHistoryFromPlace = true
     public var readsHistorySince = false
+    /// Whether all histories of a run can be read at once, cheaply.
+    public var readsWholeRuns = false
     public init() {}
     /// An MLflow server; limits from its `utils/validation.py`.
     public static let mlflow = Dialect()

@@ -76,7 +76,7 @@ public struct ByteStream: Sendable {
 /// Reads one MLflow store.
 ///
 /// Contract, checked by `TrackingStoreConformance` on every implementation: throws only `StoreError` and `CancellationError`; nil means the store
-/// itself said that the thing does not exist, never that a page was short; retries are the caller's; on a cancelled task nothing is sent.
+/// itself said that the thing does not exist, never that a page was short; a write is sent once (retries are the caller's), a read may be repeated for a moment; on a cancelled task nothing is sent.
 public protocol TrackingStore: Sendable {
     /// How people know it: its address without credentials.
     var name: String { get }
@@ -98,6 +98,9 @@ public protocol TrackingStore: Sendable {
     /// The whole histories of one metric in several runs with one request, each ordered likewise. A run whose history might be
     /// incomplete is left out of the answer; nil when the store has no such call. At most `dialect.bulkHistoryRuns` runs.
     func histories(of runs: [RunID], metric: String) async throws -> [RunID: [MetricPoint]]?
+    /// All histories of one run, each ordered likewise; nil when it has more points than `limit`, or they cannot be read like this now. Asked
+    /// only where `dialect.readsWholeRuns`.
+    func histories(of run: RunID, limit: Int) async throws -> [String: [MetricPoint]]?
 
     /// One metric's history from a place in its order on (0 is the first point). False, with nothing handed over, when the store turns out
     /// not to know places. Asked only where `dialect.readsHistoryFromPlace`.
