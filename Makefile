@@ -60,7 +60,6 @@ bench:
 	BIN="$(BIN)" $(PYTHON) Benchmarks/lag_bench.py --rounds 1 --poll --only ours
 	BIN="$(BIN)" $(PYTHON) Benchmarks/trigger_bench.py
 	BIN="$(BIN)" $(PYTHON) Benchmarks/live_cost_bench.py
-	BIN="$(BIN)" $(PYTHON) Benchmarks/trigger_bench.py
 
 install: release
 	install -D -m 0755 "$(BIN)" "$(DESTDIR)$(PREFIX)/bin/mlmirror"

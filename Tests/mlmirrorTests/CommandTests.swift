@@ -125,11 +125,11 @@ struct CommandTests {
     func offline() async throws {
         world.primary.setFault { _ in .unreachable }
         world.secondary.setFault { _ in .unreachable }
-        #expect(await mlmirror("check", ["--offline", "--show-config"], ["MLMIRROR_PRIMARY_TOKEN": "canary"]) == .ok)
+        #expect(await mlmirror("check", ["--offline", "--show-config"], ["MLMIRROR_PRIMARY_TOKEN": "shibboleth"]) == .ok)
         #expect(world.printed.contains("primary.auth.token"))
         #expect(world.printed.contains("environment MLMIRROR_PRIMARY_TOKEN"))
         #expect(world.printed.contains("********"))
-        #expect(!world.printed.contains("canary") && !world.complained.contains("canary"))
+        #expect(!world.printed.contains("shibboleth") && !world.complained.contains("shibboleth"))
         #expect(await mlmirror("check") == .unreachable)
     }
 

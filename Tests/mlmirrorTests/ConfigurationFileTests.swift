@@ -52,11 +52,11 @@ struct ConfigurationFileTests {
             "primary: { reinstall_triggers: maybe }\n", "m.yaml:1:32: primary.reinstall_triggers: expected true or false, found \"maybe\""),
         Refusal("scope: { leave_out: {} }\n", "m.yaml:1:10: scope.leave_out is not supported by this version; remove it"),
         Refusal(
-            "primary:\n  auth:\n    password: canary\n",
+            "primary:\n  auth:\n    password: shibboleth\n",
             "m.yaml:3:5: primary.auth.password is refused: no secret in this file; put it in a file of its own and name that with password_file"
         ),
         Refusal(
-            "secondary:\n  auth:\n    token: canary\n",
+            "secondary:\n  auth:\n    token: shibboleth\n",
             "m.yaml:3:5: secondary.auth.token is refused: no secret in this file; put it in a file of its own and name that with token_file"
         ),
         Refusal(
@@ -71,7 +71,7 @@ struct ConfigurationFileTests {
         let error = #expect(throws: ConfigurationError.self) { try ConfigurationFile(text: refusal.text, path: "m.yaml") }
         #expect(error?.description == refusal.message)
         #expect(error.map(Status.of) == .configuration)
-        #expect(error?.description.contains("canary") == false)
+        #expect(error?.description.contains("shibboleth") == false)
     }
 
     @Test("gives every value with its line")

@@ -9,11 +9,13 @@ struct FeedCommandTests {
 
     init() throws { folder = try TemporaryFolder() }
 
-    @Test("an address that is none is 78, and never repeated", arguments: ["postgresql://u:canary@h/d", "canary", "sqlite://canary@h"])
+    @Test(
+        "an address that is none is 78, and never repeated",
+        arguments: ["postgresql://u:shibboleth@h/d", "shibboleth", "sqlite://shibboleth@h"])
     func address(_ text: String) async {
         for action in ["install", "inspect", "remove"] {
             #expect(await world.run(["feed", action, "--database", text], [:]) == .configuration)
-            #expect(world.complained.contains("--database: ") && !world.complained.contains("canary"))
+            #expect(world.complained.contains("--database: ") && !world.complained.contains("shibboleth"))
         }
     }
 

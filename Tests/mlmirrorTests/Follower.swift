@@ -28,10 +28,11 @@ final class Follower: Sendable {
         pair.stop()
     }
 
-    func start() throws {
+    /// - Parameter more: further arguments.
+    func start(_ more: [String] = []) throws {
         let feed = triggers ? ["--primary-database", pair.primaryDatabase] : ["--feed", "poll"]
         let environment = ["MLMIRROR_CYCLE_SECONDS": "2", "MLMIRROR_REQUESTS_PER_SECOND": "20"]
-        let process = try pair.start("run", feed, through: network.withLock { $0 }, environment: environment, log: "daemon.log")
+        let process = try pair.start("run", feed + more, through: network.withLock { $0 }, environment: environment, log: "daemon.log")
         daemon.withLock { $0 = process }
     }
 
@@ -90,6 +91,24 @@ final class Follower: Sendable {
         }
         struct Answer: Decodable { var uri: String }
         return try JSONDecoder().decode(Answer.self, from: line).uri
+    }
+
+    func signal(_ number: Int32) {
+        daemon.withLock { process in if let process { Glibc.kill(process.processIdentifier, number) } }
+    }
+
+    /// Waits until the daemon has said this.
+    func said(_ text: String, within seconds: Double = 60) async throws -> Bool {
+        try await until(within: seconds) { self.log.contains(text) }
+    }
+
+    func until(within seconds: Double = 60, _ isSo: () async throws -> Bool) async throws -> Bool {
+        let end = ContinuousClock.now + .seconds(seconds)
+        while ContinuousClock.now < end {
+            if try await isSo() { return true }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        return false
     }
 
     func loseState() {

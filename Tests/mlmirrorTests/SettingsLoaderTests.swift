@@ -95,6 +95,23 @@ struct SettingsLoaderTests {
         #expect(inFile.map(Status.of) == .configuration)
     }
 
+    @Test("a canary out of scope would never arrive")
+    func canary() throws {
+        let settings = try load(flags(), ["MLMIRROR_CANARY_SECONDS": "60"])
+        #expect(settings.liveConfiguration().canary?.seconds == 60)
+        #expect(settings.liveConfiguration().canary?.experiment == "mlmirror-canary")
+        #expect(try load(flags()).liveConfiguration().canary == nil)
+        let outside = refusal(flags { $0.experiments = ["a*"] }, ["MLMIRROR_CANARY_SECONDS": "60"])
+        #expect(
+            outside?.description == "--experiment: scope.experiments: leaves out the canary's experiment mlmirror-canary; widen it, "
+                + "or set live.canary_seconds to 0")
+        let ended = refusal(flags { $0.until = 1_704_067_200_000 }, ["MLMIRROR_CANARY_SECONDS": "60"])
+        #expect(ended?.description.hasPrefix("--until: scope.until: leaves out the canary's") == true)
+        #expect(
+            try load(flags { $0.experiments = ["a*"] }, ["MLMIRROR_CANARY_SECONDS": "6", "MLMIRROR_CANARY_EXPERIMENT": "ab"])
+                .canaryExperiment.value == "ab")
+    }
+
     @Test("impossible combinations are refused")
     func impossible() throws {
         let reversed = refusal(
@@ -148,32 +165,32 @@ struct SettingsLoaderTests {
     @Test("a user and password in an address are taken from the environment alone")
     func userinfo() throws {
         var flags = flags()
-        flags.primary = "http://u:canary@a"
+        flags.primary = "http://u:shibboleth@a"
         let refused = refusal(flags)
         #expect(refused?.description.hasPrefix("--primary: no user or password in the address: everyone on this machine") == true)
         #expect(refused.map(Status.of) == .usage)
-        #expect(refused?.description.contains("canary") == false)
+        #expect(refused?.description.contains("shibboleth") == false)
 
         flags.primary = nil
         let settings = try load(flags, ["MLMIRROR_PRIMARY": "http://u:p%40q@a"])
         #expect(settings.primary.credentials.value == basic("u", "p@q"))
         #expect(settings.primary.uri.value.description == "http://a")
 
-        let path = try folder.write("m.yaml", "primary: { uri: 'http://u:canary@a' }\n")
+        let path = try folder.write("m.yaml", "primary: { uri: 'http://u:shibboleth@a' }\n")
         flags.config = path
         let inFile = refusal(flags)
         #expect(inFile?.description.contains("name the user with auth.username") == true)
-        #expect(inFile?.description.contains("canary") == false)
+        #expect(inFile?.description.contains("shibboleth") == false)
     }
 
     @Test("ambiguous or half credentials are refused, naming both sources")
     func ambiguous() {
-        let both = refusal(flags(), ["MLMIRROR_PRIMARY_TOKEN": "canary", "MLMIRROR_PRIMARY_PASSWORD": "canary"])
+        let both = refusal(flags(), ["MLMIRROR_PRIMARY_TOKEN": "shibboleth", "MLMIRROR_PRIMARY_PASSWORD": "shibboleth"])
         #expect(
             both?.description
                 == "MLMIRROR_PRIMARY_TOKEN: expected a token or a user and password, found environment MLMIRROR_PRIMARY_PASSWORD too; unset one"
         )
-        let half = refusal(flags(), ["MLMIRROR_SECONDARY_PASSWORD": "canary"])
+        let half = refusal(flags(), ["MLMIRROR_SECONDARY_PASSWORD": "shibboleth"])
         #expect(half?.description == "MLMIRROR_SECONDARY_PASSWORD: a password without a user; set MLMIRROR_SECONDARY_USERNAME")
         #expect(refusal(flags(), ["MLMIRROR_PRIMARY_USERNAME": "u"])?.description.contains("set MLMIRROR_PRIMARY_PASSWORD") == true)
     }
@@ -229,7 +246,7 @@ struct SettingsLoaderTests {
     @Test("shows each value with its source, and no secret")
     func shown() throws {
         let variables = [
-            "MLMIRROR_PRIMARY": "http://ann:canary@a:5000", "MLMIRROR_SECONDARY_TOKEN": "canary", "MLMIRROR_SINCE": "2024-01-01",
+            "MLMIRROR_PRIMARY": "http://ann:shibboleth@a:5000", "MLMIRROR_SECONDARY_TOKEN": "shibboleth", "MLMIRROR_SINCE": "2024-01-01",
         ]
         let settings = try load(flags { $0.primary = nil }, variables)
         let lines = ShownSetting.all(settings)
@@ -241,8 +258,8 @@ struct SettingsLoaderTests {
         #expect(line("state") == ShownSetting(key: "state", value: "flag.db", source: "flag --state"))
         #expect(line("scope.since")?.value == "2024-01-01T00:00:00.000Z")
         #expect(line("window") == ShownSetting(key: "window", value: "8", source: "default"))
-        #expect(!"\(lines)".contains("canary"))
-        #expect(!"\(settings)".contains("canary"), "not even a careless interpolation shows it")
+        #expect(!"\(lines)".contains("shibboleth"))
+        #expect(!"\(settings)".contains("shibboleth"), "not even a careless interpolation shows it")
     }
 
     @Test("variables that look misspelt are noticed")

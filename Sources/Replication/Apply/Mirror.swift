@@ -95,6 +95,15 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         try acknowledge(Acknowledgement(entry: entry, identity: identity))
     }
 
+    /// A flood of deletions is held, one letter for each, until someone says that they are meant.
+    func brake(_ key: EntityKey) throws {
+        guard try !state.mayDelete(at: clock.nowMilliseconds) else { return }
+        throw SetAside(
+            reason: "brake",
+            message: "\(key): deleted on the primary, like very many others within an hour; it stays on the secondary until "
+                + "`mlmirror resume --deletions` says that this is meant")
+    }
+
     /// Values that the secondary would cut are not written: each is a letter of its entity, which is otherwise whole.
     func tooLong(_ fields: [String], of key: EntityKey) -> [DeadLetter] {
         fields.map { field in

@@ -10,5 +10,7 @@ public struct LiveConfiguration: Sendable, Hashable {
     public var feedPause = 5.0
     /// Between two notes of how things stand.
     public var reportPause = 5.0
+    /// Nil: none is sent.
+    public var canary: CanaryConfiguration?
     public init() {}
 }

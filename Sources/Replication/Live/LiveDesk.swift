@@ -5,6 +5,7 @@ final class LiveDesk: Sendable {
         var feedTrouble: String?
         var pause = Pause.nothing
         var isListing = false
+        var canary: CanaryReport?
     }
     private let state = Locked(State())
     /// The change log has grown, or what held the work up is over.
@@ -15,6 +16,7 @@ final class LiveDesk: Sendable {
     var feedLastSuccessAt: Int64? { state.withLock { $0.feedLastSuccessAt } }
     var feedTrouble: String? { state.withLock { $0.feedTrouble } }
     var pause: Pause { state.withLock { $0.pause } }
+    var canary: CanaryReport? { state.withLock { $0.canary } }
     var isListing: Bool { state.withLock { $0.isListing } }
 
     func feedAnswered(at milliseconds: Int64) {
@@ -28,6 +30,7 @@ final class LiveDesk: Sendable {
         state.withLock { $0.pause = pause }
         wakeup.raise()
     }
+    func set(canary: CanaryReport) { state.withLock { $0.canary = canary } }
     func set(isListing: Bool) {
         state.withLock { $0.isListing = isListing }
         wakeup.raise()

@@ -90,6 +90,7 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
             group.addTask { try await Reconciler(mirror: mirror, desk: desk).run() }
             group.addTask { try await RequestClerk(mirror: mirror, desk: desk).run() }
             group.addTask { try await watchFiles(mirror, desk) }
+            if let canary = canary(mirror, desk) { group.addTask { try await canary.run() } }
             group.addTask {
                 let replicator = Replicator(mirror: mirror, wakeup: desk.wakeup, health: health)
                 try await replicator.drain({ desk.isListing ? .listing : .following }, pause: { desk.pause })
@@ -122,6 +123,13 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
                 try await clock.sleep(seconds: Backoff(first: 1).pause(attempt: failures))
             }
         }
+    }
+
+    private func canary(_ mirror: Mirror<Primary, Secondary>, _ desk: LiveDesk) -> Canary<Secondary>? {
+        guard let settings = configuration.canary, let primary = primary as? any WritableStore else { return nil }
+        return Canary(
+            primary: primary, secondary: secondary, state: state, configuration: settings, pair: configuration.mirror.pair, clock: clock,
+            logger: logger, desk: desk)
     }
 
     private func watchFiles(_ mirror: Mirror<Primary, Secondary>, _ desk: LiveDesk) async throws {

@@ -21,6 +21,8 @@ public struct LiveReport: Sendable, Hashable, Codable {
     public var sweepOldestAt: Int64?
     public var rates = Rates()
     public var outages: [Outage] = []
+    /// Nil where none is sent, and before the first has come or not come.
+    public var canary: CanaryReport?
     public var conversions: [String: Int] = [:]
     public var retries = 0
     /// The daemon has ended as it was told to.

@@ -42,6 +42,7 @@ struct LiveReporter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
             report.feedTrouble = desk.feedTrouble
             report.sweepOldestAt = feed.sweepOldestAt
             report.outages = health.outages
+            report.canary = desk.canary
             report.conversions = counts.conversions
             report.retries = counts.retries
             if let before, now.at > before.at {

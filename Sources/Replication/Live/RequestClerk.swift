@@ -60,6 +60,10 @@ struct RequestClerk<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
                     try state.beginReconciliation(nil, why: "asked for")
                     desk.reconcile.raise()
                     open[request.id] = Open()
+                case .requeue:
+                    try state.requeueDeadLetters(at: mirror.clock.nowMilliseconds)
+                    desk.wakeup.raise()
+                    open[request.id] = Open(upTo: try state.head())
                 case .resync:
                     try await Resync(mirror: mirror).run(request.argument)
                     desk.wakeup.raise()

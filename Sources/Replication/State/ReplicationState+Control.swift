@@ -6,7 +6,7 @@ public enum ControlName: String, Sendable, CaseIterable {
     case pause
     /// Why everything is being compared anew; present until it has been.
     case reconciling
-    /// A sweep found more deletions than anyone would believe: what was found.
+    /// A `Brake` as JSON.
     case brake
     /// `LiveReport` as JSON: what the daemon knew a moment ago.
     case report
@@ -19,6 +19,8 @@ public struct OwnerRequest: Sendable, Hashable {
         case backfill
         /// Look at one thing again, whole: the argument is `KIND ID`.
         case resync
+        /// Try again what was set aside.
+        case requeue
     }
     public enum State: String, Sendable {
         case waiting, running, done, refused

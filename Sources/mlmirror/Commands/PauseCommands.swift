@@ -31,17 +31,35 @@ struct PauseCommand: SessionCommand {
 struct ResumeCommand: SessionCommand {
     static let configuration = CommandConfiguration(
         commandName: "resume",
-        abstract: "Go on after `mlmirror pause`.",
+        abstract: "Go on after `mlmirror pause`, or with deletions that were held.",
         discussion: """
             Examples:
               mlmirror resume --config /etc/mlmirror/mlmirror.yaml
+              mlmirror resume --state mirror.db --deletions
+
+            When a tenth of the copied runs (at least a hundred, at most a thousand)
+            is deleted on the primary within an hour, further deletions are held, and
+            `status` says so. --deletions lets them through, and all others of the
+            next hour; it leaves a pause as it is.
             """
     )
 
     @OptionGroup var stateOptions: StateOptions
     @OptionGroup(title: "Output") var output: OutputOptions
 
+    @Flag(help: "Let deletions through that were held because they were so many.")
+    var deletions = false
+
     func execute(in session: Session) async throws -> Outcome {
+        if deletions {
+            let now = session.clock.nowMilliseconds
+            let paused = try await session.visitingState(try stateOptions.path(session)) { state in
+                try state.releaseBrake(at: now)
+                _ = try state.ask(.requeue, at: now)
+                return try state.pause
+            }
+            return session.answer(output, PauseDocument(paused: paused.rawValue), "Deletions of the next hour are let through.")
+        }
         try await session.visitingState(try stateOptions.path(session)) { try $0.setPause(.nothing) }
         return session.answer(output, PauseDocument(paused: Pause.nothing.rawValue), "Resumed.")
     }

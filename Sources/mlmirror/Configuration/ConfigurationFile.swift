@@ -33,6 +33,8 @@ struct ConfigurationFile: Sendable {
     var cycleSeconds: Setting<Int>?
     var requestsPerSecond: Setting<Int>?
     var fileGraceSeconds: Setting<Int>?
+    var canarySeconds: Setting<Int>?
+    var canaryExperiment: Setting<String>?
     var window: Setting<Int>?
     var artifactWindow: Setting<Int>?
 
@@ -41,6 +43,7 @@ struct ConfigurationFile: Sendable {
     static let cycleRange = 1...3600
     static let requestsRange = 1...1000
     static let graceRange = 0...604_800
+    static let canaryRange = 0...86_400
 
     private static let topKeys = KeyTable(
         known: ["primary", "secondary", "state", "pair", "scope", "live", "window", "artifact_window"], later: ["rules"])
@@ -50,7 +53,9 @@ struct ConfigurationFile: Sendable {
     private static let primaryKeys = KeyTable(
         known: ["uri", "auth", "workspace", "ca_file", "client_certificate_file", "feed", "database", "reinstall_triggers"],
         later: ["registry"])
-    private static let liveKeys = KeyTable(known: ["cycle_seconds", "requests_per_second", "file_grace_seconds"])
+    private static let liveKeys = KeyTable(known: [
+        "cycle_seconds", "requests_per_second", "file_grace_seconds", "canary_seconds", "canary_experiment",
+    ])
     private static let scopeKeys = KeyTable(known: ["experiments", "models", "since", "until", "artifacts"], later: ["leave_out"])
     private static let authenticationKeys = KeyTable(
         known: ["username", "password_file", "token_file"],
@@ -86,6 +91,8 @@ struct ConfigurationFile: Sendable {
         if let live = try top.section("live", keys: Self.liveKeys) {
             cycleSeconds = try live.wholeNumber("cycle_seconds", in: Self.cycleRange)
             requestsPerSecond = try live.wholeNumber("requests_per_second", in: Self.requestsRange)
+            canarySeconds = try live.wholeNumber("canary_seconds", in: Self.canaryRange)
+            canaryExperiment = try live.text("canary_experiment")
             fileGraceSeconds = try live.wholeNumber("file_grace_seconds", in: Self.graceRange)
         }
         guard let scope = try top.section("scope", keys: Self.scopeKeys) else { return }

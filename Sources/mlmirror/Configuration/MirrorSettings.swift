@@ -44,6 +44,9 @@ struct MirrorSettings: Sendable {
     var cycleSeconds: Setting<Int>
     var requestsPerSecond: Setting<Int>
     var fileGraceSeconds: Setting<Int>
+    /// 0: no canary.
+    var canarySeconds: Setting<Int>
+    var canaryExperiment: Setting<String>
     var window: Setting<Int>
     var artifactWindow: Setting<Int>
 
@@ -51,6 +54,11 @@ struct MirrorSettings: Sendable {
         var configuration = LiveConfiguration()
         configuration.mirror = mirrorConfiguration()
         configuration.fileGrace = Double(fileGraceSeconds.value)
+        if canarySeconds.value > 0 {
+            var canary = CanaryConfiguration(seconds: Double(canarySeconds.value))
+            canary.experiment = canaryExperiment.value
+            configuration.canary = canary
+        }
         return configuration
     }
 
@@ -107,6 +115,8 @@ struct ShownSetting: Sendable, Hashable, Encodable {
         add("live.cycle_seconds", settings.cycleSeconds) { String($0) }
         add("live.requests_per_second", settings.requestsPerSecond) { String($0) }
         add("live.file_grace_seconds", settings.fileGraceSeconds) { String($0) }
+        add("live.canary_seconds", settings.canarySeconds) { $0 == 0 ? "none is sent" : String($0) }
+        add("live.canary_experiment", settings.canaryExperiment) { $0 }
         add("window", settings.window) { String($0) }
         add("artifact_window", settings.artifactWindow) { String($0) }
         return lines

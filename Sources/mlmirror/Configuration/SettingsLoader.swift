@@ -1,3 +1,5 @@
+import Replication
+
 /// What the command line said; nil or empty where it said nothing.
 struct FlagValues: Sendable {
     var config: String?
@@ -19,7 +21,7 @@ struct FlagValues: Sendable {
 /// Keys of the file: `primary` and `secondary` (`uri`, `auth.username`, `auth.password_file`, `auth.token_file`, `workspace`, `ca_file`,
 /// `client_certificate_file`), of the primary also `feed` ("auto"), `database` and `reinstall_triggers` (false), `state`, `pair` ("default"),
 /// `scope` (`experiments`, `models`, `since`, `until`, `artifacts`: true), `live` (`cycle_seconds` 5, `requests_per_second` 5,
-/// `file_grace_seconds` 600),
+/// `file_grace_seconds` 600, `canary_seconds` 0, `canary_experiment` "mlmirror-canary"),
 /// `window` (8), `artifact_window` (4). `Environment.names` lists the variables.
 struct SettingsLoader {
     static let standardFile = "/etc/mlmirror/mlmirror.yaml"
@@ -50,6 +52,9 @@ struct SettingsLoader {
             cycleSeconds: try number("MLMIRROR_CYCLE_SECONDS", ConfigurationFile.cycleRange, file?.cycleSeconds, 5),
             requestsPerSecond: try number("MLMIRROR_REQUESTS_PER_SECOND", ConfigurationFile.requestsRange, file?.requestsPerSecond, 5),
             fileGraceSeconds: try number("MLMIRROR_FILE_GRACE_SECONDS", ConfigurationFile.graceRange, file?.fileGraceSeconds, 600),
+            canarySeconds: try number("MLMIRROR_CANARY_SECONDS", ConfigurationFile.canaryRange, file?.canarySeconds, 0),
+            canaryExperiment: environment.setting("MLMIRROR_CANARY_EXPERIMENT") ?? file?.canaryExperiment
+                ?? Setting(CanaryConfiguration(seconds: 0).experiment, .standard),
             window: try number("MLMIRROR_WINDOW", ConfigurationFile.windowRange, file?.window, 8),
             artifactWindow: try number("MLMIRROR_ARTIFACT_WINDOW", ConfigurationFile.artifactWindowRange, file?.artifactWindow, 4)
         )
@@ -58,7 +63,21 @@ struct SettingsLoader {
                 until.origin,
                 "until (\(Instant.text(until.value))) must be later than since (\(Instant.text(since.value)), \(since.origin))")
         }
+        try checkCanary(settings)
         return settings
+    }
+
+    /// What is out of scope never arrives.
+    private func checkCanary(_ settings: MirrorSettings) throws {
+        guard settings.canarySeconds.value > 0 else { return }
+        let experiment = settings.canaryExperiment
+        let isDated = settings.until != nil
+        guard PatternList(settings.experiments.value).matches(experiment.value), !isDated else {
+            let key = isDated ? "scope.until" : "scope.experiments"
+            throw ConfigurationError(
+                isDated ? settings.until?.origin : settings.experiments.origin,
+                "\(key): leaves out the canary's experiment \(experiment.value.printable); widen it, or set live.canary_seconds to 0")
+        }
     }
 
     /// Only the state file's path: for what asks it alone.

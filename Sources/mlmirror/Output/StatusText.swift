@@ -71,6 +71,13 @@ struct StatusText {
             let success = report.feedLastSuccessAt.map { "answered \(ago($0))" } ?? "has not answered yet"
             let sweep = report.sweepOldestAt.map { ", every run checked within \(Quantity.duration(Double(now - $0) / 1000))" } ?? ""
             add("feed:", "\(report.feed), \(success)\(sweep)")
+            if let canary = report.canary {
+                let seconds = canary.seconds.map { " within \(Quantity.decimal($0)) s" } ?? ""
+                add(
+                    "canary:",
+                    canary.missingSince.map { "missing since \(ago($0))" } ?? canary.lastArrivedAt.map { "arrived \(ago($0))\(seconds)" }
+                        ?? "")
+            }
             if let applied = report.lastAppliedAt { add("last applied:", ago(applied)) }
             if !report.conversions.isEmpty { add("conversions:", LabelCounts.text(report.conversions)) }
         }
@@ -88,6 +95,12 @@ struct StatusDocument: Encodable {
     struct Lag: Encodable {
         var changes: Int
         var seconds: Double?
+    }
+    struct CanaryDocument: Encodable {
+        var lastArrivedAt: String?
+        var seconds: Double?
+        var missingSince: String?
+        var why: String?
     }
     struct OutageDocument: Encodable {
         var store: String
@@ -117,6 +130,7 @@ struct StatusDocument: Encodable {
     var failures: [String]
     var conflicts: Int
     var outages: [OutageDocument]
+    var canary: CanaryDocument?
     var conversions: [String: Int]
     var startedAt: String?
 
@@ -144,6 +158,11 @@ struct StatusDocument: Encodable {
         conflicts = status.conflicts
         outages = (status.condition == .stopped ? [] : report?.outages ?? []).map {
             OutageDocument(store: $0.store, since: Instant.text($0.since), reason: $0.reason, message: $0.message)
+        }
+        canary = report?.canary.map {
+            CanaryDocument(
+                lastArrivedAt: $0.lastArrivedAt.map(Instant.text), seconds: $0.seconds, missingSince: $0.missingSince.map(Instant.text),
+                why: $0.why)
         }
         conversions = report?.conversions ?? [:]
     }
