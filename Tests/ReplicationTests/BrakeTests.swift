@@ -82,4 +82,29 @@ import Testing
         #expect(try await fixture.backfill().isComplete)
         #expect(try await fixture.verify().differences == [])
     }
+
+    /// Tried again and again, one deletion counts once.
+    @Test func attemptsAreNotCounted() throws {
+        let fixture = try MirrorFixture()
+        let state = try ReplicationState.open(path: fixture.statePath)
+        for _ in 0..<500 { #expect(try state.mayDelete(EntityKey(.run, "r"), at: 5_000_000)) }
+        for number in 0..<99 { #expect(try state.mayDelete(EntityKey(.run, "\(number)"), at: 5_000_000)) }
+        #expect(try !state.mayDelete(EntityKey(.run, "one more"), at: 5_000_000))
+        try state.close()
+    }
+
+    /// A primary that was restored from an older backup lacks versions: those on the secondary could not be had again.
+    @Test func versionsThatVanishByTheHundredAreKept() async throws {
+        let fixture = try MirrorFixture()
+        let name = ModelName("net")
+        try await fixture.primary.createRegisteredModel(name, description: "", tags: [])
+        for _ in 0..<112 { _ = try await fixture.primary.createVersion(NewVersion(model: name, source: "s3://bucket/x")) }
+        try await fixture.backfill()
+        for number in 2...111 { try await fixture.primary.deleteVersion(number, of: name) }
+        let held = try await fixture.backfill()
+        #expect(!held.isComplete && held.failureCount == 10)
+        #expect(held.failures.first?.contains("mlmirror resume --deletions") == true)
+        let left = try await fixture.secondary.versions(of: name, nil).elements.count
+        #expect(left == 12)
+    }
 }

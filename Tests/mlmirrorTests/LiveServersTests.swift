@@ -49,19 +49,19 @@ extension RealServersTests {
         defer { follower.stop() }
         try await follower.goThroughBadNetwork(seed: 7)
         try follower.start()
-        async let writing: Void = follower.workload(seconds: 45, seed: 8)
+        async let writing: Void = follower.workload(seconds: 30, seed: 8)
         try await follower.kill(times: 15, seed: 9)
         try await writing
-        try await follower.expectEqual()
+        try await follower.expectEqual(within: 360)
         #expect(try await follower.doubles() == "")
         try await follower.expectCleanEnd()
 
         follower.loseState()
         try follower.start()
-        async let more: Void = follower.workload(seconds: 20, seed: 10)
+        async let more: Void = follower.workload(seconds: 10, seed: 10)
         try await follower.kill(times: 5, seed: 11)
         try await more
-        try await follower.expectEqual()
+        try await follower.expectEqual(within: 360)
         #expect(try await follower.doubles() == "")
     }
 

@@ -4,6 +4,10 @@ struct ExperimentTarget: Sendable, Hashable {
     var secondary: ExperimentID
     /// Deleted on the primary: its deletion covers its runs, and comes last.
     var isDeleted: Bool
+    /// And on the secondary: that has been done.
+    var isDeletedThere = false
+    /// Somebody else's, never deleted: its runs are, one by one.
+    var isForeign = false
 }
 
 extension Mirror {
@@ -12,6 +16,7 @@ extension Mirror {
     /// Somebody else's experiment, ours added beside what is there: it is never deleted, restored or renamed.
     private static var foreignField: Base.Field { Base.Field("foreign") }
     private static var takenAwayField: Base.Field { Base.Field("taken_away") }
+    private static var primaryLifecycleField: Base.Field { Base.Field("primary_lifecycle") }
 
     func applyExperiment(_ taken: ChangeLogEntry) async throws {
         var entry = taken
@@ -52,8 +57,10 @@ extension Mirror {
 
     private func target(_ id: ExperimentID, _ identity: Identity, _ base: Base) async throws -> ExperimentTarget {
         let isDeleted =
-            base[Base.Field("primary_lifecycle")] == FieldDigest(Lifecycle.deleted.rawValue) && base[Self.foreignField] == nil
-        let target = ExperimentTarget(primary: id, secondary: ExperimentID(identity.secondaryID), isDeleted: isDeleted)
+            base[Self.primaryLifecycleField] == FieldDigest(Lifecycle.deleted.rawValue) && base[Self.foreignField] == nil
+        let target = ExperimentTarget(
+            primary: id, secondary: ExperimentID(identity.secondaryID), isDeleted: isDeleted,
+            isDeletedThere: base[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue), isForeign: base[Self.foreignField] != nil)
         if base[Self.takenAwayField] != nil {
             if try await secondary.experiment(target.secondary)?.lifecycle == .active {
                 var (identity, base) = (identity, base)
@@ -63,13 +70,32 @@ extension Mirror {
                 try acknowledge(Acknowledgement(identity: identity, followUps: [.experiment(id)]))
                 return target
             }
-            throw SetAside(
-                reason: "experiment_deleted_on_secondary",
-                message:
-                    "experiment \(id) was deleted on the secondary (there: \(identity.secondaryID)); it is not brought back. Restore it there to go on."
-            )
+            throw takenAway(target)
         }
         return target
+    }
+
+    private func takenAway(_ target: ExperimentTarget) -> SetAside {
+        SetAside(
+            reason: "experiment_deleted_on_secondary",
+            message: "experiment \(target.primary) was deleted on the secondary (there: \(target.secondary)); it is not brought back. "
+                + "Restore it there to go on.")
+    }
+
+    /// A run that is deleted on the secondary because its experiment is was not deleted by anybody itself.
+    ///
+    /// - Throws: when its experiment is deleted there: for the moment, by us, or by somebody else.
+    func refuseWithExperiment(_ target: ExperimentTarget, _ key: EntityKey) async throws {
+        guard try await secondary.experiment(target.secondary)?.lifecycle == .deleted else { return }
+        let base = try state.identity(.experiment, target.primary.rawValue)?.base
+        let isOurs =
+            base?[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue) && base?[Self.takenAwayField] == nil
+        if try isOurs || state.entry(EntityKey(.experimentDeletion, target.primary.rawValue)) != nil {
+            throw StoreError(.retry(after: nil), .serverFailure, "\(key): its experiment is being deleted or restored on the secondary")
+        }
+        // Its own record has not changed: it is looked at because of this run.
+        try append([.experiment(target.primary)])
+        throw takenAway(target)
     }
 
     /// Writing to a deleted experiment is refused: it is restored first, and deleted again after everything else.
@@ -108,35 +134,41 @@ extension Mirror {
             return try acknowledge(Acknowledgement(entry: entry))
         }
         if let record = try await primary.experiment(id), record.lifecycle == .deleted {
-            try brake(entry.key)
+            let there = ExperimentID(identity.secondaryID)
+            let isThere = try await secondary.experiment(there)?.lifecycle == .active
+            if isThere { try brake(entry.key) }
             // Noted before it is done: whoever writes next then looks, whether it was done or not.
             base[Self.lifecycleField] = FieldDigest(Lifecycle.deleted.rawValue)
             identity.base = base
             try acknowledge(Acknowledgement(identity: identity))
-            let there = ExperimentID(identity.secondaryID)
-            if try await secondary.experiment(there)?.lifecycle == .active {
+            if isThere {
                 try await secondary.deleteExperiment(there)
                 board.count { $0.experiments.deleted += 1 }
-                try await restoreRunsOfDeleted(id)
+            }
+            // Also when it is gone already: an earlier attempt may have come so far and no further.
+            try await lookAtRuns(of: id, deleted: false) { run in
+                guard run.lifecycle == .active, let there = try state.secondaryID(.run, run.id.rawValue) else { return }
+                try await secondary.restoreRun(RunID(there))
             }
         }
         try acknowledge(Acknowledgement(entry: entry, identity: identity))
     }
 
-    /// Runs that were restored, or made, one by one after their experiment was deleted on the primary: its deletion here took them along.
-    /// The others have changed with it: unless that is noted, the return of one alone would look as if nothing had happened to it.
-    private func restoreRunsOfDeleted(_ experiment: ExperimentID) async throws {
+    /// An experiment's deletion takes its runs along, and its return brings all of them back, on both sides but at other times: also those that
+    /// were restored, or deleted, one by one. Those that are not as they were copied are queued: unless their present state is noted, the
+    /// next change of one could look as if nothing had happened to it.
+    ///
+    /// - Parameter deleted: whether those that are deleted are queued in any case: they came back on the secondary.
+    private func lookAtRuns(of experiment: ExperimentID, deleted: Bool, _ each: (Run) async throws -> Void) async throws {
         var pages = RunPages(primary, RunQuery(experiments: [experiment]), retrying)
         while let page = try await pages.next() {
             let unchanged = try state.unchanged(.run, page.elements.map { ($0.id.rawValue, $0.recordDigest) })
-            let changed = page.elements.map(\.id.rawValue).filter { !unchanged.contains($0) }
-            let known = try state.records(.run, changed)
-            try state.append(
-                changed.filter { known[$0] != nil }.map { Change(EntityKey(.run, $0), .record) }, at: clock.nowMilliseconds)
-            for run in page.elements where run.lifecycle == .active {
-                guard let there = try state.secondaryID(.run, run.id.rawValue) else { continue }
-                try await secondary.restoreRun(RunID(there))
+            let known = try state.records(.run, page.elements.map(\.id.rawValue))
+            let queued = page.elements.filter { run in
+                known[run.id.rawValue] != nil && (!unchanged.contains(run.id.rawValue) || deleted && run.lifecycle == .deleted)
             }
+            try state.append(queued.map { Change(.run($0.id), .record) }, at: clock.nowMilliseconds)
+            for run in page.elements { try await each(run) }
         }
     }
 
@@ -172,14 +204,13 @@ extension Mirror {
         conflicts += tags.conflicts
 
         var followUps: [EntityKey] = []
-        let wasDeletedByUs = base?[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue)
+        let deleted = FieldDigest(Lifecycle.deleted.rawValue)
+        let wasDeletedByUs = base?[Self.lifecycleField] == deleted && base?[Self.takenAwayField] == nil
         var lifecycle = actual.lifecycle
         if record.lifecycle == .active, actual.lifecycle == .deleted {
             if !isForeign, wasDeletedByUs || base == nil {
                 try await secondary.restoreExperiment(actual.id)
                 lifecycle = .active
-                // All its runs came back with it, also those that the primary has deleted one by one.
-                followUps += try await deletedRuns(of: record.id)
             } else {
                 conflicts.append(
                     Conflict(key: key, field: "lifecycle", decision: .respect, detail: "deleted on the secondary; it is not brought back"))
@@ -188,9 +219,13 @@ extension Mirror {
         } else if record.lifecycle == .deleted, actual.lifecycle == .active, !isForeign {
             followUps.append(EntityKey(.experimentDeletion, record.id.rawValue))
         }
+        // However it came back on the secondary, by this attempt or another.
+        if record.lifecycle == .active, lifecycle == .active, base?[Self.primaryLifecycleField] == deleted, !isForeign {
+            try await lookAtRuns(of: record.id, deleted: true) { _ in }
+        }
         fields[Self.lifecycleField] = FieldDigest(lifecycle.rawValue)
         if isForeign { fields[Self.foreignField] = FieldDigest("") }
-        fields[Base.Field("primary_lifecycle")] = FieldDigest(record.lifecycle.rawValue)
+        fields[Self.primaryLifecycleField] = FieldDigest(record.lifecycle.rawValue)
 
         var wrote = lifecycle != actual.lifecycle
         // One that was made a moment ago may have had to take another name.
@@ -225,15 +260,6 @@ extension Mirror {
             if !wasKnown { return }
             if wrote { counts.experiments.updated += 1 } else { counts.experiments.unchanged += 1 }
         }
-    }
-
-    private func deletedRuns(of experiment: ExperimentID) async throws -> [EntityKey] {
-        var keys: [EntityKey] = []
-        var pages = RunPages(primary, RunQuery(experiments: [experiment]), retrying)
-        while let page = try await pages.next() {
-            keys += page.elements.filter { $0.lifecycle == .deleted }.map { .run($0.id) }
-        }
-        return keys
     }
 
     private func experimentTags(_ record: Experiment) -> [Tag] {

@@ -30,7 +30,7 @@ extension Mirror {
         }
         let plan = LoggedModelPlan(
             record, map, stamp: stamp, base: known.base, actual: actual, dialect: secondary.dialect,
-            repairs: configuration.repairs, inDoubt: try state.writesInDoubt(of: entry.key))
+            repairs: configuration.repairs, inDoubt: try state.writesInDoubt(of: entry.key).union([Self.versionsTag]))
         try state.noteWrites(plan.tags.map { .tag($0.key) }, of: entry.key)
         note(conversions: plan.conversions, of: entry.key)
         if !plan.tags.isEmpty { try await secondary.setTags(plan.tags, ofLoggedModel: there) }
@@ -64,6 +64,10 @@ extension Mirror {
         }
     }
 
+    /// Written by the server itself whenever a version is made of the model (`set_model_versions_tags` of mlflow/store/tracking/abstract_store.py): what it
+    /// has there is nobody's edit.
+    private static var versionsTag: FieldDigest { Base.Field.tag("mlflow.modelVersions").digest }
+
     /// A logged model's own table knows no NaN (it shows 0): the run's history tells which zero is one, so that the run gets no zero that it
     /// never had.
     private func withNaN(_ metrics: [ModelMetric], of run: RunID) async throws -> [ModelMetric] {
@@ -91,6 +95,8 @@ extension Mirror {
                 try await write()
             } catch let error as StoreError where error.decision == .setAside {
                 guard let actual = try await secondary.run(target), actual.lifecycle == .deleted else { throw error }
+                // Whatever happens now, it is looked at again, and deleted if it still is on the primary.
+                try append([.run(run)])
                 try await secondary.restoreRun(target)
                 try await write()
                 try await secondary.deleteRun(target)

@@ -66,7 +66,7 @@ extension Mirror {
     /// Those of a run that is new to us, all at once where the primary can be read so.
     func wholeHistories(of record: Run, _ base: Base?) async throws -> [String: [MetricPoint]] {
         guard primary.dialect.readsWholeRuns, base?.series.isEmpty ?? true, !record.latestMetrics.isEmpty else { return [:] }
-        return try await primary.histories(of: record.id, limit: HistoryPrefetch.pointsOfOneRun) ?? [:]
+        return HistoryPrefetch.whole(record, try await primary.histories(of: record.id, limit: HistoryPrefetch.pointsOfOneRun))
     }
 
     func noteRecent(_ written: MetricWriter<Primary, Secondary>.Written, of run: RunID, _ series: [ChangedSeries]) {

@@ -109,7 +109,10 @@ extension Mirror {
         let identity = Identity(
             kind: .registeredModel, primaryID: record.name.rawValue, secondaryID: name.rawValue,
             record: record.recordDigest(with: versions), isSettled: work.letters.isEmpty, base: work.fields)
-        try acknowledge(Acknowledgement(entry: entry, identity: identity, conflicts: work.conflicts, letters: work.letters))
+        try acknowledge(
+            Acknowledgement(
+                entry: entry, identity: identity, conflicts: work.conflicts, followUps: work.followUps.sorted { $0.id < $1.id },
+                letters: work.letters))
         count(work, isNew: known == nil)
     }
 
@@ -228,6 +231,8 @@ struct RegistryWork {
     static let highestField = Base.Field("highest_version")
     /// Versions on the secondary that only use up a number, until a higher one is there.
     var placeholders: [Int] = []
+    /// Logged models that the server has written to when it made versions of them.
+    var followUps: Set<EntityKey> = []
 
     init(key: EntityKey, base: Base?) {
         self.key = key

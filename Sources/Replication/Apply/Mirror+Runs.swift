@@ -33,11 +33,12 @@ extension Mirror {
             map.runs[id] = target.id
             try await resolveModels(of: record, &map)
             let image = RunImage(record, in: experiment.secondary, map, stamp: stamp)
-            let plan = RunPlan(
-                image, id: id, base: known?.base, actual: actual, experimentIsDeleted: experiment.isDeleted, dialect: secondary.dialect,
+            var plan = RunPlan(
+                image, id: id, base: known?.base, actual: actual, experimentIsDeleted: experiment.isDeleted,
+                deletionIsCovered: experiment.isDeleted && !experiment.isDeletedThere, dialect: secondary.dialect,
                 repairs: configuration.repairs, inDoubt: try state.writesInDoubt(of: entry.key))
-            if plan.isRespectedDeletion { try await refuseIfOurs(experiment, entry.key) }
-            if plan.deletesLast, known?.base != nil { try brake(entry.key) }
+            if plan.isRespectedDeletion { try await refuseWithExperiment(experiment, entry.key) }
+            if plan.deletesLast, known?.base != nil { plan.deletesLast = try await isDeletedAlone(record, experiment) }
             note(conversions: plan.conversions, of: entry.key)
             var base = plan.fields
             base.series = known?.base?.series ?? [:]
@@ -89,7 +90,7 @@ extension Mirror {
         _ record: Run, _ target: RunTarget, _ plan: RunPlan, _ gate: WriteGate, _ base: inout Base, isNew: Bool, _ known: Identity?,
         _ series: [ChangedSeries]
     ) async throws -> MetricWriter<Primary, Secondary>.Written {
-        if !plan.isEmpty { try await gate.open() }
+        if plan.writes { try await gate.open() }
         // Those of a creation are noted by its intent.
         if !isNew { try state.noteWrites(plan.tags.map { .tag($0.key) }, of: .run(record.id)) }
         for key in plan.deletedTags { try await secondary.deleteTag(key, ofRun: target.id) }
@@ -113,10 +114,14 @@ extension Mirror {
         return written
     }
 
-    /// A run that is deleted there because its experiment is, at this moment, was deleted by nobody.
-    private func refuseIfOurs(_ experiment: ExperimentTarget, _ key: EntityKey) async throws {
-        guard try await secondary.experiment(experiment.secondary)?.lifecycle == .deleted else { return }
-        throw StoreError(.retry(after: nil), .throttled, "\(key): its experiment is being deleted or restored on the secondary")
+    /// Whether a run that was copied is to be deleted by itself: not when its experiment's deletion takes it along, which then follows.
+    private func isDeletedAlone(_ run: Run, _ experiment: ExperimentTarget) async throws -> Bool {
+        if !experiment.isDeleted, !experiment.isForeign, try await primary.experiment(run.experiment)?.lifecycle == .deleted {
+            try append([.experiment(run.experiment)])
+            return false
+        }
+        try brake(.run(run.id))
+        return true
     }
 
     private func writeGate(_ run: RunID, in experiment: ExperimentTarget, _ actual: Run) -> WriteGate {

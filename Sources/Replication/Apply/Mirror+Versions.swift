@@ -3,7 +3,6 @@ extension Mirror {
     func writeVersion(_ version: ModelVersion, _ name: ModelName, _ there: [ModelVersion], _ work: inout RegistryWork) async throws -> Int {
         var map = try state.counterparts(of: References.find(in: version.tags))
         var roots: [VersionSource.Root] = []
-        var loggedModel: LoggedModel?
         let found = References.find(inURI: version.source)
         for run in found.runs.union(version.run.map { [$0] } ?? []).sorted() {
             guard let identity = try state.identity(.run, run.rawValue) else { continue }
@@ -15,8 +14,9 @@ extension Mirror {
         for model in found.models.union(version.loggedModel.map { [$0] } ?? []).sorted() {
             guard let identity = try state.identity(.loggedModel, model.rawValue) else { continue }
             map.models[model] = LoggedModelID(identity.secondaryID)
-            loggedModel = try await primary.loggedModel(model)
-            if let here = loggedModel?.artifactURI, let root = identity.root {
+            // The server notes a version in a tag of its logged model, in its own way: that is looked at once the version is there.
+            if !work.wrote(version) { work.followUps.insert(.loggedModel(model)) }
+            if let here = try await primary.loggedModel(model)?.artifactURI, let root = identity.root {
                 roots.append(VersionSource.Root(primary: here, secondary: root))
             }
         }
@@ -48,12 +48,6 @@ extension Mirror {
             tags: tags)
         try state.noteWrites(tags.map { Self.tagField(version, $0.key) }, of: work.key)
         let number = try await createVersion(new, version, &work)
-        // The server has noted the version in a tag of the logged model, in its own way.
-        if let loggedModel, let there = map.models[loggedModel.id],
-            let value = loggedModel.tags.first(where: { $0.key == Self.versionsTag })
-        {
-            try await secondary.setTags([value], ofLoggedModel: there)
-        }
         work.noteVersion(version, tags)
         if version.stage != "None", !version.stage.isEmpty { try await secondary.setStage(version.stage, ofVersion: number, of: name) }
         if version.status != "READY" { note(conversions: ["version_status:\(version.status)"], of: work.key) }
@@ -71,8 +65,6 @@ extension Mirror {
             message: "the primary has another version of this number now (source \(version.source)); the secondary keeps the earlier one "
                 + "(version \(existing.number), source \(source ?? existing.source)). Delete the model there to have it copied anew.")
     }
-
-    private static var versionsTag: String { "mlflow.modelVersions" }
 
     private func versionTags(_ version: ModelVersion, _ map: References.Map) -> [Tag] {
         RunImage.rewritten(version.tags, map) + stamp.tags(Stamp.versionKey, "\(version.number)") + [Tag(Stamp.sourceKey, version.source)]
@@ -175,6 +167,14 @@ extension Mirror {
             guard case .ours(let id) = stamp.owner(Stamp.versionKey, of: version.tags), let number = Int(id), !present.contains(number)
             else { continue }
             guard try await primary.version(of: record.name, number) == nil else { continue }
+            // What a version says is gone for good with it.
+            guard try state.mayDelete(work.key, part: "\(number)", at: clock.nowMilliseconds) else {
+                work.letters.append(
+                    DeadLetter(
+                        key: work.key, path: "version \(number)", reason: Brake.reason,
+                        message: Brake.message("version \(number) of \"\(record.name)\"")))
+                continue
+            }
             try await secondary.deleteVersion(version.number, of: name)
             work.wrote = true
             board.count { $0.versions.deleted += 1 }

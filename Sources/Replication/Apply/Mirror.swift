@@ -97,11 +97,8 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     /// A flood of deletions is held, one letter for each, until someone says that they are meant.
     func brake(_ key: EntityKey) throws {
-        guard try !state.mayDelete(at: clock.nowMilliseconds) else { return }
-        throw SetAside(
-            reason: "brake",
-            message: "\(key): deleted on the primary, like very many others within an hour; it stays on the secondary until "
-                + "`mlmirror resume --deletions` says that this is meant")
+        guard try !state.mayDelete(key, at: clock.nowMilliseconds) else { return }
+        throw SetAside(reason: Brake.reason, message: Brake.message("\(key)"))
     }
 
     /// Values that the secondary would cut are not written: each is a letter of its entity, which is otherwise whole.

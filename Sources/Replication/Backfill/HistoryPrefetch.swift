@@ -72,12 +72,21 @@ enum HistoryPrefetch {
     /// Most points of one run that are read before they are asked for.
     static let pointsOfOneRun = 20_000
 
+    /// Histories that come by another way than the record may lag behind it: those are left out, and read as any other.
+    static func whole(_ run: Run, _ histories: [String: [MetricPoint]]?) -> [String: [MetricPoint]] {
+        guard let histories else { return [:] }
+        let pairs = run.latestMetrics.compactMap { metric in
+            histories[metric.key].flatMap { $0.shows(metric.point) ? (metric.key, $0) : nil }
+        }
+        return Dictionary(uniqueKeysWithValues: pairs)
+    }
+
     private static func wholeRuns<Store: TrackingStore>(
         _ group: [Run], from store: Store, _ reading: Retrying
     ) async throws -> [RunID: [String: [MetricPoint]]] {
         var histories: [RunID: [String: [MetricPoint]]] = [:]
         for run in group where !run.latestMetrics.isEmpty {
-            histories[run.id] = try await reading { try await store.histories(of: run.id, limit: pointsOfOneRun) }
+            histories[run.id] = whole(run, try await reading { try await store.histories(of: run.id, limit: pointsOfOneRun) })
         }
         return histories
     }

@@ -10,6 +10,8 @@ final class Sweep<Store: TrackingStore>: Sendable {
         var stage: Stage?
         var startedAt: Int64 = 0
         var finishedStart: Int64?
+        /// A place was refused, so that not everything has been compared.
+        var hasGaps = false
     }
     private let store: Store
     private let scope: Scope
@@ -36,6 +38,7 @@ final class Sweep<Store: TrackingStore>: Sendable {
                 guard state.stage == nil else { return }
                 state.groups = experiments.chunks(of: 200)
                 state.startedAt = clock.nowMilliseconds
+                state.hasGaps = false
                 state.stage = state.groups.isEmpty ? .registry(token: nil) : .runs(group: 0, startedFrom: nil, token: nil)
             }
         }
@@ -60,14 +63,37 @@ final class Sweep<Store: TrackingStore>: Sendable {
                 }
             } catch let error as StoreError {
                 guard error.decision == .setAside else { return changes }
+                if split(stage) { continue }
                 next = after(refused: stage, groups)
+                state.withLock { $0.hasGaps = true }
             }
             state.withLock { state in
                 state.stage = next
-                if next == nil { state.finishedStart = state.startedAt }
+                if next == nil, !state.hasGaps { state.finishedStart = state.startedAt }
             }
         }
         return changes
+    }
+
+    /// Some experiments of many may be closed to us: a search over all of them then fails, and is split until only those fail.
+    private func split(_ stage: Stage) -> Bool {
+        state.withLock { state in
+            let at: Int
+            switch stage {
+            case .runs(let group, _, _), .loggedModels(let group, _): at = group
+            case .registry: return false
+            }
+            let group = state.groups[at]
+            guard group.count > 1 else { return false }
+            state.groups.replaceSubrange(at...at, with: [Array(group[..<(group.count / 2)]), Array(group[(group.count / 2)...])])
+            // From the halves' start: what was compared already costs a reading.
+            if case .runs = stage {
+                state.stage = .runs(group: at, startedFrom: nil, token: nil)
+            } else {
+                state.stage = .loggedModels(group: at, token: nil)
+            }
+            return true
+        }
     }
 
     private func after(refused stage: Stage, _ groups: [[ExperimentID]]) -> Stage? {
@@ -106,7 +132,12 @@ final class Sweep<Store: TrackingStore>: Sendable {
         let page = try await store.registeredModels(token)
         for model in page.elements where !model.isPrompt && scope.models.matches(model.name.rawValue) {
             var versions: [ModelVersion] = []
-            try await budget.pages(.registry, { try await store.versions(of: model.name, $0) }) { versions += $0 }
+            do {
+                try await budget.pages(.registry, { try await store.versions(of: model.name, $0) }) { versions += $0 }
+            } catch let error as StoreError where error.decision == .setAside {
+                state.withLock { $0.hasGaps = true }
+                continue
+            }
             let digest = model.recordDigest(with: versions)
             let key = EntityKey.registeredModel(model.name)
             if try comparer.differs(fromCopied: key, digest) { changes.append(Change(key)) }

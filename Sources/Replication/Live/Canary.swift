@@ -16,7 +16,10 @@ struct Canary<Secondary: WritableStore>: Sendable {
     let secondary: Secondary
     let state: ReplicationState
     let configuration: CanaryConfiguration
-    let pair: String
+    /// Whose it is: two mirrors of one primary have one each.
+    let name: String
+    /// A run that started before is out of scope; milliseconds since 1970.
+    let since: Int64?
     let clock: any ReplicationClock
     let logger: Logger
     let desk: LiveDesk
@@ -28,6 +31,8 @@ struct Canary<Secondary: WritableStore>: Sendable {
     /// Runs until it is cancelled.
     func run() async throws {
         while true {
+            // What is held on purpose is not missing.
+            while desk.pause == .everything { try await clock.sleep(seconds: 1) }
             let start = clock.monotonicSeconds
             do {
                 try await beat(String(clock.nowMilliseconds), until: start + configuration.seconds)
@@ -72,16 +77,17 @@ struct Canary<Secondary: WritableStore>: Sendable {
 
     private func ownRun() async throws -> RunID {
         let experiment = try await ownExperiment()
-        let query = RunQuery(experiments: [experiment], tag: Tag(Self.runKey, pair), pageSize: 10)
-        if let run = try await primary.runs(query, nil).elements.first(where: { $0.lifecycle == .active }) { return run.id }
+        var query = RunQuery(experiments: [experiment], startedFrom: since, tag: Tag(Self.runKey, name), pageSize: 10)
+        query.isActive = true
+        if let run = try await primary.runs(query, nil).elements.first { return run.id }
         let new = NewRun(
-            experiment: experiment, name: "canary", userID: "mlmirror", startTime: clock.nowMilliseconds, tags: [Tag(Self.runKey, pair)])
+            experiment: experiment, name: "canary", userID: "mlmirror", startTime: clock.nowMilliseconds, tags: [Tag(Self.runKey, name)])
         return try await primary.createRun(new).id
     }
 
     private func ownExperiment() async throws -> ExperimentID {
         guard let there = try await primary.experiment(named: configuration.experiment) else {
-            return try await primary.createExperiment(name: configuration.experiment, tags: [Tag(Self.runKey, pair)])
+            return try await primary.createExperiment(name: configuration.experiment, tags: [])
         }
         guard there.lifecycle == .active else {
             throw StoreError(

@@ -74,15 +74,16 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
             group.addTask { try await LiveReporter(mirror, desk, health, feed: feed, startedAt, configuration.reportPause).run() }
             group.addTask {
                 // Who they are is asked again each time: an address may lead elsewhere by now.
-                _ = try await identified(health)
-                try await replicate(mirror, desk, health)
+                try await replicate(mirror, try await identified(health), desk, health)
             }
             defer { group.cancelAll() }
             try await group.next()
         }
     }
 
-    private func replicate(_ mirror: Mirror<Primary, Secondary>, _ desk: LiveDesk, _ health: StoreHealth<Primary, Secondary>) async throws {
+    private func replicate(
+        _ mirror: Mirror<Primary, Secondary>, _ pair: Pair, _ desk: LiveDesk, _ health: StoreHealth<Primary, Secondary>
+    ) async throws {
         try state.enter(configuration.mirror.scope, reconciles: true)
         try await patiently("looking for earlier copies", health) { try await Adoption(mirror: mirror).run() }
         try state.requeueDeadLetters(at: clock.nowMilliseconds)
@@ -90,7 +91,7 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
             group.addTask { try await Reconciler(mirror: mirror, desk: desk).run() }
             group.addTask { try await RequestClerk(mirror: mirror, desk: desk).run() }
             group.addTask { try await watchFiles(mirror, desk) }
-            if let canary = canary(mirror, desk) { group.addTask { try await canary.run() } }
+            if let canary = canary(pair, desk) { group.addTask { try await canary.run() } }
             group.addTask {
                 let replicator = Replicator(mirror: mirror, wakeup: desk.wakeup, health: health)
                 try await replicator.drain({ desk.isListing ? .listing : .following }, pause: { desk.pause })
@@ -125,11 +126,11 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
         }
     }
 
-    private func canary(_ mirror: Mirror<Primary, Secondary>, _ desk: LiveDesk) -> Canary<Secondary>? {
+    private func canary(_ pair: Pair, _ desk: LiveDesk) -> Canary<Secondary>? {
         guard let settings = configuration.canary, let primary = primary as? any WritableStore else { return nil }
         return Canary(
-            primary: primary, secondary: secondary, state: state, configuration: settings, pair: configuration.mirror.pair, clock: clock,
-            logger: logger, desk: desk)
+            primary: primary, secondary: secondary, state: state, configuration: settings, name: "\(pair.name) to \(pair.secondary)",
+            since: configuration.mirror.scope.since, clock: clock, logger: logger, desk: desk)
     }
 
     private func watchFiles(_ mirror: Mirror<Primary, Secondary>, _ desk: LiveDesk) async throws {

@@ -47,7 +47,7 @@ final class StoreHealth<Primary: TrackingStore, Secondary: WritableStore>: Senda
     func suspect(_ error: StoreError) async -> Bool {
         switch error.reason {
         case .throttled:
-            if case .retry(let after) = error.decision { state.withLock { $0.rest = max($0.rest, min(after ?? 1, 3600)) } }
+            rest(error)
             doubt.raise()
             return false
         case .unreachable, .unauthorized, .notMLflow, .serverFailure:
@@ -63,13 +63,15 @@ final class StoreHealth<Primary: TrackingStore, Secondary: WritableStore>: Senda
         while true {
             await doubt.wait()
             try Task.checkCancellation()
-            let rest = state.withLock { $0.rest }
-            if rest > 0 {
-                try await clock.sleep(seconds: rest)
-                state.withLock { $0.rest = 0 }
-            }
             var pause = 0.5
-            while !outages.isEmpty {
+            while isHeld {
+                // A look may find a store that is back, and asks for time.
+                let rest = state.withLock { $0.rest }
+                if rest > 0 {
+                    try await clock.sleep(seconds: rest)
+                    state.withLock { $0.rest = max(0, $0.rest - rest) }
+                }
+                guard !outages.isEmpty else { continue }
                 try await clock.sleep(seconds: pause)
                 pause = min(pause * 2, 30)
                 await look()
@@ -78,18 +80,31 @@ final class StoreHealth<Primary: TrackingStore, Secondary: WritableStore>: Senda
         }
     }
 
+    /// A store that asks for time is there.
+    private func rest(_ error: StoreError) {
+        guard case .retry(let after) = error.decision else { return }
+        state.withLock { $0.rest = max($0.rest, min(after ?? 1, 3600)) }
+    }
+
     private func look() async {
         async let one: Void = ask(primary, "primary")
         async let other: Void = ask(secondary, "secondary")
         _ = await (one, other)
     }
 
+    private func isBack(_ role: String) {
+        guard let outage = state.withLock({ $0.outages.removeValue(forKey: role) }) else { return }
+        let seconds = (clock.nowMilliseconds - outage.since) / 1000
+        logger.notice("store is back", metadata: ["store": "\(role)", "seconds": "\(seconds)"])
+    }
+
     private func ask(_ store: some TrackingStore, _ role: String) async {
         do {
             _ = try await store.identity()
-            guard let outage = state.withLock({ $0.outages.removeValue(forKey: role) }) else { return }
-            let seconds = (clock.nowMilliseconds - outage.since) / 1000
-            logger.notice("store is back", metadata: ["store": "\(role)", "seconds": "\(seconds)"])
+            isBack(role)
+        } catch let error as StoreError where error.reason == .throttled {
+            rest(error)
+            isBack(role)
         } catch let error as StoreError {
             let outage = Outage(store: role, since: clock.nowMilliseconds, reason: error.reason.rawValue, message: error.message)
             let isNew = state.withLock { state in

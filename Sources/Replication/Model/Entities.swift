@@ -73,6 +73,11 @@ extension MetricPoint {
     }
 }
 
+extension [MetricPoint] {
+    /// Whether a history has come as far as a record that shows this as the latest point.
+    public func shows(_ latest: MetricPoint) -> Bool { reversed().contains { $0.isSameInHistory(as: latest) } }
+}
+
 /// A metric's latest point, as a run's record shows it.
 public struct LatestMetric: Sendable, Hashable {
     public var key: String

@@ -3,9 +3,15 @@
 public struct Brake: Sendable, Hashable, Codable {
     /// Deletions are counted by the hour.
     public static let hour: Int64 = 3_600_000
+    static let reason = "brake"
+    static func message(_ what: String) -> String {
+        "\(what): deleted on the primary, like very many others within an hour; it stays on the secondary until "
+            + "`mlmirror resume --deletions` says that this is meant"
+    }
+
     /// When the present hour began: milliseconds since 1970.
     var since: Int64 = 0
-    /// Runs and experiments that were deleted since.
+    /// Runs, experiments and versions that were deleted since.
     var deletions = 0
     /// The first that was held since then; nil: none is.
     public private(set) var heldSince: Int64?

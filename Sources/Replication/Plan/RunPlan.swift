@@ -26,19 +26,24 @@ public struct RunPlan: Sendable, Hashable {
         public var name: String?
     }
 
-    public var isEmpty: Bool {
-        tags.isEmpty && deletedTags.isEmpty && params.isEmpty && update == nil && datasets.isEmpty && modelInputs.isEmpty
-            && modelOutputs.isEmpty && !restoresFirst && !deletesLast
+    public var isEmpty: Bool { !writes && !deletesLast }
+
+    /// Anything that a deleted run does not take.
+    public var writes: Bool {
+        !(tags.isEmpty && deletedTags.isEmpty && params.isEmpty && update == nil && datasets.isEmpty && modelInputs.isEmpty
+            && modelOutputs.isEmpty && !restoresFirst)
     }
 
     /// - Parameters:
     ///   - base: as last written; nil when unknown.
     ///   - actual: the secondary's run now: just created, or read back.
-    ///   - experimentIsDeleted: the deletion of the experiment covers its runs.
+    ///   - experimentIsDeleted: on the primary.
+    ///   - deletionIsCovered: the deletion of the experiment is still to come, and covers its runs.
     ///   - inDoubt: fields that an earlier attempt may have written.
     ///   - repairs: what the secondary has too much goes.
     public init(
-        _ image: RunImage, id: RunID, base: Base?, actual: Run, experimentIsDeleted: Bool, dialect: Dialect, repairs: Bool = false,
+        _ image: RunImage, id: RunID, base: Base?, actual: Run, experimentIsDeleted: Bool, deletionIsCovered: Bool, dialect: Dialect,
+        repairs: Bool = false,
         inDoubt: Set<FieldDigest> = []
     ) {
         let key = EntityKey.run(id)
@@ -58,7 +63,7 @@ public struct RunPlan: Sendable, Hashable {
         planUpdate(image, key, base, actual)
         planInputs(image, base, actual)
         restoresFirst = actual.lifecycle == .deleted && image.lifecycle == .active
-        deletesLast = image.lifecycle == .deleted && !experimentIsDeleted && actual.lifecycle == .active
+        deletesLast = image.lifecycle == .deleted && !deletionIsCovered && actual.lifecycle == .active
     }
 
     private mutating func planLifecycle(_ image: RunImage, _ key: EntityKey, _ base: Base?, _ actual: Run, _ experimentIsDeleted: Bool) {

@@ -6,16 +6,21 @@ extension ReplicationState {
         get throws { try read(Self.brake) }
     }
 
-    /// Counts one more run, or experiment, that is deleted on the primary and was copied.
+    /// Counts one more thing that is deleted on the primary and was copied: once, however often its deletion is tried before it is acknowledged.
     ///
+    /// - Parameter part: of the thing, where it is not the whole.
     /// - Returns: false when it must not be deleted on the secondary for now.
-    func mayDelete(at milliseconds: Int64) throws -> Bool {
+    func mayDelete(_ key: EntityKey, part: String = "", at milliseconds: Int64) throws -> Bool {
         try transaction("brake") { db in
+            let intent: StatementArguments = [key.kind.rawValue, key.id, "deletion \(part)"]
+            let sql = "SELECT EXISTS (SELECT 1 FROM intent WHERE kind = ? AND id = ? AND operation = ?)"
+            if try Bool.fetchOne(db.cachedStatement(sql: sql), arguments: intent) == true { return true }
             var brake = try Self.brake(db)
             let isAllowed = try brake.allows(at: milliseconds) {
                 try Int.fetchOne(db, sql: "SELECT count(*) FROM identity WHERE kind = 'run'") ?? 0
             }
             try Self.note(brake, db)
+            if isAllowed { try db.cachedStatement(sql: "INSERT INTO intent VALUES (?, ?, ?)").execute(arguments: intent) }
             return isAllowed
         }
     }

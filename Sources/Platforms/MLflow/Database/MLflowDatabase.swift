@@ -96,7 +96,11 @@ public final class MLflowDatabase: Sendable {
         }
         return try opened.withLock { opened in
             if file != opened.file {
-                let queue = try Self.connect(uri, busySeconds)
+                let queue: DatabaseQueue
+                do { queue = try Self.connect(uri, busySeconds) } catch let error as FeedError {
+                    // It may not be whole yet.
+                    throw StoreError(.retry(after: nil), .unreachable, "\(error)")
+                }
                 try? opened.queue.close()
                 opened = Opened(queue: queue, file: file, number: opened.number + 1)
             }
