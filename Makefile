@@ -5,13 +5,12 @@ RELEASE = swift build -c release --product mlmirror
 BIN ?= $(shell $(RELEASE) --show-bin-path)/mlmirror
 PYTHON = .venv/mlflow3/bin/python
 
-.PHONY: help setup build release test torture lint demo bench install clean
+.PHONY: help setup build release test lint demo bench install clean
 .NOTPARALLEL:
 
 help:
 	@echo 'make demo      two real MLflow servers, a believable workload, mirrored, verified, and left up to look at'
 	@echo 'make test      set up, build and run all tests'
-	@echo 'make torture   the daemon under kills, restarts and a bad network (a quarter of an hour)'
 	@echo 'make lint      formatting and import direction'
 	@echo 'make bench     measure against the alternatives (about an hour; ROUNDS=1 for a look)'
 	@echo 'make install   build for release and install to $(PREFIX)/bin'
@@ -35,11 +34,6 @@ test: setup
 	swift test --skip-build --filter mlmirrorTests
 	$(PYTHON) Tests/Support/python/judge_selftest.py
 
-# A quarter of an hour of many clients, kills, restarts and a bad network.
-torture: setup
-	swift build --build-tests
-	MLMIRROR_TORTURE=1 swift test --skip-build --filter 'manyClients|killedAgainAndAgain|throughABadNetwork|aBackfillBeside'
-
 lint:
 	.ci/lint
 
@@ -60,6 +54,7 @@ bench:
 	BIN="$(BIN)" $(PYTHON) Benchmarks/lag_bench.py --rounds 1 --poll --only ours
 	BIN="$(BIN)" $(PYTHON) Benchmarks/trigger_bench.py
 	BIN="$(BIN)" $(PYTHON) Benchmarks/live_cost_bench.py
+	BIN="$(BIN)" $(PYTHON) Benchmarks/lock_bench.py
 
 install: release
 	install -D -m 0755 "$(BIN)" "$(DESTDIR)$(PREFIX)/bin/mlmirror"

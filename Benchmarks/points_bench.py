@@ -3,7 +3,9 @@
     BIN=path/to/mlmirror points_bench.py [--rounds 3] [--points 200000,1000000] [--json FILE] [--limit-only]
 
 The limit is what the secondary takes when log-batch bodies of 1,000 points, made beforehand, are pumped into a run
-over the best number of kept-alive connections. Limit and backfill are interleaved, each on a fresh secondary.
+over the best number of kept-alive connections. Limit and backfill are interleaved, each on a fresh secondary. The
+backfill is measured twice: reading the primary over REST, where the primary's own work for that takes from the same
+cores, and reading the data base behind it (--primary-database).
 """
 
 import collections
@@ -48,10 +50,10 @@ def limit(folder, count, connections):
     return rate
 
 
-def backfill(primary, folder, count):
+def backfill(primary, folder, count, *flags):
     folder.mkdir(parents=True)
     with common.start(folder / "secondary") as secondary:
-        measured = common.backfill(primary.uri, secondary.uri, folder / "state.db")
+        measured = common.backfill(primary.uri, secondary.uri, folder / "state.db", *flags)
         measured.failed("backfill")
         whole = common.judge(primary.uri, secondary.uri) if count <= 300_000 else "not judged"
     shutil.rmtree(folder)
@@ -80,17 +82,20 @@ def main():
                 common.insert_points(primary.database, run["run_id"], count)
                 for number in range(rounds):
                     seen["limit"].append(limit(folder / f"limit-{count}-{number}", count, best))
-                    if not options.limit_only:
-                        measured, whole = backfill(primary, folder / f"ours-{count}-{number}", count)
+                    ways = {"over REST": [], "from the data base": ["--primary-database", f"sqlite:///{primary.database}"]}
+                    for way, flags in ways.items() if not options.limit_only else ():
+                        measured, whole = backfill(primary, folder / f"ours-{count}-{number}", count, *flags)
                         failed |= bool(measured.code) or whole not in ("whole", "not judged")
-                        seen["ours"].append(count / measured.wall)
-                        print(f"{count:,}: {count / measured.wall:,.0f}/s, CPU {measured.cpu:.1f} s, "
+                        seen[way].append(count / measured.wall)
+                        print(f"{count:,} {way}: {count / measured.wall:,.0f}/s, CPU {measured.cpu:.1f} s, "
                               f"{measured.rss:.0f} MB, exit {measured.code}, {whole}", flush=True)  # fmt: skip
-            ratio = common.median(seen["ours"]) / common.median(seen["limit"])
-            rows.append([f"{count:,}", common.spread(seen["limit"], 0), common.spread(seen["ours"], 0), f"{ratio:.2f}"])
-            results["series"][count] = {"connections": best, "per_second": dict(seen), "ratio": ratio}
+            results["series"][count] = {"connections": best, "per_second": dict(seen)}
+            for way in seen.keys() - {"limit"}:
+                ratio = common.median(seen[way]) / common.median(seen["limit"])
+                rows.append([f"{count:,}", way, common.spread(seen["limit"], 0), common.spread(seen[way], 0), f"{ratio:.2f}"])
+                results["series"][count][f"ratio {way}"] = ratio
     print()
-    common.table(["points", "limit, points/s", "backfill, points/s", "ratio"], rows)
+    common.table(["points", "read", "limit, points/s", "backfill, points/s", "ratio"], rows)
     common.report(options, results)
     return 1 if failed else 0
 

@@ -9,7 +9,8 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let wakeup: Signal
     /// Nil: a store that cannot be reached ends the work.
     var health: StoreHealth<Primary, Secondary>?
-    let backoff = Backoff()
+    /// A store that is away is waited for by `health`: what else fails is soon tried again.
+    private var backoff: Backoff { health == nil ? Backoff() : Backoff(most: 10) }
 
     /// What is still to come.
     enum Outlook: Sendable {

@@ -5,7 +5,7 @@ import Testing
 
 /// The daemon between two real servers that many clients write to, judged by the official Python client.
 extension RealServersTests {
-    @Test(.enabled(if: isTorture, "MLMIRROR_TORTURE is not set")) func manyClientsAreFollowedByTriggers() async throws {
+    @Test func manyClientsAreFollowedByTriggers() async throws {
         let follower = try await Follower(triggers: true)
         defer { follower.stop() }
         try follower.start()
@@ -14,7 +14,7 @@ extension RealServersTests {
         try await follower.expectCleanEnd()
     }
 
-    @Test(.enabled(if: isTorture, "MLMIRROR_TORTURE is not set")) func manyClientsAreFollowedByPolling() async throws {
+    @Test func manyClientsAreFollowedByPolling() async throws {
         let follower = try await Follower(triggers: false)
         defer { follower.stop() }
         try follower.start()
@@ -23,17 +23,14 @@ extension RealServersTests {
         try await follower.expectCleanEnd()
     }
 
-    /// A quarter of an hour together: `make torture`.
-    static var isTorture: Bool { ProcessInfo.processInfo.environment["MLMIRROR_TORTURE"] != nil }
-
     /// Thirty times kill -9, and the secondary twice.
-    @Test(.enabled(if: isTorture, "MLMIRROR_TORTURE is not set"), arguments: [true, false]) func killedAgainAndAgainNothingIsLostOrTwice(
+    @Test(arguments: [true, false]) func killedAgainAndAgainNothingIsLostOrTwice(
         triggers: Bool
     ) async throws {
         let follower = try await Follower(triggers: triggers)
         defer { follower.stop() }
         try follower.start()
-        async let writing: Void = follower.workload(seconds: 45, seed: triggers ? 3 : 4)
+        async let writing: Void = follower.workload(seconds: 40, seed: triggers ? 3 : 4)
         try await follower.kill(times: 30, seed: triggers ? 5 : 6) { number in
             if number == 10 || number == 20 { try await follower.pair.secondary.restart() }
         }
@@ -44,7 +41,7 @@ extension RealServersTests {
     }
 
     /// A bad network in front of both servers, a daemon that dies, and in the end without its state file.
-    @Test(.enabled(if: isTorture, "MLMIRROR_TORTURE is not set")) func throughABadNetworkNothingIsLostOrTwice() async throws {
+    @Test func throughABadNetworkNothingIsLostOrTwice() async throws {
         let follower = try await Follower(triggers: true)
         defer { follower.stop() }
         try await follower.goThroughBadNetwork(seed: 7)
@@ -65,7 +62,7 @@ extension RealServersTests {
         #expect(try await follower.doubles() == "")
     }
 
-    @Test(.enabled(if: isTorture, "MLMIRROR_TORTURE is not set")) func aBackfillBesideADaemonIsDoneByTheDaemon() async throws {
+    @Test func aBackfillBesideADaemonIsDoneByTheDaemon() async throws {
         let follower = try await Follower(triggers: true)
         defer { follower.stop() }
         try await follower.pair.workload("tiny")

@@ -5,6 +5,8 @@ public import Replication
 extension MLflowStore {
     /// Most points in one answer of a server that pages.
     private static let historyPage = 25000
+    /// A server takes a second for a full page: the first is small, so that what is done with it begins meanwhile.
+    private static let firstPage = 2500
 
     /// Most points of one history that are held at a time, when it comes from the data base: 48 MB.
     private static let databaseHistory = 2_000_000
@@ -70,8 +72,11 @@ extension MLflowStore {
     ) async throws {
         var page = first
         var last: MetricPoint?
+        // Where a token is a place, the size of a page means nothing to it.
+        var size = await memory.knowsPlaces && dialect.readsHistoryFromPlace ? Self.firstPage : Self.historyPage
         repeat {
-            var query = [("run_id", run.rawValue), ("metric_key", metric), ("max_results", String(Self.historyPage))]
+            var query = [("run_id", run.rawValue), ("metric_key", metric), ("max_results", String(size))]
+            size = Self.historyPage
             if let page { query.append(("page_token", page)) }
             let call = MLflowCall.get(MLflowCall.api("metrics/get-history"), query, of: "metric \(metric) of run \(run)")
             var (points, next) = try await readHistory(call, into: [MetricPoint]()) { points, _, point in points.append(point) }

@@ -20,20 +20,13 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
     /// Nothing is known of what the secondary has: it is asked, series by series.
     let asksSecondary: Bool
 
-    /// Batches in flight for one run. An MLflow server on SQLite takes twice as much from two as from one, and less from four.
-    private static var sendersPerRun: Int { 2 }
-    /// Batches between two notes of how far a long run has come.
-    private static var batchesPerNote: Int { 24 }
     /// Chunks of history read ahead of the batches being sent.
     private static var chunksAhead: Int { 32 }
 
     /// What has gathered to be sent, and how far each series is when it has been.
     private struct Round {
         var builder: BatchBuilder
-        var full: [RunBatch] = []
-        /// Points in the batches that have not been sent, and in those that have.
-        var points = 0
-        var written = 0
+        var sender: BatchSender<Primary, Secondary>
         var series: [FieldDigest: SeriesMark] = [:]
         /// For `RecentPoints`, once all this is acknowledged.
         var recent: [RecentPoints.Note] = []
@@ -44,29 +37,33 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
         var recent: [RecentPoints.Note] = []
     }
 
+    private typealias Group = BatchSender<Primary, Secondary>.Group
+
     func write(params: [Param], tags: [Tag], _ changed: [ChangedSeries], into base: inout Base) async throws -> Written {
-        var round = Round(builder: BatchBuilder(mirror.secondary.dialect), series: saved?.series ?? [:])
-        for param in params { if let full = round.builder.add(param) { round.full.append(full) } }
-        for tag in tags { if let full = round.builder.add(tag) { round.full.append(full) } }
+        var round = Round(
+            builder: BatchBuilder(mirror.secondary.dialect),
+            sender: BatchSender(mirror: mirror, run: run, target: target, gate: gate), series: saved?.series ?? [:])
         var inDoubt = asksSecondary
         if !mirror.secondary.dialect.metricsAreIdempotent, !changed.isEmpty {
             inDoubt = try mirror.state.noteOrFind(Intent(.run(run), .metrics)) || inDoubt
         }
-        for series in changed {
-            var isWritten = false
-            if !inDoubt {
-                isWritten = try await writeTail(series, &round)
-                if !isWritten { isWritten = try await writeNew(series, &round) }
+        let asks = inDoubt
+        try await withThrowingTaskGroup(of: BatchSender<Primary, Secondary>.Sent.self) { group in
+            for param in params { try await send(round.builder.add(param), &round, &group) }
+            for tag in tags { try await send(round.builder.add(tag), &round, &group) }
+            for series in changed {
+                var isWritten = false
+                if !asks {
+                    isWritten = try await writeTail(series, &round, &group)
+                    if !isWritten { isWritten = try await writeNew(series, &round, &group) }
+                }
+                if !isWritten { try await writeMissing(series, &round, &group) }
+                if let latest = series.latest { round.series[FieldDigest(series.key)]?.latest = SeriesMark.digest(ofLatest: latest) }
             }
-            if !isWritten { try await writeMissing(series, &round) }
-            if let latest = series.latest { round.series[FieldDigest(series.key)]?.latest = SeriesMark.digest(ofLatest: latest) }
+            try await round.sender.sendLast(round.builder.finish(), &group)
         }
-        if let rest = round.builder.finish() { round.full.append(rest) }
-        try await sendLast(round.full)
         base.series = round.series
-        let points = round.points
-        mirror.board.count { $0.metricPoints += points }
-        return Written(points: round.written + points, recent: round.recent)
+        return Written(points: round.sender.points, recent: round.recent)
     }
 
     // MARK: What is new of one series
@@ -74,20 +71,22 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
     /// Reads only what is new, where the primary can give it.
     ///
     /// - Returns: false when it cannot, or when points may have arrived among those that were written before.
-    private func writeTail(_ series: ChangedSeries, _ round: inout Round) async throws -> Bool {
+    private func writeTail(_ series: ChangedSeries, _ round: inout Round, _ group: inout Group) async throws -> Bool {
         guard series.prefetched == nil, !mirror.configuration.deep, let mark = saved?.series[FieldDigest(series.key)], mark.count > 0 else {
             return false
         }
         if let since = series.since, mirror.primary.dialect.readsHistorySince,
-            try await writeSince(since, series, mark, &round)
+            try await writeSince(since, series, mark, &round, &group)
         {
             return true
         }
-        return mirror.primary.dialect.readsHistoryFromPlace ? try await writeFromPlace(series, mark, &round) : false
+        return mirror.primary.dialect.readsHistoryFromPlace ? try await writeFromPlace(series, mark, &round, &group) : false
     }
 
     /// Everything from a timestamp on but what is known to have been written.
-    private func writeSince(_ since: Int64, _ series: ChangedSeries, _ mark: SeriesMark, _ round: inout Round) async throws -> Bool {
+    private func writeSince(_ since: Int64, _ series: ChangedSeries, _ mark: SeriesMark, _ round: inout Round, _ group: inout Group)
+        async throws -> Bool
+    {
         let known: Set<RecentPoints.Key>
         if since > mark.last.timestamp {
             known = []
@@ -108,7 +107,7 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
         for point in new {
             let before = now
             now.add(point)
-            try await send(MetricRow(key: key, point: point), FieldDigest(key), known.isEmpty ? before : nil, &round)
+            try await send(MetricRow(key: key, point: point), FieldDigest(key), known.isEmpty ? before : nil, &round, &group)
         }
         round.series[FieldDigest(key)] = now
         round.recent.append(RecentPoints.Note(key: key, points: new, isCompleteFrom: min(since, mark.last.timestamp + 1)))
@@ -116,7 +115,9 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
     }
 
     /// What follows the last point that was written, if that one still has its place: then nothing has come before it.
-    private func writeFromPlace(_ series: ChangedSeries, _ mark: SeriesMark, _ round: inout Round) async throws -> Bool {
+    private func writeFromPlace(_ series: ChangedSeries, _ mark: SeriesMark, _ round: inout Round, _ group: inout Group) async throws
+        -> Bool
+    {
         guard mark.count < 1 << 60 else { return false }
         let primary = mirror.primary
         let (id, key) = (run, series.key)
@@ -143,7 +144,7 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
                 for point in points {
                     let before = now
                     now.add(point)
-                    try await send(MetricRow(key: key, point: point), name, before, &round)
+                    try await send(MetricRow(key: key, point: point), name, before, &round, &group)
                 }
                 return .goOn
             })
@@ -156,7 +157,7 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
     /// Writes what follows the points that are on the secondary already.
     ///
     /// - Returns: false when those are no longer the first ones: some arrived late, among or before them.
-    private func writeNew(_ metric: ChangedSeries, _ round: inout Round) async throws -> Bool {
+    private func writeNew(_ metric: ChangedSeries, _ round: inout Round, _ group: inout Group) async throws -> Bool {
         let key = metric.key
         let name = FieldDigest(key)
         let mark = saved?.series[name] ?? .empty
@@ -170,7 +171,7 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
                 }
                 let before = now
                 now.add(point)
-                if now.count > mark.count { try await send(MetricRow(key: key, point: point), name, before, &round) }
+                if now.count > mark.count { try await send(MetricRow(key: key, point: point), name, before, &round, &group) }
             }
             return .goOn
         }
@@ -180,13 +181,12 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
     }
 
     /// Compares with the secondary's own history and writes what it lacks.
-    private func writeMissing(_ metric: ChangedSeries, _ round: inout Round) async throws {
+    private func writeMissing(_ metric: ChangedSeries, _ round: inout Round, _ group: inout Group) async throws {
         let key = metric.key
         let name = FieldDigest(key)
         round.series[name] = nil
-        if let rest = round.builder.finish() { round.full.append(rest) }
-        try await sendAll(round.full)
-        round.full = []
+        try await send(round.builder.finish(), &round, &group)
+        try await round.sender.drain(&group)
         let there = Locked(PointBag())
         do {
             try await mirror.secondary.history(of: target, metric: key) { points in there.withLock { $0.add(points) } }
@@ -195,7 +195,7 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
         try await forEachChunk(metric) { chunk in
             for point in chunk {
                 now.add(point)
-                if there.withLock({ !$0.remove(point) }) { try await send(MetricRow(key: key, point: point), name, nil, &round) }
+                if there.withLock({ !$0.remove(point) }) { try await send(MetricRow(key: key, point: point), name, nil, &round, &group) }
             }
             return .goOn
         }
@@ -242,46 +242,27 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
     // MARK: Sending
 
     /// - Parameter before: how far the series was before this point; nil when its points are not written in order.
-    private func send(_ row: MetricRow, _ name: FieldDigest, _ before: SeriesMark?, _ round: inout Round) async throws {
-        let full = round.builder.add(row)
-        round.points += 1
-        guard let full else { return }
-        round.full.append(full)
-        guard round.full.count >= Self.batchesPerNote else { return }
-        try await sendAll(round.full)
-        round.full = []
-        // Everything before this row is there now; this row opens the next batch.
-        var reached = saved ?? Base()
-        reached.series = round.series
-        if let before { reached.series[name] = before.count == 0 ? nil : before }
-        if mirror.secondary.dialect.metricsAreIdempotent { try mirror.state.save(reached, of: .run, run.rawValue) }
-        let points = round.points
-        mirror.board.count { $0.metricPoints += points }
-        round.points = 0
-        round.written += points
-    }
-
-    private func sendAll(_ batches: [RunBatch]) async throws {
-        guard !batches.isEmpty else { return }
-        try await gate.open()
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            var remaining = batches.makeIterator()
-            for _ in 0..<Self.sendersPerRun {
-                guard let batch = remaining.next() else { break }
-                group.addTask { try await mirror.secondary.logBatch(batch, toRun: target) }
-            }
-            while try await group.next() != nil {
-                guard let batch = remaining.next() else { continue }
-                group.addTask { try await mirror.secondary.logBatch(batch, toRun: target) }
-            }
+    private func send(
+        _ row: MetricRow, _ name: FieldDigest, _ before: SeriesMark?, _ round: inout Round, _ group: inout Group
+    ) async throws {
+        guard let full = round.builder.add(row) else { return }
+        let (saved, series) = (saved ?? Base(), round.series)
+        try await round.sender.send(full, &group) {
+            var reached = saved
+            reached.series = series
+            // This row opens the next batch.
+            if let before { reached.series[name] = before.count == 0 ? nil : before }
+            return reached
         }
     }
 
-    /// The last batch goes alone: two at once could leave an older point as the latest.
-    private func sendLast(_ batches: [RunBatch]) async throws {
-        guard let last = batches.last else { return }
-        try await sendAll(batches.dropLast())
-        try await gate.open()
-        try await mirror.secondary.logBatch(last, toRun: target)
+    private func send(_ batch: RunBatch?, _ round: inout Round, _ group: inout Group) async throws {
+        guard let batch else { return }
+        let (saved, series) = (saved ?? Base(), round.series)
+        try await round.sender.send(batch, &group) {
+            var reached = saved
+            reached.series = series
+            return reached
+        }
     }
 }

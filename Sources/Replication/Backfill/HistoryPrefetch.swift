@@ -12,7 +12,7 @@ enum HistoryPrefetch {
         var groups: [[Run]] = []
         var group: [Run] = []
         var guesses: [String: Int64] = [:]
-        let most = Int64(dialect.bulkHistoryPoints) * 8 / 10
+        let most = most(dialect)
         var size = startsSmall ? sizes.first : sizes.most
         for run in runs {
             var next = guesses
@@ -32,6 +32,7 @@ enum HistoryPrefetch {
         return groups
     }
 
+    private static func most(_ dialect: Dialect) -> Int64 { Int64(dialect.bulkHistoryPoints) * 8 / 10 }
     private static func guess(_ metric: LatestMetric) -> Int64 { min(max(metric.point.step, 0), 1 << 40) + 1 }
 
     static func read<Store: TrackingStore>(
@@ -47,11 +48,15 @@ enum HistoryPrefetch {
         of group: [Run], from store: Store, _ reading: Retrying
     ) async throws -> [RunID: [String: [MetricPoint]]] {
         if store.dialect.readsWholeRuns { return try await wholeRuns(group, from: store, reading) }
-        guard store.dialect.bulkHistoryRuns > 0, group.count > 1 else { return [:] }
+        guard store.dialect.bulkHistoryRuns > 0 else { return [:] }
         var runsByMetric: [String: [RunID]] = [:]
-        for run in group { for metric in run.latestMetrics { runsByMetric[metric.key, default: []].append(run.id) } }
-        // A metric of one run alone gains nothing; a series that fills the answer by itself would be cut.
-        let wanted = runsByMetric.filter { $0.value.count > 1 }.sorted { $0.key < $1.key }
+        // A series that fills the answer by itself would be cut.
+        for run in group {
+            for metric in run.latestMetrics where guess(metric) <= most(store.dialect) {
+                runsByMetric[metric.key, default: []].append(run.id)
+            }
+        }
+        let wanted = runsByMetric.sorted { $0.key < $1.key }
         var histories: [RunID: [String: [MetricPoint]]] = [:]
         try await withThrowingTaskGroup(of: (String, [RunID: [MetricPoint]]?).self) { tasks in
             var rest = wanted.makeIterator()
