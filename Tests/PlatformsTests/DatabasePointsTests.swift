@@ -49,7 +49,7 @@ import Testing
         }
         let (found, sizes) = try await points("r", since: 0)
         #expect(found.map(\.value) == (0..<8000).map(Double.init))
-        #expect(sizes.allSatisfy { $0 <= 2500 } && sizes.count > 3)
+        #expect(sizes.allSatisfy { $0 <= 500 } && sizes.count > 15)
         #expect(try await points("z", since: 1).points.count == 2000)
     }
 

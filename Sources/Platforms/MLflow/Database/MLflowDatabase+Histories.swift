@@ -2,8 +2,8 @@ import GRDB
 public import Replication
 
 extension MLflowDatabase {
-    /// Most rows of one transaction: a few milliseconds.
-    static let historyPage = 4000
+    /// Most rows of one transaction: about a millisecond, and more where the processors are busy.
+    static let historyPage = 500
 
     /// Along the index of runs, whose entries are ordered by rowid.
     static let historyQuery = """

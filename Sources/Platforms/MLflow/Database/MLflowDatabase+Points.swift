@@ -3,9 +3,9 @@ public import Replication
 
 extension MLflowDatabase {
     /// Most points that are handed on at a time.
-    static let pointPage = 2500
+    static let pointPage = 500
     /// Most rows that one transaction looks at. The index has the runs below timestamp and step, so rows of others lie between.
-    static let scannedRows = 10_000
+    static let scannedRows = 1000
 
     /// A page goes along the primary key's index, which holds all columns; rows are never found by their rowid.
     enum PointQuery {
@@ -35,7 +35,7 @@ extension MLflowDatabase {
         var place: Place?
     }
 
-    /// The points of a metric that are not older than `timestamp` (milliseconds since 1970), by timestamp, step and value, at most 2,500 at
+    /// The points of a metric that are not older than `timestamp` (milliseconds since 1970), by timestamp, step and value, at most 500 at
     /// a time. Each page is a transaction of its own: points that are written meanwhile may be among them or not.
     ///
     /// - Throws: `StoreError`, `CancellationError`, what `receive` throws.

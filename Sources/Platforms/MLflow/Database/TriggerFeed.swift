@@ -34,7 +34,7 @@ public final class TriggerFeed: ChangeFeed {
     }
 
     /// Most rows of one reading.
-    static let rowLimit = 1000
+    static let rowLimit = 250
 
     /// - Parameters:
     ///   - server: what is read over REST; the database must be the one behind it.
