@@ -4,7 +4,7 @@ extension MLflowStore {
     /// Seconds before a read that failed in passing is sent again.
     private static let pausesOfReads = [0.1, 0.4]
     /// Seconds: one that took longer to fail is left to the caller.
-    private static let briefFailure = 5.0
+    private static let briefFailure = 30.0
 
     /// This store, sending every request once: for who counts requests.
     public var askingOnce: MLflowStore {
