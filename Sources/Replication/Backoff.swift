@@ -15,7 +15,7 @@ struct Backoff: Sendable {
     ///   - attempt: from 1.
     ///   - key: spreads the entities that failed together; the same key and attempt always give the same pause.
     func pause(attempt: Int, key: EntityKey, _ error: StoreError) -> Double {
-        if case .retry(let after?) = error.decision { return min(after, 3600) }
+        if case .retry(let after?) = error.decision { return min(error.reason == .throttled ? max(after, first) : after, 3600) }
         let doubled = pause(attempt: attempt)
         let spread = Double(FieldDigest("\(key) \(attempt)").rawValue % 1000) / 1000
         return max(doubled * (0.5 + spread / 2), error.isInDoubt ? inDoubt : 0)

@@ -161,4 +161,60 @@ import Testing
         }
         #expect(try await fixture.pair.verify().differences == [])
     }
+
+    /// MLflow's return of an experiment brings back all its runs: also those that were deleted on both sides, when somebody does it by hand.
+    @Test(arguments: [false, true]) func runsThatCameBackByHandGoAgain(changesFirst: Bool) async throws {
+        let (id, run) = try await experiment()
+        let gone = try await workload.run(in: id, "gone")
+        try await primary.deleteRun(gone.id)
+        try await fixture.live { daemon in
+            try await daemon.settled()
+            let there = ExperimentID(try there(.experiment, id.rawValue, daemon))
+            try await secondary.deleteExperiment(there)
+            if changesFirst {
+                try await primary.setTag(Tag("t", "1"), ofExperiment: id)
+                try await tell([Change(.experiment(id))], daemon)
+            } else {
+                try await primary.logBatch(RunBatch(tags: [Tag("a", "b")]), toRun: run.id)
+                try await tell([Change(.run(run.id), .record)], daemon)
+            }
+            try await secondary.restoreExperiment(there)
+            try await tell([Change(.run(run.id), .record), Change(.experiment(id))], daemon)
+            let copy = RunID(try self.there(.run, gone.id.rawValue, daemon))
+            #expect(try await secondary.run(copy)?.lifecycle == .deleted)
+        }
+        #expect(try await fixture.pair.verify().differences == [])
+    }
+
+    /// Deleted there by somebody, then on the primary, then back on the primary: what somebody deleted stays deleted.
+    @Test func whatSomebodyDeletedStaysSo() async throws {
+        let (id, run) = try await experiment()
+        try await fixture.live { daemon in
+            try await daemon.settled()
+            let there = ExperimentID(try there(.experiment, id.rawValue, daemon))
+            try await secondary.deleteExperiment(there)
+            try await tell([Change(.experiment(id))], daemon)
+            try await primary.deleteExperiment(id)
+            try await tell([Change(.experiment(id)), Change(.run(run.id), .record)], daemon)
+            try await primary.restoreExperiment(id)
+            try await tell([Change(.experiment(id)), Change(.run(run.id), .record)], daemon)
+            #expect(try await secondary.experiment(there)?.lifecycle == .deleted)
+        }
+    }
+
+    /// One of its runs is gone from the secondary for good: the others come back all the same.
+    @Test func oneRunThatCannotBeRestoredKeepsNoOtherAway() async throws {
+        let (id, first) = try await experiment()
+        let second = try await workload.run(in: id, "second")
+        try await fixture.live { daemon in
+            try await daemon.settled()
+            secondary.collect(RunID(try there(.run, first.id.rawValue, daemon)))
+            try await primary.deleteExperiment(id)
+            for run in [first, second] { try await primary.restoreRun(run.id) }
+            try await tell([Change(.experiment(id))], daemon)
+            let copy = RunID(try there(.run, second.id.rawValue, daemon))
+            #expect(try await secondary.run(copy)?.lifecycle == .active)
+            #expect(try daemon.state.deadLetters(limit: 5).map(\.reason) == ["gone_from_secondary"])
+        }
+    }
 }

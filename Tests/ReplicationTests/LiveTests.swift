@@ -95,7 +95,7 @@ import Testing
         let (primary, secondary) = (fixture.pair.primary, fixture.pair.secondary)
         let workload = Workload(store: primary)
         try await workload.everything()
-        try await fixture.live { daemon in
+        try await fixture.live({ $0.filePause = 10_000 }) { daemon in
             try await daemon.settled()
             secondary.setFault { _ in .unreachable }
             var ids: [RunID] = []

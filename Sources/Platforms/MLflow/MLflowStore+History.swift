@@ -14,9 +14,9 @@ extension MLflowStore {
     /// Servers from MLflow 3 on answer in pages, earlier ones ignore the page size and answer with everything: both are told by the
     /// answer itself. Memory: one answer's points, 24 bytes each.
     public func history(of run: RunID, metric: String, _ receive: @Sendable ([MetricPoint]) async throws -> Void) async throws {
-        if let points = try await database?.history(of: run, metric: metric, limit: Self.databaseHistory),
-            // A copy of the server's file, or one that is read while it is replaced, may lag behind what the server shows.
-            let latest = try await self.run(run)?.latestMetrics.first(where: { $0.key == metric }), points.shows(latest.point)
+        // A copy of the server's file, or one that is read while it is replaced, may lag behind what the server shows.
+        if let database, let latest = try await self.run(run)?.latestMetrics.first(where: { $0.key == metric }),
+            let points = try await database.history(of: run, metric: metric, limit: Self.databaseHistory), points.shows(latest.point)
         {
             return try await hand(points, to: receive)
         }

@@ -40,6 +40,18 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
     private typealias Group = BatchSender<Primary, Secondary>.Group
 
     func write(params: [Param], tags: [Tag], _ changed: [ChangedSeries], into base: inout Base) async throws -> Written {
+        do {
+            return try await writeAll(params: params, tags: tags, changed, into: &base)
+        } catch {
+            // More may have arrived, and been noted, than is remembered.
+            mirror.recent.forget(run, changed.map(\.key))
+            throw error
+        }
+    }
+
+    private func writeAll(
+        params: [Param], tags: [Tag], _ changed: [ChangedSeries], into base: inout Base
+    ) async throws -> Written {
         var round = Round(
             builder: BatchBuilder(mirror.secondary.dialect),
             sender: BatchSender(mirror: mirror, run: run, target: target, gate: gate), series: saved?.series ?? [:])

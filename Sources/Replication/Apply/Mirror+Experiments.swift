@@ -16,6 +16,8 @@ extension Mirror {
     /// Somebody else's experiment, ours added beside what is there: it is never deleted, restored or renamed.
     private static var foreignField: Base.Field { Base.Field("foreign") }
     private static var takenAwayField: Base.Field { Base.Field("taken_away") }
+    /// Deleted on the secondary by somebody: also when the primary's is deleted later, and returns, it stays so.
+    private static var deletedByOthersField: Base.Field { Base.Field("deleted_by_others") }
     private static var primaryLifecycleField: Base.Field { Base.Field("primary_lifecycle") }
 
     func applyExperiment(_ taken: ChangeLogEntry) async throws {
@@ -133,6 +135,7 @@ extension Mirror {
         else {
             return try acknowledge(Acknowledgement(entry: entry))
         }
+        var followUps: [EntityKey] = []
         if let record = try await primary.experiment(id), record.lifecycle == .deleted {
             let there = ExperimentID(identity.secondaryID)
             let isThere = try await secondary.experiment(there)?.lifecycle == .active
@@ -146,30 +149,39 @@ extension Mirror {
                 board.count { $0.experiments.deleted += 1 }
             }
             // Also when it is gone already: an earlier attempt may have come so far and no further.
-            try await lookAtRuns(of: id, deleted: false) { run in
-                guard run.lifecycle == .active, let there = try state.secondaryID(.run, run.id.rawValue) else { return }
-                try await secondary.restoreRun(RunID(there))
+            followUps = try await changedRuns(of: id, deleted: false) { run in
+                guard run.lifecycle == .active, let there = try state.secondaryID(.run, run.id.rawValue) else { return false }
+                // One that cannot be restored says so itself; one that was deleted since this page is deleted again.
+                do { try await secondary.restoreRun(RunID(there)) } catch let error as StoreError where error.decision == .setAside {}
+                return true
             }
         }
-        try acknowledge(Acknowledgement(entry: entry, identity: identity))
+        try acknowledge(Acknowledgement(entry: entry, identity: identity, followUps: followUps))
     }
 
     /// An experiment's deletion takes its runs along, and its return brings all of them back, on both sides but at other times: also those that
-    /// were restored, or deleted, one by one. Those that are not as they were copied are queued: unless their present state is noted, the
-    /// next change of one could look as if nothing had happened to it.
+    /// were restored, or deleted, one by one. Those that are not as they were copied must be looked at: unless their present state is noted,
+    /// the next change of one could look as if nothing had happened to it. Queued with the experiment's own acknowledgement, so that whoever
+    /// looked at one before that, looks again.
     ///
-    /// - Parameter deleted: whether those that are deleted are queued in any case: they came back on the secondary.
-    private func lookAtRuns(of experiment: ExperimentID, deleted: Bool, _ each: (Run) async throws -> Void) async throws {
+    /// - Parameters:
+    ///   - deleted: whether those that are deleted are among them in any case: they came back on the secondary.
+    ///   - isTouched: whether one is among them in any case.
+    private func changedRuns(
+        of experiment: ExperimentID, deleted: Bool, _ isTouched: (Run) async throws -> Bool = { _ in false }
+    ) async throws -> [EntityKey] {
+        var keys: [EntityKey] = []
         var pages = RunPages(primary, RunQuery(experiments: [experiment]), retrying)
         while let page = try await pages.next() {
             let unchanged = try state.unchanged(.run, page.elements.map { ($0.id.rawValue, $0.recordDigest) })
             let known = try state.records(.run, page.elements.map(\.id.rawValue))
-            let queued = page.elements.filter { run in
-                known[run.id.rawValue] != nil && (!unchanged.contains(run.id.rawValue) || deleted && run.lifecycle == .deleted)
+            for run in page.elements {
+                let isQueued =
+                    known[run.id.rawValue] != nil && (!unchanged.contains(run.id.rawValue) || deleted && run.lifecycle == .deleted)
+                if try await isTouched(run) || isQueued { keys.append(.run(run.id)) }
             }
-            try state.append(queued.map { Change(.run($0.id), .record) }, at: clock.nowMilliseconds)
-            for run in page.elements { try await each(run) }
         }
+        return keys
     }
 
     // MARK: Writing
@@ -205,7 +217,8 @@ extension Mirror {
 
         var followUps: [EntityKey] = []
         let deleted = FieldDigest(Lifecycle.deleted.rawValue)
-        let wasDeletedByUs = base?[Self.lifecycleField] == deleted && base?[Self.takenAwayField] == nil
+        let wasDeletedByUs =
+            base?[Self.lifecycleField] == deleted && base?[Self.takenAwayField] == nil && base?[Self.deletedByOthersField] == nil
         var lifecycle = actual.lifecycle
         if record.lifecycle == .active, actual.lifecycle == .deleted {
             if !isForeign, wasDeletedByUs || base == nil {
@@ -219,9 +232,13 @@ extension Mirror {
         } else if record.lifecycle == .deleted, actual.lifecycle == .active, !isForeign {
             followUps.append(EntityKey(.experimentDeletion, record.id.rawValue))
         }
-        // However it came back on the secondary, by this attempt or another.
-        if record.lifecycle == .active, lifecycle == .active, base?[Self.primaryLifecycleField] == deleted, !isForeign {
-            try await lookAtRuns(of: record.id, deleted: true) { _ in }
+        if actual.lifecycle == .deleted, lifecycle == .deleted, base != nil, !wasDeletedByUs {
+            fields[Self.deletedByOthersField] = FieldDigest("")
+        }
+        // However it came back on the secondary: by this attempt or another, or by hand.
+        let isBack = lifecycle != actual.lifecycle || base?[Self.lifecycleField] == deleted || base?[Self.primaryLifecycleField] == deleted
+        if record.lifecycle == .active, lifecycle == .active, known != nil, isBack {
+            followUps += try await changedRuns(of: record.id, deleted: true)
         }
         fields[Self.lifecycleField] = FieldDigest(lifecycle.rawValue)
         if isForeign { fields[Self.foreignField] = FieldDigest("") }

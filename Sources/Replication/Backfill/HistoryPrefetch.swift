@@ -32,6 +32,8 @@ enum HistoryPrefetch {
         return groups
     }
 
+    /// Most points of one group that are read ahead.
+    private static var pointsOfOneGroup: Int64 { 200_000 }
     private static func most(_ dialect: Dialect) -> Int64 { Int64(dialect.bulkHistoryPoints) * 8 / 10 }
     private static func guess(_ metric: LatestMetric) -> Int64 { min(max(metric.point.step, 0), 1 << 40) + 1 }
 
@@ -50,9 +52,11 @@ enum HistoryPrefetch {
         if store.dialect.readsWholeRuns { return try await wholeRuns(group, from: store, reading) }
         guard store.dialect.bulkHistoryRuns > 0 else { return [:] }
         var runsByMetric: [String: [RunID]] = [:]
-        // A series that fills the answer by itself would be cut.
+        // What is read ahead lies in memory, and a series that fills an answer by itself would be cut: the rest is read when its turn comes.
+        var room = pointsOfOneGroup
         for run in group {
-            for metric in run.latestMetrics where guess(metric) <= most(store.dialect) {
+            for metric in run.latestMetrics where guess(metric) <= min(most(store.dialect), room) {
+                room -= guess(metric)
                 runsByMetric[metric.key, default: []].append(run.id)
             }
         }
@@ -62,7 +66,14 @@ enum HistoryPrefetch {
             var rest = wanted.makeIterator()
             func start() -> Bool {
                 guard let (metric, runs) = rest.next() else { return false }
-                tasks.addTask { (metric, try await reading { try await store.histories(of: runs, metric: metric) }) }
+                tasks.addTask {
+                    do {
+                        return (metric, try await reading { try await store.histories(of: runs, metric: metric) })
+                    } catch let error as StoreError where error.decision == .setAside || error.reason == .serverFailure {
+                        // Each run asks by itself then, and fails alone if it must.
+                        return (metric, nil)
+                    }
+                }
                 return true
             }
             for _ in 0..<concurrency where !start() { break }

@@ -83,7 +83,7 @@ final class StoreHealth<Primary: TrackingStore, Secondary: WritableStore>: Senda
     /// A store that asks for time is there.
     private func rest(_ error: StoreError) {
         guard case .retry(let after) = error.decision else { return }
-        state.withLock { $0.rest = max($0.rest, min(after ?? 1, 3600)) }
+        state.withLock { $0.rest = max($0.rest, min(max(after ?? 1, 0.5), 3600)) }
     }
 
     private func look() async {
