@@ -76,7 +76,7 @@ final class Follower: Sendable {
         let script = RealPair.package.appendingPathComponent("Tests/Support/python/fault_proxy.py").path
         process.arguments =
             [script, target, "--seed", "\(seed)", "--until-eof"]
-            + ["--delay", ".02", "--status", ".03", "--cut", ".03", "--drop-answer", ".03"]
+            + ["--delay", ".02", "--status", ".02", "--cut", ".02", "--drop-answer", ".03"]
         let output = Pipe()
         process.standardOutput = output
         process.standardInput = Pipe()

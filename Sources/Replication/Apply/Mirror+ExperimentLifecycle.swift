@@ -1,0 +1,110 @@
+/// Deletions and returns of experiments, which take their runs along.
+extension Mirror {
+    /// A run that is deleted on the secondary because its experiment is was not deleted by anybody itself.
+    ///
+    /// - Throws: when its experiment is deleted there: for the moment, by us, or by somebody else.
+    func refuseWithExperiment(_ target: ExperimentTarget, _ key: EntityKey) async throws {
+        guard try await secondary.experiment(target.secondary)?.lifecycle == .deleted else { return }
+        let base = try state.identity(.experiment, target.primary.rawValue)?.base
+        let isOurs =
+            base?[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue) && base?[Self.takenAwayField] == nil
+        if try isOurs || state.entry(EntityKey(.experimentDeletion, target.primary.rawValue)) != nil {
+            throw StoreError(.retry(after: nil), .serverFailure, "\(key): its experiment is being deleted or restored on the secondary")
+        }
+        // Its own record has not changed: it is looked at because of this run.
+        try append([.experiment(target.primary)])
+        throw takenAway(target)
+    }
+
+    /// Writing to a deleted experiment is refused: it is restored first, and deleted again after everything else.
+    func makeWritable(_ target: ExperimentTarget) async throws {
+        guard target.isDeleted else { return }
+        // The experiment's own lock too: its identity is read and written back here. Who holds that one never waits for a run's.
+        try await locks.withLock(.experiment(target.primary)) { try await restoreForWriting(target) }
+    }
+
+    private func restoreForWriting(_ target: ExperimentTarget) async throws {
+        try await locks.withLock(EntityKey(.experimentDeletion, target.primary.rawValue)) {
+            guard var identity = try state.identity(.experiment, target.primary.rawValue), var base = identity.base,
+                base[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue)
+            else { return }
+            try append([EntityKey(.experimentDeletion, target.primary.rawValue)])
+            if try await secondary.experiment(target.secondary)?.lifecycle == .deleted {
+                try await secondary.restoreExperiment(target.secondary)
+            }
+            base[Self.lifecycleField] = FieldDigest(Lifecycle.active.rawValue)
+            identity.base = base
+            try acknowledge(Acknowledgement(identity: identity))
+        }
+    }
+
+    func applyExperimentDeletion(_ entry: ChangeLogEntry) async throws {
+        let id = ExperimentID(entry.key.id)
+        // Its return must not be decided meanwhile.
+        try await locks.withLock(.experiment(id)) {
+            try await locks.withLock(entry.key) { try await deleteExperiment(id, entry) }
+        }
+    }
+
+    private func deleteExperiment(_ id: ExperimentID, _ entry: ChangeLogEntry) async throws {
+        guard var identity = try state.identity(.experiment, id.rawValue), var base = identity.base, base[Self.foreignField] == nil
+        else {
+            return try acknowledge(Acknowledgement(entry: entry))
+        }
+        var followUps: [EntityKey] = []
+        if let record = try await primary.experiment(id), record.lifecycle == .deleted {
+            let there = ExperimentID(identity.secondaryID)
+            let isThere = try await secondary.experiment(there)?.lifecycle == .active
+            if isThere { try brake(entry.key) }
+            // Noted before it is done: whoever writes next then looks, whether it was done or not.
+            base[Self.lifecycleField] = FieldDigest(Lifecycle.deleted.rawValue)
+            identity.base = base
+            try acknowledge(Acknowledgement(identity: identity))
+            if isThere {
+                try await secondary.deleteExperiment(there)
+                board.count { $0.experiments.deleted += 1 }
+            }
+            // Also when it is gone already: an earlier attempt may have come so far and no further.
+            followUps = try await changedRuns(of: id, deleted: false) { run in
+                guard run.lifecycle == .active, let there = try state.secondaryID(.run, run.id.rawValue) else { return false }
+                // One that cannot be restored says so itself; one that was deleted since this page is deleted again.
+                do { try await secondary.restoreRun(RunID(there)) } catch let error as StoreError where error.decision == .setAside {}
+                return true
+            }
+        }
+        try acknowledge(Acknowledgement(entry: entry, identity: identity, followUps: followUps))
+    }
+
+    /// An experiment's deletion takes its runs along, and its return brings all of them back, on both sides but at other times: also those that
+    /// were restored, or deleted, one by one. Those that are not as they were copied must be looked at: unless their present state is noted,
+    /// the next change of one could look as if nothing had happened to it. Queued with the experiment's own acknowledgement, so that whoever
+    /// looked at one before that, looks again.
+    ///
+    /// - Parameters:
+    ///   - deleted: whether those that are deleted are among them in any case: they came back on the secondary.
+    ///   - isTouched: whether one is among them in any case.
+    func changedRuns(
+        of experiment: ExperimentID, deleted: Bool, _ isTouched: (Run) async throws -> Bool = { _ in false }
+    ) async throws -> [EntityKey] {
+        var keys: [EntityKey] = []
+        var pages = RunPages(primary, RunQuery(experiments: [experiment]), retrying)
+        while let page = try await pages.next() {
+            let unchanged = try state.unchanged(.run, page.elements.map { ($0.id.rawValue, $0.recordDigest) })
+            let known = try state.records(.run, page.elements.map(\.id.rawValue))
+            for run in page.elements {
+                let isQueued =
+                    known[run.id.rawValue] != nil && (!unchanged.contains(run.id.rawValue) || deleted && run.lifecycle == .deleted)
+                if try await isTouched(run) || isQueued { keys.append(.run(run.id)) }
+            }
+        }
+        return keys
+    }
+
+    /// Somebody has deleted it on the secondary.
+    func takenAway(_ target: ExperimentTarget) -> SetAside {
+        SetAside(
+            reason: "experiment_deleted_on_secondary",
+            message: "experiment \(target.primary) was deleted on the secondary (there: \(target.secondary)); it is not brought back. "
+                + "Restore it there to go on.")
+    }
+}
