@@ -28,10 +28,10 @@ extension Mirror {
             guard var identity = try state.identity(.experiment, target.primary.rawValue), var base = identity.base,
                 base[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue)
             else { return }
+            let isAway = try await secondary.experiment(target.secondary)?.lifecycle == .deleted
+            if isAway, base[Self.deletedByOthersField] != nil { throw takenAway(target) }
             try append([EntityKey(.experimentDeletion, target.primary.rawValue)])
-            if try await secondary.experiment(target.secondary)?.lifecycle == .deleted {
-                try await secondary.restoreExperiment(target.secondary)
-            }
+            if isAway { try await secondary.restoreExperiment(target.secondary) }
             base[Self.lifecycleField] = FieldDigest(Lifecycle.active.rawValue)
             identity.base = base
             try acknowledge(Acknowledgement(identity: identity))
