@@ -30,6 +30,10 @@ import Testing
         try await daemon.settled()
     }
 
+    private func both(_ experiment: ExperimentID, _ run: Run) -> [Change] {
+        [Change(.experiment(experiment)), Change(.run(run.id), .record)]
+    }
+
     private func there(_ kind: EntityKey.Kind, _ id: String, _ daemon: LiveFixture.Observer) throws -> String {
         try #require(try daemon.state.secondaryID(kind, id))
     }
@@ -74,7 +78,7 @@ import Testing
             }
             try await primary.deleteExperiment(id)
             try await primary.restoreRun(run.id)
-            try await tell([Change(.experiment(id)), Change(.run(run.id), .record)], daemon)
+            try await tell(both(id, run), daemon)
             #expect(isLost.withLock { $0 })
             let copy = RunID(try there(.run, run.id.rawValue, daemon))
             #expect(try await secondary.run(copy)?.lifecycle == .active)
@@ -88,7 +92,7 @@ import Testing
         try await fixture.live { daemon in
             try await daemon.settled()
             try await primary.deleteExperiment(id)
-            try await tell([Change(.experiment(id)), Change(.run(run.id), .record)], daemon)
+            try await tell(both(id, run), daemon)
             try await primary.restoreRun(run.id)
             try await tell([Change(.run(run.id), .record)], daemon)
             let copy = RunID(try there(.run, run.id.rawValue, daemon))
@@ -106,7 +110,7 @@ import Testing
         try await fixture.live { daemon in
             try await daemon.settled()
             try await primary.deleteExperiment(id)
-            try await tell([Change(.experiment(id)), Change(.run(run.id), .record)], daemon)
+            try await tell(both(id, run), daemon)
             let isLost = Locked(!answerIsLost)
             secondary.setFault { operation in
                 guard operation.name == "restoreExperiment", !isLost.withLock({ $0 }) else { return nil }
@@ -195,9 +199,9 @@ import Testing
             try await secondary.deleteExperiment(there)
             try await tell([Change(.experiment(id))], daemon)
             try await primary.deleteExperiment(id)
-            try await tell([Change(.experiment(id)), Change(.run(run.id), .record)], daemon)
+            try await tell(both(id, run), daemon)
             try await primary.restoreExperiment(id)
-            try await tell([Change(.experiment(id)), Change(.run(run.id), .record)], daemon)
+            try await tell(both(id, run), daemon)
             #expect(try await secondary.experiment(there)?.lifecycle == .deleted)
         }
     }

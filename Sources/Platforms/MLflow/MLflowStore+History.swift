@@ -79,8 +79,8 @@ extension MLflowStore {
             size = Self.historyPage
             if let page { query.append(("page_token", page)) }
             let call = MLflowCall.get(MLflowCall.api("metrics/get-history"), query, of: "metric \(metric) of run \(run)")
-            var (points, next) = try await readHistory(call, into: [MetricPoint]()) { points, _, point in points.append(point) }
-            if !points.isSortedAsHistory { points.sort { $0.precedesInHistory($1) } }
+            let (answer, next) = try await readHistory(call, into: [MetricPoint]()) { points, _, point in points.append(point) }
+            var points = answer.inHistoryOrder
             // A point written before this page's start meanwhile pushes the last page's last point onto this page.
             if let last, let first = points.first, first.isSameInHistory(as: last) { points.removeFirst() }
             last = points.last ?? last
@@ -107,8 +107,7 @@ extension MLflowStore {
         }
         var answer = found.close()
         if found.count >= dialect.bulkHistoryPoints, let last = answer.keys.max() { answer[last] = nil }
-        for (run, points) in answer where !points.isSortedAsHistory { answer[run] = points.sorted { $0.precedesInHistory($1) } }
-        return answer.filter { asked.contains($0.key) }
+        return answer.filter { asked.contains($0.key) }.mapValues(\.inHistoryOrder)
     }
 
     /// Feeds an answer to the parser while it arrives.
@@ -181,7 +180,10 @@ private struct BulkHistory: Sendable {
 }
 
 extension [MetricPoint] {
-    var isSortedAsHistory: Bool {
+    /// Most stores give them so: looking costs less than sorting.
+    var inHistoryOrder: [MetricPoint] { isSortedAsHistory ? self : sorted { $0.precedesInHistory($1) } }
+
+    private var isSortedAsHistory: Bool {
         var previous: MetricPoint?
         for point in self {
             if let previous, point.precedesInHistory(previous) { return false }

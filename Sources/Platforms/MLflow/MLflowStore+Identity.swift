@@ -34,10 +34,7 @@ extension MLflowStore {
     private func checkDatabase(with shown: Experiment) async throws {
         guard let database, await !memory.databaseIsChecked else { return }
         guard try await database.holds(shown) else {
-            throw StoreError(
-                .stop, .invalid,
-                "\(database.uri.path): not the database behind \(name): experiment \(shown.id) is another one there; name the file of that "
-                    + "server's --backend-store-uri")
+            throw StoreError(.stop, .invalid, database.isNotBehind(name, shown))
         }
         await memory.databaseWasChecked()
     }

@@ -257,23 +257,19 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
     private func send(
         _ row: MetricRow, _ name: FieldDigest, _ before: SeriesMark?, _ round: inout Round, _ group: inout Group
     ) async throws {
-        guard let full = round.builder.add(row) else { return }
-        let (saved, series) = (saved ?? Base(), round.series)
-        try await round.sender.send(full, &group) {
-            var reached = saved
-            reached.series = series
-            // This row opens the next batch.
-            if let before { reached.series[name] = before.count == 0 ? nil : before }
-            return reached
-        }
+        try await send(round.builder.add(row), opening: (name, before), &round, &group)
     }
 
-    private func send(_ batch: RunBatch?, _ round: inout Round, _ group: inout Group) async throws {
+    /// - Parameter opening: the history that the next batch goes on with.
+    private func send(
+        _ batch: RunBatch?, opening: (name: FieldDigest, before: SeriesMark?)? = nil, _ round: inout Round, _ group: inout Group
+    ) async throws {
         guard let batch else { return }
         let (saved, series) = (saved ?? Base(), round.series)
         try await round.sender.send(batch, &group) {
             var reached = saved
             reached.series = series
+            if let opening, let before = opening.before { reached.series[opening.name] = before.count == 0 ? nil : before }
             return reached
         }
     }

@@ -60,8 +60,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 try await body(group)
             } catch let error as StoreError where error.reason == .forbidden || error.reason == .notFound {
                 if group.count > 1 {
-                    groups.append(Array(group[(group.count / 2)...]))
-                    groups.append(Array(group[..<(group.count / 2)]))
+                    groups += group.halves.reversed()
                 } else if let id = group.first {
                     try setAside(DeadLetter(key: .experiment(id), path: "contents", reason: error.reason.rawValue, message: error.message))
                 }

@@ -85,7 +85,7 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
                 try await look(at: group, since: cursor.seenUntil - Int64(configuration.overlap * 1000), &changes, &seen)
             } catch let error as StoreError where error.reason == .forbidden || error.reason == .notFound {
                 guard group.count > 1 else { continue }
-                groups += [Array(group[(group.count / 2)...]), Array(group[..<(group.count / 2)])]
+                groups += group.halves.reversed()
             }
         }
         let changed = Set(changes.filter { $0.key.kind == .run }.map { RunID($0.key.id) })

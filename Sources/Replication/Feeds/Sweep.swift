@@ -85,7 +85,7 @@ final class Sweep<Store: TrackingStore>: Sendable {
             }
             let group = state.groups[at]
             guard group.count > 1 else { return false }
-            state.groups.replaceSubrange(at...at, with: [Array(group[..<(group.count / 2)]), Array(group[(group.count / 2)...])])
+            state.groups.replaceSubrange(at...at, with: group.halves)
             // From the halves' start: what was compared already costs a reading.
             if case .runs = stage {
                 state.stage = .runs(group: at, startedFrom: nil, token: nil)

@@ -76,7 +76,8 @@ public struct ByteStream: Sendable {
 /// Reads one MLflow store.
 ///
 /// Contract, checked by `TrackingStoreConformance` on every implementation: throws only `StoreError` and `CancellationError`; nil means the store
-/// itself said that the thing does not exist, never that a page was short; a write is sent once (retries are the caller's), a read may be repeated for a moment; on a cancelled task nothing is sent.
+/// itself said that the thing does not exist, never that a page was short; a write is sent once (retries are the caller's), a read may be
+/// repeated for a moment; on a cancelled task nothing is sent.
 public protocol TrackingStore: Sendable {
     /// How people know it: its address without credentials.
     var name: String { get }

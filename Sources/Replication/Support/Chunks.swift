@@ -4,3 +4,8 @@ extension Array {
         stride(from: 0, to: count, by: size).map { Array(self[$0..<Swift.min($0 + size, count)]) }
     }
 }
+
+extension Array {
+    /// Two parts of about the same length, in order; of one element the first is empty.
+    var halves: [[Element]] { [Array(self[..<(count / 2)]), Array(self[(count / 2)...])] }
+}

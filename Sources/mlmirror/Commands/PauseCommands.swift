@@ -39,8 +39,9 @@ struct ResumeCommand: SessionCommand {
 
             When more runs, experiments and versions are deleted on the primary within
             an hour than a tenth of the copied runs (at least a hundred, at most a
-            thousand), further deletions are held, and `status` says so. --deletions lets them through, and all others of the
-            next hour; it leaves a pause as it is.
+            thousand), further deletions are held, and `status` says so. --deletions
+            lets them through, and all others of the next hour; it leaves a pause as
+            it is.
             """
     )
 

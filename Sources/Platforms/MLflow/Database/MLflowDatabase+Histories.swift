@@ -40,9 +40,7 @@ extension MLflowDatabase {
             for entry in page.entries { found[entry.metric, default: []].append(entry.point) }
             return true
         }
-        guard isWhole else { return nil }
-        for (metric, points) in found where !points.isSortedAsHistory { found[metric] = points.sorted { $0.precedesInHistory($1) } }
-        return found
+        return isWhole ? found.mapValues(\.inHistoryOrder) : nil
     }
 
     /// One history of a run, likewise.
@@ -56,8 +54,7 @@ extension MLflowDatabase {
             scanned += page.scanned
             return points.count <= limit && (scanned < 50_000 || points.count > scanned / 16)
         }
-        guard isWhole else { return nil }
-        return points.isSortedAsHistory ? points : points.sorted { $0.precedesInHistory($1) }
+        return isWhole ? points.inHistoryOrder : nil
     }
 
     /// - Returns: whether everything was read.

@@ -51,6 +51,12 @@ public final class MLflowDatabase: Sendable {
         }
     }
 
+    /// What to say where it does not.
+    func isNotBehind(_ server: String, _ shown: Experiment) -> String {
+        "\(uri.path): not the database behind \(server): experiment \(shown.id) is another one there; name the file of that server's "
+            + "--backend-store-uri"
+    }
+
     // MARK: Transactions
 
     /// One read transaction, which must stay in the range of milliseconds.

@@ -63,9 +63,7 @@ public final class TriggerFeed: ChangeFeed {
     private func checkServer() async throws {
         guard let server, let shown = try await server.experiments(nil).elements.first else { return }
         guard try await database.holds(shown) else {
-            throw FeedError(
-                "\(uri.path): not the database behind \(server.name): experiment \(shown.id) is another one there; name the file of that "
-                    + "server's --backend-store-uri")
+            throw FeedError(database.isNotBehind(server.name, shown))
         }
     }
 
