@@ -9,7 +9,7 @@ PYTHON = .venv/mlflow3/bin/python
 .NOTPARALLEL:
 
 help:
-	@echo 'make demo      two real MLflow servers, a believable workload, mirrored, verified, and left up to look at'
+	@echo 'make demo      two real MLflow servers, a believable workload, mirrored live, verified, and left up to look at'
 	@echo 'make test      set up, build and run all tests'
 	@echo 'make lint      formatting and import direction'
 	@echo 'make bench     measure against the alternatives (about an hour; ROUNDS=1 for a look)'

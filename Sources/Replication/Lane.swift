@@ -7,6 +7,8 @@ struct Lane: Sendable {
     private var cursor = LSN.zero
     /// The log may hold entries behind the cursor.
     private(set) var mayHaveMore = true
+    /// Entries up to here that somebody else brings back.
+    private var known: (upTo: LSN, keys: Set<EntityKey>) = (.zero, [])
 
     init(kinds: [EntityKey.Kind], window: Int) {
         self.kinds = kinds
@@ -21,13 +23,28 @@ struct Lane: Sendable {
 
     /// The next entry that is not busy; nil when there is none now.
     mutating func next(from state: ReplicationState, isBusy: (EntityKey) -> Bool) throws -> ChangeLogEntry? {
-        if queue.isEmpty, mayHaveMore {
+        while queue.isEmpty, mayHaveMore {
             queue = try state.entries(after: cursor, kinds: kinds, limit: Self.readAtOnce)
             mayHaveMore = queue.count == Self.readAtOnce
             if let last = queue.last { cursor = last.lsn }
+            if !known.keys.isEmpty {
+                let (limit, keys) = known
+                queue.removeAll { $0.lsn <= limit && keys.contains($0.key) }
+                if cursor >= limit { known.keys = [] }
+            }
         }
         guard let at = queue.firstIndex(where: { !isBusy($0.key) }) else { return nil }
         return queue.remove(at: at)
+    }
+
+    /// Reads the log from its beginning again.
+    ///
+    /// - Parameter keys: in flight, resting or parked.
+    mutating func rewind(without keys: Set<EntityKey>) {
+        known = (max(cursor, known.upTo), keys)
+        cursor = .zero
+        queue = []
+        mayHaveMore = true
     }
 
     mutating func started() { inFlight += 1 }

@@ -30,6 +30,7 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         /// By a store, which may have seen it in a passing state.
         case refused(ChangeLogEntry, StoreError)
         case rested(ChangeLogEntry)
+        case held(ChangeLogEntry, version: Int)
         case woken
     }
 
@@ -44,7 +45,9 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         /// Entries that have waited in a circle: they go on without.
         var impatient: Set<EntityKey> = []
         /// Entries that rest between two attempts.
-        var resting = 0
+        var resting: Set<EntityKey> = []
+        /// Of the paused scope that the log's marks are by; nil: by an earlier process's.
+        var pausedVersion: Int?
 
         init(_ configuration: MirrorConfiguration) {
             metadata = Lane(kinds: [.experiment, .run, .loggedModel, .registeredModel], window: configuration.window)
@@ -52,7 +55,7 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             deletions = Lane(kinds: [.experimentDeletion], window: 1)
         }
 
-        var isIdle: Bool { busy.isEmpty && resting == 0 && metadata.isIdle && artifacts.isIdle && parked.isEmpty }
+        var isIdle: Bool { busy.isEmpty && resting.isEmpty && metadata.isIdle && artifacts.isIdle && parked.isEmpty }
 
         mutating func withLane(of key: EntityKey, _ body: (inout Lane) -> Void) {
             switch key.kind {
@@ -71,6 +74,14 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 at = next
             }
             return false
+        }
+
+        /// What was held may lie anywhere in the log.
+        mutating func rewind() {
+            let known = busy.union(resting).union(parked.values.joined().map(\.key))
+            metadata.rewind(without: known)
+            artifacts.rewind(without: known)
+            deletions.rewind(without: known)
         }
 
         mutating func logHasGrown() {
@@ -108,6 +119,12 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 // Asked before the log is looked at: what was appended before completion is then seen.
                 let outlook = outlook()
                 let isHeld = health?.isHeld ?? false
+                let pausedVersion = mirror.paused.withLock { $0.version }
+                if schedule.pausedVersion != pausedVersion {
+                    try mirror.state.releaseHeld()
+                    schedule.pausedVersion = pausedVersion
+                    schedule.rewind()
+                }
                 schedule.logHasGrown()
                 while !isHeld, let entry = try schedule.next(mirror.state, outlook, pause: pause()) {
                     schedule.busy.insert(entry.key)
@@ -115,7 +132,7 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                     let waits = schedule.impatient.remove(entry.key) == nil
                     group.addTask { try await attempt(entry, waits: waits) }
                 }
-                if schedule.busy.isEmpty, schedule.resting == 0, !isHeld, pause() == .nothing {
+                if schedule.busy.isEmpty, schedule.resting.isEmpty, !isHeld, pause() == .nothing {
                     let hasReleased = try releaseParked(&schedule)
                     if outlook == .complete {
                         if schedule.isIdle, schedule.deletions.isIdle { break }
@@ -123,7 +140,7 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                     }
                     if hasReleased { continue }
                 }
-                let (inFlight, resting) = (schedule.busy.count, schedule.resting)
+                let (inFlight, resting) = (schedule.busy.count, schedule.resting.count)
                 mirror.board.update { $0.pending = inFlight + resting }
                 guard let event = try await group.next() else { break }
                 try await handle(event, &schedule, &group)
@@ -144,6 +161,8 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             return .finished(entry)
         } catch let waits as Waits {
             return .waits(entry, on: waits.key)
+        } catch let held as Held {
+            return .held(entry, version: held.version)
         } catch let aside as SetAside {
             return .setAside(entry, reason: aside.reason, message: aside.message)
         } catch let error as StoreError {
@@ -164,7 +183,22 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         case .finished(let entry):
             schedule.attempts[entry.key] = nil
             release(entry, &schedule)
+        case .held(let entry, let version):
+            // Judged by a scope that has changed since: judged again.
+            guard version == schedule.pausedVersion else {
+                schedule.busy.remove(entry.key)
+                return schedule.withLane(of: entry.key) { lane in
+                    lane.ended()
+                    lane.putBack(entry)
+                }
+            }
+            try mirror.state.hold(entry.key)
+            release(entry, &schedule)
         case .waits(let entry, let key):
+            if try mirror.state.isHeld(key) {
+                try mirror.state.hold(entry.key)
+                return release(entry, &schedule)
+            }
             schedule.busy.remove(entry.key)
             schedule.withLane(of: entry.key) { $0.ended() }
             let isCircle = schedule.isCircle(entry.key, waitingFor: key)
@@ -199,7 +233,7 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             schedule.attempts[entry.key] = attempt
             rest(entry, error, attempt: max(1, attempt), &schedule, &group)
         case .rested(let entry):
-            schedule.resting -= 1
+            schedule.resting.remove(entry.key)
             schedule.withLane(of: entry.key) { $0.putBack(entry) }
         }
     }
@@ -213,7 +247,7 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     ) {
         schedule.busy.remove(entry.key)
         schedule.withLane(of: entry.key) { $0.ended() }
-        schedule.resting += 1
+        schedule.resting.insert(entry.key)
         let pause = backoff.pause(attempt: attempt, key: entry.key, error)
         mirror.board.count { $0.retries += 1 }
         mirror.logger.info(

@@ -70,9 +70,24 @@ writer=$!
 mirror backfill
 wait $writer || { code=$?; cat .demo/writer.log >&2; exit $code; }
 
-title "4. More work, then mlmirror again: only what is new is written"
+title "4. From now on mlmirror follows: a daemon, while somebody goes on working"
+database="sqlite:///$PWD/.demo/primary/mlflow.db"
+echo "\$ mlmirror feed install --database sqlite:///.../.demo/primary/mlflow.db"
+"$BIN" feed install --database "$database"
+echo "\$ mlmirror run --primary $primary --secondary $secondary --state .demo/state.db --primary-database sqlite:///... &"
+"$BIN" run --primary "$primary" --secondary "$secondary" --state .demo/state.db --primary-database "$database" >.demo/daemon.log 2>&1 &
+daemon=$!
+servers+=($daemon)
 "$python" $support/workload.py "$primary" --size tiny --name later/
-mirror backfill
+began=$SECONDS
+until "$BIN" status --state .demo/state.db --json 2>/dev/null | grep -q '"lag":{"changes":0'; do
+    kill -0 $daemon 2>/dev/null && [ $((SECONDS - began)) -lt 120 ] || { cat .demo/daemon.log >&2; exit 1; }
+    sleep 0.2
+done
+echo "\$ mlmirror status --state .demo/state.db"
+"$BIN" status --state .demo/state.db
+kill -TERM $daemon
+wait $daemon
 
 title "5. Both sides are compared, field by field"
 mirror verify
@@ -97,7 +112,7 @@ copy = there.search_runs(
 )[0]
 print(f"the run 'sweep' is {run.info.run_id} on the primary and {copy.info.run_id} on the secondary")
 PYTHON
-echo "state file: .demo/state.db; servers' logs: .demo/primary/server.log, .demo/secondary/server.log"
+echo "state file: .demo/state.db; the daemon's log: .demo/daemon.log; servers' logs: .demo/primary/server.log, .demo/secondary/server.log"
 
 if $stay; then
     title "The servers stay up until Ctrl-C"

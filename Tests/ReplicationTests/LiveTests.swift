@@ -197,6 +197,45 @@ import Testing
         #expect(try await fixture.pair.verify().differences == [])
     }
 
+    /// Of everything in the paused experiment nothing is written, nor of what needs something of it; the rest goes on.
+    @Test func whatIsPausedByNameWaits() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let (primary, secondary, feed) = (fixture.pair.primary, fixture.pair.secondary, fixture.feed)
+        let workload = Workload(store: primary)
+        try await workload.everything()
+        try await fixture.live({ $0.filePause = 10_000 }) { daemon in
+            try await daemon.settled()
+            let visitor = try ReplicationState.visit(path: fixture.pair.statePath)
+            _ = try visitor.changePausedScope { $0.adding(PausedScope(experiments: ["scratch", "new *"])) }
+            try await Task.sleep(for: .milliseconds(100))
+            secondary.forgetWrites()
+            let scratch = try await primary.createExperiment(name: "scratch", tags: [])
+            let held = try await workload.run(in: scratch, "held", files: ["a": "b"])
+            let free = try await workload.run(in: ExperimentID("0"), "free", files: ["a": "b"])
+            let model = ModelName("of held")
+            try await primary.createRegisteredModel(model, description: "", tags: [])
+            _ = try await primary.createVersion(NewVersion(model: model, source: "\(held.artifactURI)/a", run: held.id))
+            feed.say([Change(.run(held.id)), Change(.registeredModel(model)), Change(.experiment(scratch)), Change(.run(free.id))])
+            try await daemon.until("the free one is there") {
+                let waiting = try daemon.state.backlog().count
+                return try daemon.state.manifest(of: EntityKey(.runArtifacts, free.id.rawValue)).count == 1 && waiting == 3
+            }
+            try await daemon.until("held") { try daemon.state.heldCount() == 3 }
+            #expect(secondary.writes.allSatisfy { !$0.description.contains("held") && !$0.description.contains("scratch") })
+            // A change of what is held already, and one more that is paused.
+            try await primary.logBatch(RunBatch(tags: [Tag("a", "b")]), toRun: held.id)
+            feed.say([Change(.run(held.id))])
+            _ = try visitor.changePausedScope { $0.adding(PausedScope(models: ["of *"])) }
+            try await Task.sleep(for: .milliseconds(50))
+            _ = try visitor.changePausedScope { $0.removing(PausedScope(experiments: ["scratch", "new *"])) }
+            try await daemon.until("only the model is held") { try daemon.state.backlog().count == 1 && daemon.state.heldCount() == 1 }
+            _ = try visitor.changePausedScope { _ in .nothing }
+            try await daemon.settled()
+            try visitor.close()
+        }
+        #expect(try await fixture.pair.verify().differences == [])
+    }
+
     @Test func oneRunIsCopiedAgainWhenAsked() async throws {
         let fixture = LiveFixture(try MirrorFixture())
         let (primary, secondary) = (fixture.pair.primary, fixture.pair.secondary)

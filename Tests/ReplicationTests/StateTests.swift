@@ -77,6 +77,25 @@ import Testing
         #expect { try ReplicationState.open(path: newer) } throws: { ($0 as? StateError)?.kind == .newerSchema }
     }
 
+    /// As the last version left it: without the marks of pauses by name.
+    @Test func anEarlierFileIsBroughtUp() throws {
+        let path = folder.file("earlier.db")
+        var state = try ReplicationState.open(path: path)
+        try state.append([Change(key("a"))], at: 0)
+        try state.close()
+        let queue = try DatabaseQueue(path: path)
+        try queue.writeWithoutTransaction { db in
+            try db.execute(sql: "DROP INDEX change_log_deletions; ALTER TABLE change_log DROP COLUMN held; PRAGMA user_version = 2")
+        }
+        try queue.close()
+        #expect { try ReplicationState.visit(path: path) } throws: { ($0 as? StateError)?.kind == .newerSchema }
+        state = try ReplicationState.open(path: path)
+        #expect(try state.entries(after: .zero, kinds: [.run], limit: 9).map(\.key) == [key("a")])
+        try state.hold(key("a"))
+        #expect(try state.entries(after: .zero, kinds: [.run], limit: 9).isEmpty && state.heldCount() == 1)
+        try state.close()
+    }
+
     @Test func anotherPairIsRefused() throws {
         let state = try ReplicationState.open(path: folder.file("s.db"))
         let pair = Pair(name: "p", primary: StoreIdentity("1"), secondary: StoreIdentity("2"))

@@ -41,13 +41,15 @@ extension RealServersTests {
     }
 
     /// A bad network in front of both servers, a daemon that dies, and in the end without its state file.
-    @Test func throughABadNetworkNothingIsLostOrTwice() async throws {
-        let follower = try await Follower(triggers: true)
+    @Test(arguments: [true, false]) func throughABadNetworkNothingIsLostOrTwice(
+        triggers: Bool
+    ) async throws {
+        let follower = try await Follower(triggers: triggers)
         defer { follower.stop() }
         try await follower.goThroughBadNetwork(seed: 7)
         try follower.start()
-        async let writing: Void = follower.workload(seconds: 30, seed: 8)
-        try await follower.kill(times: 15, seed: 9)
+        async let writing: Void = follower.workload(seconds: 20, seed: 8)
+        try await follower.kill(times: 10, seed: 9)
         try await writing
         try await follower.expectEqual(within: 360)
         #expect(try await follower.doubles() == "")
@@ -55,8 +57,8 @@ extension RealServersTests {
 
         follower.loseState()
         try follower.start()
-        async let more: Void = follower.workload(seconds: 10, seed: 10)
-        try await follower.kill(times: 5, seed: 11)
+        async let more: Void = follower.workload(seconds: 8, seed: 10)
+        try await follower.kill(times: 4, seed: 11)
         try await more
         try await follower.expectEqual(within: 360)
         #expect(try await follower.doubles() == "")

@@ -60,6 +60,30 @@ import Testing
         try owner.close()
     }
 
+    @Test func aPauseByNameIsEndedByTheSameName() async throws {
+        try ReplicationState.open(path: state).close()
+        #expect(await world.run(["pause", "--state", state, "--experiment", "a/**", "--model", "m"]) == .ok)
+        #expect(await world.run(["pause", "--state", state, "--experiment", "b", "--json"]) == .ok)
+        #expect(world.printed.contains(#""paused_experiments":["a/**","b"]"#))
+        let owner = try ReplicationState.open(path: state)
+        #expect(try owner.pausedScope == PausedScope(experiments: ["a/**", "b"], models: ["m"]))
+        try owner.append([Change(EntityKey(.run, "r"))], at: SystemClock().nowMilliseconds)
+        #expect(await world.run(["status", "--state", state]).rawValue == 1)
+        #expect(world.printed.contains("paused:       experiment a/**, experiment b, model m (0 changes held)"))
+        try owner.close()
+        #expect(await world.run(["resume", "--state", state, "--experiment", "c"]) == .configuration)
+        #expect(world.complained.contains("experiment c: not paused by these patterns; paused is: experiment a/**"))
+        #expect(await world.run(["resume", "--state", state, "--experiment", "b"]) == .ok)
+        #expect(world.printed == "Resumed: experiment b. Still paused: experiment a/**, model m.\n")
+        #expect(await world.run(["resume", "--state", state]) == .ok)
+        #expect(await world.run(["pause", "--state", state, "--experiment", ""]) == .usage)
+        #expect(await world.run(["pause", "--state", state, "--experiment", "a", "--artifacts"]) == .usage)
+        #expect(await world.run(["resume", "--state", state, "--model", "a", "--deletions"]) == .usage)
+        let visitor = try ReplicationState.visit(path: state)
+        #expect(try visitor.pausedScope.isEmpty)
+        try visitor.close()
+    }
+
     @Test func anIdLeadsToTheOtherSide() async throws {
         let owner = try ReplicationState.open(path: state)
         try owner.adopt([Identity(kind: .run, primaryID: "aaa", secondaryID: "bbb")])

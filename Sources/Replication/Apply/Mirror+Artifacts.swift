@@ -4,6 +4,7 @@ import Logging
 extension Mirror {
     /// Copies the files of a run or logged model that are not on the secondary yet.
     func applyArtifacts(_ entry: ChangeLogEntry) async throws {
+        try await holdIfPaused(filesOf: entry.key)
         guard let owners = try await artifactOwners(entry.key) else { return try acknowledge(Acknowledgement(entry: entry)) }
         try await locks.withLock(entry.key) {
             try state.clearFileLetters(of: entry.key)

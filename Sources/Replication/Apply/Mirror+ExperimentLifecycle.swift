@@ -40,6 +40,7 @@ extension Mirror {
 
     func applyExperimentDeletion(_ entry: ChangeLogEntry) async throws {
         let id = ExperimentID(entry.key.id)
+        try await holdIfPaused(id)
         // Its return must not be decided meanwhile.
         try await locks.withLock(.experiment(id)) {
             try await locks.withLock(entry.key) { try await deleteExperiment(id, entry) }

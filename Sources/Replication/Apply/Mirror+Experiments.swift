@@ -29,8 +29,11 @@ extension Mirror {
             record = try await primary.experiment(ExperimentID(entry.key.id))
         }
         guard let record else { return try keepHardDeleted(entry) }
-        let isInScope = note(inScope: record)
-        guard try await isWanted(entry.key, { isInScope }) else { return try acknowledge(Acknowledgement(entry: entry)) }
+        note(nameOf: record)
+        try holdIfPaused(record)
+        guard try await isWanted(entry.key, { configuration.scope.experiments.matches(record.name) }) else {
+            return try acknowledge(Acknowledgement(entry: entry))
+        }
         try await locks.withLock(entry.key) { try await writeExperiment(record, entry: entry) }
     }
 
@@ -48,6 +51,7 @@ extension Mirror {
             if case .experiment(let experiment)? = fresh.peek(key) { known = experiment }
             if known == nil { known = try await primary.experiment(id) }
             guard let known else { throw SetAside(reason: "no_experiment", message: "experiment \(id) of the primary is gone") }
+            try holdIfPaused(known)
             try await writeExperiment(known, entry: nil)
             guard let identity = try state.identity(.experiment, id.rawValue) else {
                 throw SetAside(

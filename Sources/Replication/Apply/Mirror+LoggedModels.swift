@@ -8,6 +8,7 @@ extension Mirror {
         guard try await isWanted(entry.key, { try await experimentIsInScope(record.experiment) }) else {
             return try acknowledge(Acknowledgement(entry: entry))
         }
+        try await holdIfPaused(record.experiment)
         guard try await ensureLoggedModel(id, record) != nil else {
             throw SetAside(reason: "no_experiment", message: "\(entry.key): its experiment \(record.experiment) is not on the secondary")
         }
@@ -116,6 +117,7 @@ extension Mirror {
         if record == nil { record = try await primary.loggedModel(id) }
         guard let record else { return nil }
         if !regardless, try await !experimentIsInScope(record.experiment) { return nil }
+        try await holdIfPaused(record.experiment)
         let experiment = try await ensureExperiment(record.experiment)
         // It can only be set now: a model in scope brings the run it came from.
         let run = if let source = record.sourceRun { try await ensureRun(source, regardless: true) } else { RunID?.none }

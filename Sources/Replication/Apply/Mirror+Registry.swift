@@ -18,6 +18,7 @@ extension Mirror {
         guard let (record, versions) = read else { return try keepHardDeleted(entry) }
         let isInScope = configuration.scope.models.matches(name.rawValue)
         guard !record.isPrompt, try await isWanted(entry.key, { isInScope }) else { return try acknowledge(Acknowledgement(entry: entry)) }
+        try holdIfPaused(name)
         try await prepareSources(of: versions, waits: waits)
         try await locks.withLock(entry.key) { try await writeRegisteredModel(record, versions, entry) }
     }

@@ -22,6 +22,7 @@ extension Mirror {
         }
         guard let record else { return try keepHardDeleted(entry) }
         guard try await isWanted(entry.key, { try await isInScope(record) }) else { return try acknowledge(Acknowledgement(entry: entry)) }
+        try await holdIfPaused(record.experiment)
         let experiment = try await ensureExperiment(record.experiment)
         let referred = try await ensureRuns(namedBy: record, try await ensureParents(of: record))
         try await locks.withLock(entry.key) {
@@ -154,6 +155,7 @@ extension Mirror {
         if let there = try state.secondaryID(.run, id.rawValue) { return RunID(there) }
         guard let record = try await readRun(id) else { return nil }
         if !regardless, try await !isInScope(record) { return nil }
+        try await holdIfPaused(record.experiment)
         let experiment = try await ensureExperiment(record.experiment)
         let parents = try await ensureParents(of: record)
         return try await findOrCreateRun(record, in: experiment, nil, parents).target.id
@@ -176,6 +178,7 @@ extension Mirror {
             at = record
         }
         for record in chain.reversed() {
+            try await holdIfPaused(record.experiment)
             let experiment = try await ensureExperiment(record.experiment)
             let parents = map
             map.runs[record.id] = try await findOrCreateRun(record, in: experiment, nil, parents).target.id
@@ -183,7 +186,7 @@ extension Mirror {
         return map
     }
 
-    private func readRun(_ id: RunID) async throws -> Run? {
+    func readRun(_ id: RunID) async throws -> Run? {
         if let read = fresh.run(id) { return read }
         return try await primary.run(id)
     }
@@ -199,26 +202,28 @@ extension Mirror {
         return try await experimentIsInScope(run.experiment)
     }
 
-    /// By its name, which is asked once for each experiment and again when it changes: one may be on the secondary only because a model in
+    /// By its name, which is asked for once and again when it changes: an experiment may be on the secondary only because a model in
     /// scope has brought it.
     func experimentIsInScope(_ id: ExperimentID) async throws -> Bool {
         if configuration.scope.experiments == .everything { return true }
-        if let known = experimentsInScope.withLock({ $0[id] }) { return known }
+        return try await experimentName(id).map { configuration.scope.experiments.matches($0) } ?? false
+    }
+
+    /// Nil when the primary has no such experiment.
+    func experimentName(_ id: ExperimentID) async throws -> String? {
+        if let known = experimentNames.withLock({ $0[id] }) { return known }
         var record: Experiment?
         if case .experiment(let known)? = fresh.peek(.experiment(id)) { record = known }
         if record == nil { record = try await primary.experiment(id) }
-        guard let record else { return false }
-        return note(inScope: record)
+        if let record { note(nameOf: record) }
+        return record?.name
     }
 
-    @discardableResult
-    func note(inScope record: Experiment) -> Bool {
-        let isInScope = configuration.scope.experiments.matches(record.name)
-        experimentsInScope.withLock { known in
+    func note(nameOf record: Experiment) {
+        experimentNames.withLock { known in
             if known.count > 50_000 { known = [:] }
-            known[record.id] = isInScope
+            known[record.id] = record.name
         }
-        return isInScope
     }
 
     /// The runs that a run's tags name, created when they are in scope and not there yet. Before any lock is taken.

@@ -18,8 +18,9 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let filePermits: Permits
     /// When the bytes of an active owner's files were compared last: milliseconds since 1970.
     let readings = Locked<[EntityKey: Int64]>([:])
-    /// By the names that the primary's experiments had when they were looked at last.
-    let experimentsInScope = Locked<[ExperimentID: Bool]>([:])
+    /// What the primary's experiments were called when they were looked at last.
+    let experimentNames = Locked<[ExperimentID: String]>([:])
+    let paused = Locked(PausedNow())
     private let appliedAt = Locked<Int64?>(nil)
     /// Milliseconds since 1970.
     var lastAppliedAt: Int64? { appliedAt.withLock { $0 } }

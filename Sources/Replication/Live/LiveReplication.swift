@@ -64,6 +64,8 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
             primary: primary, secondary: secondary, state: state, configuration: settings,
             stamp: Stamp(pair: pair.name, store: pair.primary), board: board, clock: clock, logger: logger)
         desk.set(pause: try state.pause)
+        let pausedScope = try state.pausedScope
+        mirror.paused.withLock { $0.set(pausedScope) }
         let feed = try makeFeed()
         let follower = FeedFollower(
             feed: feed, state: state, fresh: mirror.fresh, clock: clock, logger: logger, desk: desk, pause: configuration.feedPause)

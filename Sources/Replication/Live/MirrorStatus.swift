@@ -24,6 +24,9 @@ public struct MirrorStatus: Sendable, Hashable {
     public var firstDeadLetters: [String] = []
     public var conflicts = 0
     public var pause = Pause.nothing
+    public var pausedScope = PausedScope.nothing
+    /// Of the changes that wait, those that a paused scope holds.
+    public var held = 0
     public var reconciling: String?
     public var report: LiveReport?
 
@@ -41,6 +44,8 @@ public struct MirrorStatus: Sendable, Hashable {
         firstDeadLetters = try state.deadLetters(limit: 5).map { "\($0.message) [\($0.reason)]" }
         conflicts = try state.conflictCount()
         pause = try state.pause
+        pausedScope = try state.pausedScope
+        held = try state.heldCount()
         report = try state.control(.report).flatMap { LiveReport(encoded: $0) }
         if let oldest = backlog.oldest, backlog.count > 0 {
             lagSeconds = max(0, Double(milliseconds - oldest) / 1000)

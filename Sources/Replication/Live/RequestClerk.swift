@@ -38,6 +38,17 @@ struct RequestClerk<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
     }
 
     private func obey() throws {
+        let scope = try state.pausedScope
+        let hasChanged = mirror.paused.withLock { paused in
+            defer { paused.set(scope) }
+            return paused.scope != scope
+        }
+        if hasChanged {
+            mirror.logger.notice(
+                scope.isEmpty ? "nothing is paused by name" : "paused by name",
+                metadata: ["experiments": "\(scope.experiments)", "models": "\(scope.models)"])
+            desk.wakeup.raise()
+        }
         let pause = try state.pause
         guard pause != desk.pause else { return }
         desk.set(pause: pause)

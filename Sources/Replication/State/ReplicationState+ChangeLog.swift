@@ -92,12 +92,14 @@ extension ReplicationState {
         }
     }
 
-    /// The next entries after a position, of some kinds only, in log order.
+    /// The next entries after a position, of some kinds only, in log order, without those that are held.
     public func entries(after lsn: LSN, kinds: [EntityKey.Kind], limit: Int) throws -> [ChangeLogEntry] {
-        let marks = kinds.map { "'\($0.rawValue)'" }.joined(separator: ",")
+        // Written out, one alone as an equality: so that an index over one kind is used.
+        let marks = kinds.map { "'\($0.rawValue)'" }
+        let isOneOf = marks.count == 1 ? "= \(marks[0])" : "IN (\(marks.joined(separator: ",")))"
         return try read { db in
             let statement = try db.cachedStatement(
-                sql: "SELECT \(Self.entryColumns) FROM change_log WHERE lsn > ? AND kind IN (\(marks)) ORDER BY lsn LIMIT ?")
+                sql: "SELECT \(Self.entryColumns) FROM change_log WHERE lsn > ? AND kind \(isOneOf) AND held = 0 ORDER BY lsn LIMIT ?")
             return try Row.fetchAll(statement, arguments: [lsn.rawValue, limit]).compactMap(Self.entry)
         }
     }
@@ -117,12 +119,37 @@ extension ReplicationState {
         return ChangeLogEntry(key: EntityKey(kind, row[2]), lsn: LSN(rawValue: row[0]), latest: LSN(rawValue: row[3]), extent: extent)
     }
 
-    /// The lowest position that waits, of other kinds than one.
+    /// The lowest position that waits and is not held, of other kinds than one.
     public func lowest(except kind: EntityKey.Kind) throws -> LSN? {
         try read { db in
-            let statement = try db.cachedStatement(sql: "SELECT lsn FROM change_log WHERE kind <> ? ORDER BY lsn LIMIT 1")
+            let statement = try db.cachedStatement(sql: "SELECT lsn FROM change_log WHERE kind <> ? AND held = 0 ORDER BY lsn LIMIT 1")
             return try Int64.fetchOne(statement, arguments: [kind.rawValue]).map { LSN(rawValue: $0) }
         }
+    }
+
+    /// From now on nobody takes the entry, until `releaseHeld`.
+    func hold(_ key: EntityKey) throws {
+        try transaction("hold") { db in
+            try db.cachedStatement(sql: "UPDATE change_log SET held = 1 WHERE kind = ? AND id = ?")
+                .execute(arguments: [key.kind.rawValue, key.id])
+        }
+    }
+
+    func isHeld(_ key: EntityKey) throws -> Bool {
+        try read { db in
+            try Bool.fetchOne(
+                db.cachedStatement(sql: "SELECT held FROM change_log WHERE kind = ? AND id = ?"),
+                arguments: [key.kind.rawValue, key.id]) ?? false
+        }
+    }
+
+    func releaseHeld() throws {
+        guard try heldCount() > 0 else { return }
+        try transaction("release") { try $0.execute(sql: "UPDATE change_log SET held = 0 WHERE held = 1") }
+    }
+
+    public func heldCount() throws -> Int {
+        try read { try Int.fetchOne($0, sql: "SELECT count(*) FROM change_log WHERE held = 1") ?? 0 }
     }
 
     /// Removes what was finished, unless the key changed again meanwhile: then it goes to the end of the log, with what is not done of it.

@@ -4,7 +4,7 @@ extension ReplicationState {
     /// "mlmr" in SQLite's header: tells our files from anyone else's.
     static let applicationID: Int32 = 0x6d6c_6d72
     /// Each step leads from the version before it to its own; a file of an earlier version is brought up when it is opened.
-    private static let steps: [@Sendable (Database) throws -> Void] = [createFirstSchema, addLiveReplication]
+    private static let steps: [@Sendable (Database) throws -> Void] = [createFirstSchema, addLiveReplication, addHeldChanges]
     static var schemaVersion: Int { steps.count }
 
     static func migrate(_ db: Database) throws {
@@ -159,6 +159,16 @@ extension ReplicationState {
                     PRIMARY KEY (kind, id)
                 ) STRICT, WITHOUT ROWID;
                 CREATE INDEX file_watch_by_time ON file_watch (next_at);
+                """)
+    }
+
+    private static func addHeldChanges(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                -- Whether it lies in a scope that people have paused: then nobody takes it.
+                ALTER TABLE change_log ADD COLUMN held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1));
+                -- They come last: whether there is one is asked all the time.
+                CREATE INDEX change_log_deletions ON change_log (lsn) WHERE kind = 'experiment_deletion';
                 """)
     }
 }

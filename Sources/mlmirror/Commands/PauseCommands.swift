@@ -9,6 +9,11 @@ struct PauseCommand: SessionCommand {
             Examples:
               mlmirror pause --config /etc/mlmirror/mlmirror.yaml
               mlmirror pause --state mirror.db --artifacts
+              mlmirror pause --state mirror.db --experiment '/Shared/scratch/**'
+
+            With --experiment or --model only what is named so is held: experiments
+            with all their runs, logged models and files, or registered models with
+            their versions. Patterns are those of the scope, and add up.
 
             Holds until `mlmirror resume`, also over restarts. A daemon obeys within
             a second; what is under way is finished.
@@ -21,10 +26,27 @@ struct PauseCommand: SessionCommand {
     @Flag(help: "Only the files of runs and models.")
     var artifacts = false
 
+    @OptionGroup var names: PausedNames
+
+    func validate() throws {
+        if artifacts, !names.scope.isEmpty { throw ValidationError("--artifacts goes without --experiment and --model") }
+        try names.check()
+    }
+
     func execute(in session: Session) async throws -> Outcome {
+        if !names.scope.isEmpty {
+            let (paused, scope) = try await session.visitingState(try stateOptions.path(session)) { state in
+                let scope = try state.changePausedScope { $0.adding(names.scope) }
+                return (try state.pause, scope ?? .nothing)
+            }
+            return session.answer(output, PauseDocument(paused, scope), "Paused: \(scope.text). `mlmirror resume` ends it.")
+        }
         let pause: Pause = artifacts ? .artifacts : .everything
-        try await session.visitingState(try stateOptions.path(session)) { try $0.setPause(pause) }
-        return session.answer(output, PauseDocument(paused: pause.rawValue), "Paused: \(pause.rawValue). `mlmirror resume` ends it.")
+        let scope = try await session.visitingState(try stateOptions.path(session)) { state in
+            try state.setPause(pause)
+            return try state.pausedScope
+        }
+        return session.answer(output, PauseDocument(pause, scope), "Paused: \(pause.rawValue). `mlmirror resume` ends it.")
     }
 }
 
@@ -36,6 +58,10 @@ struct ResumeCommand: SessionCommand {
             Examples:
               mlmirror resume --config /etc/mlmirror/mlmirror.yaml
               mlmirror resume --state mirror.db --deletions
+              mlmirror resume --state mirror.db --experiment '/Shared/scratch/**'
+
+            Without --experiment and --model it ends every pause; with them, those of
+            these patterns, which have to be named as they were for `pause`.
 
             When more runs, experiments and versions are deleted on the primary within
             an hour than a tenth of the copied runs (at least a hundred, at most a
@@ -51,24 +77,70 @@ struct ResumeCommand: SessionCommand {
     @Flag(help: "Let deletions through that were held because they were so many.")
     var deletions = false
 
+    @OptionGroup var names: PausedNames
+
+    func validate() throws {
+        if deletions, !names.scope.isEmpty { throw ValidationError("--deletions goes without --experiment and --model") }
+        try names.check()
+    }
+
     func execute(in session: Session) async throws -> Outcome {
         if deletions {
             let now = session.clock.nowMilliseconds
-            let paused = try await session.visitingState(try stateOptions.path(session)) { state in
+            let document = try await session.visitingState(try stateOptions.path(session)) { state in
                 try state.releaseBrake(at: now)
                 _ = try state.ask(.requeue, at: now)
-                return try state.pause
+                return PauseDocument(try state.pause, try state.pausedScope)
             }
-            return session.answer(output, PauseDocument(paused: paused.rawValue), "Deletions of the next hour are let through.")
+            return session.answer(output, document, "Deletions of the next hour are let through.")
         }
-        try await session.visitingState(try stateOptions.path(session)) { try $0.setPause(.nothing) }
-        return session.answer(output, PauseDocument(paused: Pause.nothing.rawValue), "Resumed.")
+        return try await session.visitingState(try stateOptions.path(session)) { state in
+            guard names.scope.isEmpty else { return try resumeNames(state, session) }
+            try state.setPause(.nothing)
+            _ = try state.changePausedScope { _ in .nothing }
+            return session.answer(output, PauseDocument(.nothing, .nothing), "Resumed.")
+        }
     }
+
+    private func resumeNames(_ state: ReplicationState, _ session: Session) throws -> Outcome {
+        guard let scope = try state.changePausedScope({ $0.removing(names.scope) }) else {
+            let paused = try state.pausedScope
+            throw MirrorError(
+                .configuration, "\(names.scope.text): not paused by these patterns; paused is: \(paused.isEmpty ? "nothing" : paused.text)")
+        }
+        let rest = scope.isEmpty ? "" : " Still paused: \(scope.text)."
+        return session.answer(output, PauseDocument(try state.pause, scope), "Resumed: \(names.scope.text).\(rest)")
+    }
+}
+
+/// What a pause is about, by name.
+struct PausedNames: ParsableArguments {
+    @Option(name: .customLong("experiment"), help: ArgumentHelp("Experiments by name; repeatable.", valueName: "pattern"))
+    var experiments: [String] = []
+    @Option(name: .customLong("model"), help: ArgumentHelp("Registered models by name; repeatable.", valueName: "pattern"))
+    var models: [String] = []
+
+    var scope: PausedScope { PausedScope(experiments: experiments, models: models) }
+
+    func check() throws {
+        if (experiments + models).contains(where: \.isEmpty) { throw ValidationError("a pattern may not be empty") }
+    }
+}
+
+extension PausedScope {
+    var text: String { (experiments.map { "experiment \($0)" } + models.map { "model \($0)" }).joined(separator: ", ") }
 }
 
 struct PauseDocument: Encodable {
     var messageType = "pause"
     var paused: String
+    var pausedExperiments: [String]
+    var pausedModels: [String]
+
+    init(_ pause: Pause, _ scope: PausedScope) {
+        paused = pause.rawValue
+        (pausedExperiments, pausedModels) = (scope.experiments, scope.models)
+    }
 }
 
 extension Session {

@@ -28,6 +28,8 @@ struct StatusVerdict: Sendable, Hashable {
             (level, reason) = (.warning, "\(Quantity.count(status.deadLetters, "thing is", "things are")) set aside")
         } else if status.pause != .nothing {
             (level, reason) = (.warning, "paused: \(status.pause.rawValue)")
+        } else if !status.pausedScope.isEmpty {
+            (level, reason) = (.warning, "paused: \(status.pausedScope.text)")
         } else {
             (level, reason) = (.ok, lag.map { "\(Quantity.duration($0)) behind" } ?? "running")
         }
@@ -56,6 +58,9 @@ struct StatusText {
         }
         add("mode:", "dual")
         add("state:", status.condition.rawValue + (status.pause == .nothing ? "" : ", paused: \(status.pause.rawValue)"))
+        if !status.pausedScope.isEmpty {
+            add("paused:", "\(status.pausedScope.text) (\(Quantity.count(status.held, "change")) held)")
+        }
         for trouble in status.troubles { add("trouble:", trouble) }
         add("checkpoint:", "\(status.checkpoint) of \(status.head)")
         let waiting = status.pending.isEmpty ? "nothing" : LabelCounts.text(status.pending)
@@ -126,6 +131,9 @@ struct StatusDocument: Encodable {
     var lastAppliedAt: String?
     var reconciling: String?
     var paused: String
+    var pausedExperiments: [String]
+    var pausedModels: [String]
+    var held: Int
     var deadLetters: Int
     var failures: [String]
     var conflicts: Int
@@ -153,6 +161,7 @@ struct StatusDocument: Encodable {
         startedAt = report.map { Instant.text($0.startedAt) }
         reconciling = status.reconciling
         paused = status.pause.rawValue
+        (pausedExperiments, pausedModels, held) = (status.pausedScope.experiments, status.pausedScope.models, status.held)
         deadLetters = status.deadLetters
         failures = status.firstDeadLetters
         conflicts = status.conflicts

@@ -1,0 +1,48 @@
+/// An entity in a scope that people have paused: it stays in the log. Not a failure.
+struct Held: Error {
+    /// Of the pauses that it was held by.
+    let version: Int
+}
+
+/// The paused scope, and a number that grows whenever it changes.
+struct PausedNow: Sendable {
+    private(set) var scope = PausedScope.nothing
+    private(set) var version = 0
+
+    mutating func set(_ scope: PausedScope) {
+        guard scope != self.scope else { return }
+        self.scope = scope
+        version += 1
+    }
+}
+
+extension Mirror {
+    /// - Throws: `Held` when people have paused the experiment.
+    func holdIfPaused(_ id: ExperimentID) async throws {
+        let now = paused.withLock { $0 }
+        guard !now.scope.experiments.isEmpty, let name = try await experimentName(id), now.scope.holds(experimentNamed: name) else {
+            return
+        }
+        throw Held(version: now.version)
+    }
+
+    func holdIfPaused(_ record: Experiment) throws {
+        let now = paused.withLock { $0 }
+        if now.scope.holds(experimentNamed: record.name) { throw Held(version: now.version) }
+    }
+
+    func holdIfPaused(_ model: ModelName) throws {
+        let now = paused.withLock { $0 }
+        if now.scope.holds(modelNamed: model) { throw Held(version: now.version) }
+    }
+
+    /// Files do not say what experiment they belong to: their owner is read, while any is paused.
+    func holdIfPaused(filesOf key: EntityKey) async throws {
+        guard !paused.withLock({ $0.scope.experiments.isEmpty }) else { return }
+        if key.kind == .runArtifacts {
+            if let run = try await readRun(RunID(key.id)) { try await holdIfPaused(run.experiment) }
+        } else if let model = try await primary.loggedModel(LoggedModelID(key.id)) {
+            try await holdIfPaused(model.experiment)
+        }
+    }
+}
