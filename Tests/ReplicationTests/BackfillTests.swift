@@ -105,9 +105,24 @@ import Testing
 
     @Test func oneStoreOnBothSidesIsRefused() async throws {
         let store = FakeStore(name: "one")
+        _ = try await store.createRun(NewRun(experiment: ExperimentID("0"), name: "a", userID: "", startTime: 1, tags: []))
+        let before = store.writes.count
         let fixture = try MirrorFixture(primary: store, secondary: store)
         await #expect { try await fixture.backfill() } throws: { ($0 as? MirrorError)?.kind == .sameStore }
-        #expect(store.writes.isEmpty)
+        #expect(store.writes.count == before)
+    }
+
+    /// Two servers that were made in the same millisecond have one identity.
+    @Test func twoStoresOfOneIdentityAreToldApartByWhatTheyHold() async throws {
+        let fixture = try MirrorFixture(primary: FakeStore(name: "twin"), secondary: FakeStore(name: "twin"))
+        await #expect { try await fixture.backfill() } throws: {
+            ($0 as? StoreError)?.isRetriable == true && "\($0)".contains("cannot be told apart")
+        }
+        #expect(fixture.secondary.writes.isEmpty)
+        fixture.secondary.now += 5000
+        _ = try await fixture.primary.createExperiment(name: "a", tags: [])
+        #expect(try await fixture.backfill().counts.experiments.created == 1)
+        #expect(try await fixture.verify().differences == [])
     }
 
     @Test func whatChangesIsFollowed() async throws {

@@ -112,31 +112,3 @@ public struct BackfillSummary: Sendable {
             && counts.tags == 0 && counts.params == 0
     }
 }
-
-extension Pair {
-    /// Asks both stores who they are.
-    ///
-    /// - Throws: `MirrorError` when both are one store, whatever they are called.
-    public static func identify(_ primary: some TrackingStore, _ secondary: some TrackingStore, name: String) async throws -> Pair {
-        async let one = primary.identity()
-        async let other = secondary.identity()
-        let pair = Pair(name: name, primary: try await one, secondary: try await other)
-        guard pair.primary == pair.secondary, try await isSame(primary, secondary) else { return pair }
-        throw MirrorError(
-            .sameStore,
-            "\(primary.name) and \(secondary.name) are one and the same store (identity \(pair.primary)). "
-                + "Primary and secondary must be two; check both URIs.")
-    }
-
-    /// An identity rests on a time of creation in milliseconds: two stores that were made at once may share it. One store has the same
-    /// experiments on both sides.
-    private static func isSame(_ primary: some TrackingStore, _ secondary: some TrackingStore) async throws -> Bool {
-        // Someone may create an experiment between the two readings.
-        for _ in 0..<3 {
-            let here = try await primary.experiments(nil).elements
-            let there = try await secondary.experiments(nil).elements
-            if Set(here.map { "\($0.id) \($0.creationTime ?? 0)" }) == Set(there.map { "\($0.id) \($0.creationTime ?? 0)" }) { return true }
-        }
-        return false
-    }
-}

@@ -1,0 +1,58 @@
+extension Pair {
+    /// Asks both stores who they are.
+    ///
+    /// - Throws: `MirrorError` when both are one store, whatever they are called; a `StoreError` to be retried while they hold nothing yet
+    ///   that would tell them apart.
+    public static func identify(_ primary: some TrackingStore, _ secondary: some TrackingStore, name: String) async throws -> Pair {
+        async let one = primary.identity()
+        async let other = secondary.identity()
+        let pair = Pair(name: name, primary: try await one, secondary: try await other)
+        guard pair.primary == pair.secondary else { return pair }
+        switch try await likeness(primary, secondary) {
+        case .two: return pair
+        case .one:
+            throw MirrorError(
+                .sameStore,
+                "\(primary.name) and \(secondary.name) are one and the same store (identity \(pair.primary)). "
+                    + "Primary and secondary must be two; check both URIs.")
+        case .unknown:
+            throw StoreError(
+                .retry(after: nil), .invalid,
+                "\(primary.name) and \(secondary.name) cannot be told apart: both hold nothing but one experiment, made in the same "
+                    + "millisecond. If they are one server, correct the URIs; if they are two, create an experiment in either.")
+        }
+    }
+
+    private enum Likeness {
+        case one, two
+        /// Both are as they were made.
+        case unknown
+    }
+
+    /// An identity rests on a time of creation in milliseconds: two stores that were made at once may share it. One store has the same
+    /// things on both sides, and two that are in use do not.
+    private static func likeness(_ primary: some TrackingStore, _ secondary: some TrackingStore) async throws -> Likeness {
+        var likeness = Likeness.two
+        // Someone may create something between the two readings.
+        for _ in 0..<3 {
+            let here = try await sample(primary)
+            let there = try await sample(secondary)
+            guard here != there else {
+                likeness = here.count > 1 ? .one : .unknown
+                break
+            }
+        }
+        return likeness
+    }
+
+    /// A page of the experiments, and of the runs of the first of them.
+    private static func sample(_ store: some TrackingStore) async throws -> Set<String> {
+        let experiments = try await store.experiments(nil).elements
+        var sample = Set(experiments.map { "\($0.id) \($0.creationTime ?? 0)" })
+        if let only = experiments.first, experiments.count == 1 {
+            let runs = try await store.runs(RunQuery(experiments: [only.id], pageSize: 100), nil).elements
+            sample.formUnion(runs.map { "\($0.id)" })
+        }
+        return sample
+    }
+}
