@@ -4,7 +4,7 @@ extension FakeStore {
     // MARK: - Logged models
 
     public func createLoggedModel(_ model: NewLoggedModel) async throws -> LoggedModel {
-        try perform("createLoggedModel", model.name, detail: Self.text(model.tags)) { state throws(StoreError) in
+        try await perform("createLoggedModel", model.name, detail: Self.text(model.tags)) { state throws(StoreError) in
             guard let experiment = state.experiments[model.experiment] else { throw notFound("experiment \(model.experiment)") }
             guard experiment.lifecycle == .active else { throw invalid("experiment \(model.experiment) must be active") }
             let id = LoggedModelID("m-" + freshID(&state))
@@ -20,7 +20,7 @@ extension FakeStore {
     }
 
     public func setStatus(_ status: LoggedModel.Status, ofLoggedModel id: LoggedModelID) async throws {
-        try perform("setLoggedModelStatus", id.rawValue, detail: status.rawValue) { state throws(StoreError) in
+        try await perform("setLoggedModelStatus", id.rawValue, detail: status.rawValue) { state throws(StoreError) in
             try known(id, in: state)
             state.loggedModels[id]?.status = status
             let now = state.tick()
@@ -29,14 +29,14 @@ extension FakeStore {
     }
 
     public func setTags(_ tags: [Tag], ofLoggedModel id: LoggedModelID) async throws {
-        try perform("setLoggedModelTags", id.rawValue, detail: Self.text(tags)) { state throws(StoreError) in
+        try await perform("setLoggedModelTags", id.rawValue, detail: Self.text(tags)) { state throws(StoreError) in
             try known(id, in: state)
             for tag in tags { state.loggedModels[id]?.tags[tag.key] = tag.value }
         }
     }
 
     public func deleteTag(_ key: String, ofLoggedModel id: LoggedModelID) async throws {
-        try perform("deleteLoggedModelTag", id.rawValue, detail: key) { state throws(StoreError) in
+        try await perform("deleteLoggedModelTag", id.rawValue, detail: key) { state throws(StoreError) in
             try known(id, in: state)
             guard state.loggedModels[id]?.tags[key] != nil else { throw notFound("tag \(key) of logged model \(id)") }
             state.loggedModels[id]?.tags[key] = nil
@@ -44,7 +44,7 @@ extension FakeStore {
     }
 
     public func logParams(_ params: [Param], toLoggedModel id: LoggedModelID) async throws {
-        try perform("logLoggedModelParams", id.rawValue, detail: "\(params.count) params") { state throws(StoreError) in
+        try await perform("logLoggedModelParams", id.rawValue, detail: "\(params.count) params") { state throws(StoreError) in
             try known(id, in: state)
             let keys = Set(state.loggedModels[id]?.params.map(\.key) ?? [])
             if let twice = params.first(where: { keys.contains($0.key) }) { throw exists("param \(twice.key) of logged model \(id)") }
@@ -55,7 +55,7 @@ extension FakeStore {
 
     public func logMetrics(_ metrics: [ModelMetric], ofLoggedModel id: LoggedModelID, toRun run: RunID) async throws {
         try await logBatch(RunBatch(metrics: metrics.map { MetricRow(key: $0.key, point: $0.point) }), toRun: run)
-        try perform("logLoggedModelMetrics", id.rawValue, detail: "\(metrics.count) metrics") { state throws(StoreError) in
+        try await perform("logLoggedModelMetrics", id.rawValue, detail: "\(metrics.count) metrics") { state throws(StoreError) in
             try known(id, in: state)
             for var metric in metrics {
                 metric.run = run
@@ -69,7 +69,7 @@ extension FakeStore {
     }
 
     public func deleteLoggedModel(_ id: LoggedModelID) async throws {
-        try perform("deleteLoggedModel", id.rawValue) { state throws(StoreError) in
+        try await perform("deleteLoggedModel", id.rawValue) { state throws(StoreError) in
             try known(id, in: state)
             state.deletedLoggedModels.insert(id)
             let now = state.tick()
@@ -84,7 +84,7 @@ extension FakeStore {
     // MARK: - Registry
 
     public func createRegisteredModel(_ name: ModelName, description: String, tags: [Tag]) async throws {
-        try perform("createRegisteredModel", name.rawValue) { state throws(StoreError) in
+        try await perform("createRegisteredModel", name.rawValue) { state throws(StoreError) in
             guard !name.rawValue.isEmpty, !name.rawValue.contains("/"), !name.rawValue.contains(":") else {
                 throw invalid("\(name) is no name for a registered model")
             }
@@ -97,7 +97,7 @@ extension FakeStore {
     }
 
     public func renameRegisteredModel(_ name: ModelName, to newName: ModelName) async throws {
-        try perform("renameRegisteredModel", name.rawValue, detail: newName.rawValue) { state throws(StoreError) in
+        try await perform("renameRegisteredModel", name.rawValue, detail: newName.rawValue) { state throws(StoreError) in
             guard var record = state.registered[name] else { throw notFound("registered model \(name)") }
             guard state.registered[newName] == nil else { throw exists("registered model \(newName)") }
             record.model.name = newName
@@ -113,36 +113,38 @@ extension FakeStore {
     }
 
     public func setDescription(_ text: String, ofRegisteredModel name: ModelName) async throws {
-        try change("setModelDescription", name, detail: text) { record throws(StoreError) in record.model.description = text }
+        try await change("setModelDescription", name, detail: text) { record throws(StoreError) in record.model.description = text }
     }
 
     public func setTag(_ tag: Tag, ofRegisteredModel name: ModelName) async throws {
-        try change("setModelTag", name, detail: Self.text([tag])) { record throws(StoreError) in record.model.tags[tag.key] = tag.value }
+        try await change("setModelTag", name, detail: Self.text([tag])) { record throws(StoreError) in
+            record.model.tags[tag.key] = tag.value
+        }
     }
 
     public func deleteTag(_ key: String, ofRegisteredModel name: ModelName) async throws {
-        try change("deleteModelTag", name, detail: key) { record throws(StoreError) in record.model.tags[key] = nil }
+        try await change("deleteModelTag", name, detail: key) { record throws(StoreError) in record.model.tags[key] = nil }
     }
 
     public func setAlias(_ alias: String, to version: Int, ofRegisteredModel name: ModelName) async throws {
-        try change("setAlias", name, detail: "\(alias)=\(version)") { record throws(StoreError) in
+        try await change("setAlias", name, detail: "\(alias)=\(version)") { record throws(StoreError) in
             guard record.versions[version] != nil else { throw notFound("version \(version) of \(name)") }
             record.model.aliases[alias] = version
         }
     }
 
     public func deleteAlias(_ alias: String, ofRegisteredModel name: ModelName) async throws {
-        try change("deleteAlias", name, detail: alias) { record throws(StoreError) in record.model.aliases[alias] = nil }
+        try await change("deleteAlias", name, detail: alias) { record throws(StoreError) in record.model.aliases[alias] = nil }
     }
 
     public func deleteRegisteredModel(_ name: ModelName) async throws {
-        try perform("deleteRegisteredModel", name.rawValue) { state throws(StoreError) in
+        try await perform("deleteRegisteredModel", name.rawValue) { state throws(StoreError) in
             guard state.registered.removeValue(forKey: name) != nil else { throw notFound("registered model \(name)") }
         }
     }
 
     public func createVersion(_ version: NewVersion) async throws -> Int {
-        try change("createVersion", version.model, detail: Self.text(version.tags)) { record throws(StoreError) in
+        try await change("createVersion", version.model, detail: Self.text(version.tags)) { record throws(StoreError) in
             record.lastNumber += 1
             record.versions[record.lastNumber] = ModelVersion(
                 model: version.model, number: record.lastNumber, source: version.source, run: version.run, runLink: version.runLink,
@@ -152,23 +154,23 @@ extension FakeStore {
     }
 
     public func setDescription(_ text: String, ofVersion number: Int, of name: ModelName) async throws {
-        try change("setVersionDescription", name, number, detail: text) { $0.description = text }
+        try await change("setVersionDescription", name, number, detail: text) { $0.description = text }
     }
 
     public func setStage(_ stage: String, ofVersion number: Int, of name: ModelName) async throws {
-        try change("setStage", name, number, detail: stage) { $0.stage = stage }
+        try await change("setStage", name, number, detail: stage) { $0.stage = stage }
     }
 
     public func setTag(_ tag: Tag, ofVersion number: Int, of name: ModelName) async throws {
-        try change("setVersionTag", name, number, detail: Self.text([tag])) { $0.tags[tag.key] = tag.value }
+        try await change("setVersionTag", name, number, detail: Self.text([tag])) { $0.tags[tag.key] = tag.value }
     }
 
     public func deleteTag(_ key: String, ofVersion number: Int, of name: ModelName) async throws {
-        try change("deleteVersionTag", name, number, detail: key) { $0.tags[key] = nil }
+        try await change("deleteVersionTag", name, number, detail: key) { $0.tags[key] = nil }
     }
 
     public func deleteVersion(_ number: Int, of name: ModelName) async throws {
-        try change("deleteVersion", name, detail: String(number)) { record throws(StoreError) in
+        try await change("deleteVersion", name, detail: String(number)) { record throws(StoreError) in
             guard record.versions.removeValue(forKey: number) != nil else { throw notFound("version \(number) of \(name)") }
             record.model.aliases = record.model.aliases.filter { $0.value != number }
         }
@@ -176,8 +178,8 @@ extension FakeStore {
 
     private func change<R: Sendable>(
         _ operation: String, _ name: ModelName, detail: String = "", _ body: (inout ModelRecord) throws(StoreError) -> R
-    ) throws -> R {
-        try perform(operation, name.rawValue, detail: detail) { state throws(StoreError) in
+    ) async throws -> R {
+        try await perform(operation, name.rawValue, detail: detail) { state throws(StoreError) in
             guard var record = state.registered[name] else { throw notFound("registered model \(name)") }
             let result = try body(&record)
             record.model.lastUpdateTime = state.tick()
@@ -188,8 +190,8 @@ extension FakeStore {
 
     private func change(
         _ operation: String, _ name: ModelName, _ number: Int, detail: String, _ body: (inout ModelVersion) -> Void
-    ) throws {
-        try change(operation, name, detail: "\(number) \(detail)") { record throws(StoreError) in
+    ) async throws {
+        try await change(operation, name, detail: "\(number) \(detail)") { record throws(StoreError) in
             guard var version = record.versions[number] else { throw notFound("version \(number) of \(name)") }
             body(&version)
             record.versions[number] = version

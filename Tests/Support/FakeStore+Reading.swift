@@ -2,25 +2,25 @@ public import Replication
 
 extension FakeStore {
     public func identity() async throws -> StoreIdentity {
-        try read("identity", "") { _ throws(StoreError) in StoreIdentity("fake-\(name)") }
+        try await read("identity", "") { _ throws(StoreError) in StoreIdentity("fake-\(name)") }
     }
 
     public func experiments(_ page: PageToken?) async throws -> Page<Experiment> {
-        try read("experiments", "") { state throws(StoreError) in
+        try await read("experiments", "") { state throws(StoreError) in
             try self.page(state.experiments.values.sorted { Int($0.id.rawValue) ?? 0 < Int($1.id.rawValue) ?? 0 }, page)
         }
     }
 
     public func experiment(_ id: ExperimentID) async throws -> Experiment? {
-        try read("experiment", id.rawValue) { state throws(StoreError) in state.experiments[id] }
+        try await read("experiment", id.rawValue) { state throws(StoreError) in state.experiments[id] }
     }
 
     public func experiment(named name: String) async throws -> Experiment? {
-        try read("experimentNamed", name) { state throws(StoreError) in state.experiments.values.first { $0.name == name } }
+        try await read("experimentNamed", name) { state throws(StoreError) in state.experiments.values.first { $0.name == name } }
     }
 
     public func runs(_ query: RunQuery, _ page: PageToken?) async throws -> Page<Run> {
-        try read("runs", query.experiments.map(\.rawValue).joined(separator: ",")) { state throws(StoreError) in
+        try await read("runs", query.experiments.map(\.rawValue).joined(separator: ",")) { state throws(StoreError) in
             let found = state.runs.values.map(\.run).filter { run in
                 guard query.experiments.contains(run.experiment) else { return false }
                 if let from = query.startedFrom, run.startTime < from { return false }
@@ -35,11 +35,11 @@ extension FakeStore {
     }
 
     public func run(_ id: RunID) async throws -> Run? {
-        try read("run", id.rawValue) { state throws(StoreError) in state.runs[id]?.run }
+        try await read("run", id.rawValue) { state throws(StoreError) in state.runs[id]?.run }
     }
 
     public func history(of run: RunID, metric: String, _ receive: @Sendable ([MetricPoint]) async throws -> Void) async throws {
-        let points = try read("history", "\(run) \(metric)") { state throws(StoreError) in Self.points(of: run, metric, in: state) }
+        let points = try await read("history", "\(run) \(metric)") { state throws(StoreError) in Self.points(of: run, metric, in: state) }
         var rest = points[...]
         while !rest.isEmpty {
             try Task.checkCancellation()
@@ -52,7 +52,7 @@ extension FakeStore {
         of run: RunID, metric: String, fromPlace place: Int, _ receive: @Sendable ([MetricPoint]) async throws -> Void
     ) async throws -> Bool {
         guard dialect.readsHistoryFromPlace else { return false }
-        let points = try read("historyFromPlace", "\(run) \(metric) \(place)") { state throws(StoreError) in
+        let points = try await read("historyFromPlace", "\(run) \(metric) \(place)") { state throws(StoreError) in
             Self.points(of: run, metric, in: state).dropFirst(place)
         }
         if !points.isEmpty { try await receive(Array(points)) }
@@ -62,7 +62,7 @@ extension FakeStore {
     public func history(
         of run: RunID, metric: String, since: Int64, _ receive: @Sendable ([MetricPoint]) async throws -> Void
     ) async throws {
-        let points = try read("historySince", "\(run) \(metric) \(since)") { state throws(StoreError) in
+        let points = try await read("historySince", "\(run) \(metric) \(since)") { state throws(StoreError) in
             Self.points(of: run, metric, in: state).filter { $0.timestamp >= since }
         }
         if !points.isEmpty { try await receive(points) }
@@ -70,7 +70,7 @@ extension FakeStore {
 
     public func histories(of runs: [RunID], metric: String) async throws -> [RunID: [MetricPoint]]? {
         let runs = Set(runs).sorted()
-        return try read("histories", "\(metric) of \(runs.count)") { state throws(StoreError) in
+        return try await read("histories", "\(metric) of \(runs.count)") { state throws(StoreError) in
             guard dialect.bulkHistoryRuns > 0 else { return nil }
             guard runs.count <= dialect.bulkHistoryRuns else { throw invalid("more than \(dialect.bulkHistoryRuns) runs in one call") }
             var answer: [RunID: [MetricPoint]] = [:]
@@ -87,7 +87,7 @@ extension FakeStore {
     }
 
     public func histories(of run: RunID, limit: Int) async throws -> [String: [MetricPoint]]? {
-        try read("wholeRun", run.rawValue) { state throws(StoreError) in
+        try await read("wholeRun", run.rawValue) { state throws(StoreError) in
             let metrics = (state.runs[run]?.history ?? [:]).keys
             let histories = Dictionary(uniqueKeysWithValues: metrics.map { ($0, Self.points(of: run, $0, in: state)) })
             return dialect.readsWholeRuns && histories.values.reduce(0, { $0 + $1.count }) <= limit ? histories : nil
@@ -101,19 +101,19 @@ extension FakeStore {
     }
 
     public func loggedModels(in experiments: [ExperimentID], _ page: PageToken?) async throws -> Page<LoggedModel> {
-        try read("loggedModels", experiments.map(\.rawValue).joined(separator: ",")) { state throws(StoreError) in
+        try await read("loggedModels", experiments.map(\.rawValue).joined(separator: ",")) { state throws(StoreError) in
             try self.page(Self.models(of: state, in: experiments), page)
         }
     }
 
     public func loggedModel(_ id: LoggedModelID) async throws -> LoggedModel? {
-        try read("loggedModel", id.rawValue) { state throws(StoreError) in
+        try await read("loggedModel", id.rawValue) { state throws(StoreError) in
             state.deletedLoggedModels.contains(id) ? nil : state.loggedModels[id]
         }
     }
 
     public func loggedModels(in experiments: [ExperimentID], tagged tag: Tag) async throws -> [LoggedModel] {
-        try read("loggedModelsTagged", "\(tag.key)=\(tag.value)") { state throws(StoreError) in
+        try await read("loggedModelsTagged", "\(tag.key)=\(tag.value)") { state throws(StoreError) in
             Self.models(of: state, in: experiments).filter { $0.tags[tag.key] == tag.value }
         }
     }
@@ -124,36 +124,37 @@ extension FakeStore {
     }
 
     public func registeredModels(_ page: PageToken?) async throws -> Page<RegisteredModel> {
-        try read("registeredModels", "") { state throws(StoreError) in
+        try await read("registeredModels", "") { state throws(StoreError) in
             try self.page(state.registered.values.map(\.model).filter { !$0.isPrompt }.sorted { $0.name < $1.name }, page)
         }
     }
 
     public func registeredModel(_ name: ModelName) async throws -> RegisteredModel? {
-        try read("registeredModel", name.rawValue) { state throws(StoreError) in state.registered[name]?.model }
+        try await read("registeredModel", name.rawValue) { state throws(StoreError) in state.registered[name]?.model }
     }
 
     public func versions(of model: ModelName, _ page: PageToken?) async throws -> Page<ModelVersion> {
-        try read("versions", model.rawValue) { state throws(StoreError) in
+        try await read("versions", model.rawValue) { state throws(StoreError) in
             let versions = state.registered[model]?.versions ?? [:]
             return try self.page(versions.values.sorted { $0.number < $1.number }, page)
         }
     }
 
     public func version(of model: ModelName, _ number: Int) async throws -> ModelVersion? {
-        try read("version", "\(model) \(number)") { state throws(StoreError) in state.registered[model]?.versions[number] }
+        try await read("version", "\(model) \(number)") { state throws(StoreError) in state.registered[model]?.versions[number] }
     }
 
     public func uncopied(in experiments: [ExperimentID]) async throws -> [String: Int] {
-        try read("uncopied", "") { state throws(StoreError) in ["traces": experiments.reduce(0) { $0 + (state.traces[$1] ?? 0) }] }
+        try await read("uncopied", "") { state throws(StoreError) in ["traces": experiments.reduce(0) { $0 + (state.traces[$1] ?? 0) }] }
     }
 
     public func uncopiedModels() async throws -> [String: Int] {
-        try read("uncopiedModels", "") { state throws(StoreError) in ["prompts": state.registered.values.count { $0.model.isPrompt }] }
+        try await read("uncopiedModels", "") { state throws(StoreError) in ["prompts": state.registered.values.count { $0.model.isPrompt }]
+        }
     }
 
     public func artifacts(of owner: ArtifactOwner, under path: String, _ page: PageToken?) async throws -> Page<ArtifactEntry> {
-        try read("artifacts", path) { state throws(StoreError) in
+        try await read("artifacts", path) { state throws(StoreError) in
             var entries: [String: ArtifactEntry] = [:]
             let prefix = path.isEmpty ? "" : path + "/"
             for (file, bytes) in state.files[owner.id] ?? [:] where file.hasPrefix(prefix) {
@@ -169,7 +170,7 @@ extension FakeStore {
     public func readArtifact<R: Sendable>(
         _ path: String, of owner: ArtifactOwner, _ read: @Sendable (ByteStream) async throws -> R
     ) async throws -> R {
-        let bytes = try self.read("readArtifact", path) { state throws(StoreError) in
+        let bytes = try await self.read("readArtifact", path) { state throws(StoreError) in
             guard let bytes = state.files[owner.id]?[path] else { throw self.notFound("file \(path)") }
             return bytes
         }

@@ -32,9 +32,22 @@ public final class FakeStore: WritableStore {
         public static let unreachable = Fault.before(StoreError(.retry(after: nil), .unreachable, "the store is not there"))
     }
 
+    /// What lies between a client and its stores: time, and whatever can happen to a request and its answer.
+    public protocol Passage: Sendable {
+        /// Before the operation is done.
+        ///
+        /// - Returns: the way of the answer, once it is done.
+        /// - Throws: what keeps it from being done.
+        func request(_ operation: Operation, at store: String) async throws -> @Sendable () async throws -> Void
+    }
+    /// Of the client whose task this is; nil: every call is done at once.
+    @TaskLocal public static var passage: (any Passage)?
+
     struct RunRecord: Sendable {
         var run: Run
         var history: [String: Set<PointKey>] = [:]
+        /// How often a point was sent that was there already: a store that is not idempotent has it twice.
+        var doubled = 0
     }
 
     /// MLflow's primary key of a metric row: NaN is value 0 with a mark.
@@ -45,7 +58,7 @@ public final class FakeStore: WritableStore {
         var isNaN: Bool
     }
 
-    struct ModelRecord: Sendable {
+    struct ModelRecord: Sendable, Equatable {
         var model: RegisteredModel
         var versions: [Int: ModelVersion] = [:]
         var lastNumber = 0
@@ -58,11 +71,14 @@ public final class FakeStore: WritableStore {
         var deletedLoggedModels: Set<LoggedModelID> = []
         var registered: [ModelName: ModelRecord] = [:]
         var files: [ArtifactOwner.ID: [String: [UInt8]]] = [:]
+        var hasReplacedFiles = false
         var nextExperiment = 1
         var nextID: UInt64 = 0
         var now: Int64 = 1_700_000_000_000
         var log: [Operation] = []
         var fault: (@Sendable (Operation) -> Fault?)?
+        /// What every write has changed, as triggers in its database would note it; nil: not noted.
+        var journal: [Change]?
         /// Traces by experiment: counted, never copied.
         var traces: [ExperimentID: Int] = [:]
 
@@ -139,23 +155,31 @@ public final class FakeStore: WritableStore {
 
     func perform<R: Sendable>(
         _ name: String, _ target: String, isWrite: Bool = true, detail: String = "", _ body: (inout State) throws(StoreError) -> R
-    ) throws -> R {
+    ) async throws -> R {
         try Task.checkCancellation()
         let operation = Operation(name: name, target: target, isWrite: isWrite, detail: detail)
         let hook = state.withLock { state in
             if isWrite { state.log.append(operation) }
             return state.fault
         }
+        let answer = try await Self.passage?.request(operation, at: self.name)
         // The hook runs outside the lock: it may look at the store.
         let fault = hook?(operation)
         if case .before(let error) = fault { throw error }
-        let result = try state.withLock { state throws(StoreError) in try body(&state) }
+        let result = try state.withLock { state throws(StoreError) in
+            guard isWrite, state.journal != nil else { return try body(&state) }
+            let before = state
+            let result = try body(&state)
+            state.note(changesSince: before)
+            return result
+        }
         if case .after(let error) = fault { throw error }
+        try await answer?()
         return result
     }
 
-    func read<R: Sendable>(_ name: String, _ target: String, _ body: (inout State) throws(StoreError) -> R) throws -> R {
-        try perform(name, target, isWrite: false, body)
+    func read<R: Sendable>(_ name: String, _ target: String, _ body: (inout State) throws(StoreError) -> R) async throws -> R {
+        try await perform(name, target, isWrite: false, body)
     }
 
     /// 32 hexadecimal digits, the same ones for the same sequence of creations.

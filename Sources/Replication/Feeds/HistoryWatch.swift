@@ -9,9 +9,12 @@ struct HistoryWatch: Sendable {
     private var turns: [RunID: Turn] = [:]
     /// Seconds.
     private static let shortest = 20.0
-    private static let longest = 3600.0
+    private let longest: Double
     /// Most runs of one cycle: each costs a request for each of its histories.
     private static let most = 20
+
+    /// - Parameter longest: seconds that the pause between two comparisons of one run grows to.
+    init(longest: Double) { self.longest = max(longest, Self.shortest) }
 
     /// The runs of one cycle whose turn it is.
     ///
@@ -31,7 +34,7 @@ struct HistoryWatch: Sendable {
             if turn.next <= now, due.count < Self.most {
                 due.append(run.id)
                 turn.next = now + turn.pause
-                turn.pause = min(turn.pause * 1.25, Self.longest)
+                turn.pause = min(turn.pause * 1.25, longest)
             }
             turns[run.id] = turn
         }

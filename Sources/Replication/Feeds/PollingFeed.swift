@@ -7,6 +7,8 @@ public struct PollingConfiguration: Sendable, Hashable {
     public var cycle = 5.0
     /// Seconds that a look at start and end times reaches back: clients give these times, and their clocks differ.
     public var overlap = 600.0
+    /// Seconds, at most, between two whole comparisons of the histories of a run that is, or was lately, active.
+    public var historyPause = 3600.0
     /// Requests a second, for each class of endpoint.
     public var requestsPerSecond = 5.0
     public init() {}
@@ -27,7 +29,7 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
     private let comparer: RecordComparer
     private let sweep: Sweep<Store>
     private let schedule = Locked((nextCycle: 0.0, isPrimed: false))
-    private let histories = Locked(HistoryWatch())
+    private let histories: Locked<HistoryWatch>
 
     private struct Cursor: Codable {
         /// Milliseconds since 1970: what started, or ended, before has been seen.
@@ -43,6 +45,7 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
         self.clock = clock
         budget = RequestBudget(perSecond: configuration.requestsPerSecond, clock: clock)
         comparer = RecordComparer(state)
+        histories = Locked(HistoryWatch(longest: configuration.historyPause))
         sweep = Sweep(store, scope, comparer, budget, clock)
     }
 
@@ -185,11 +188,11 @@ final class RecordComparer: Sendable {
         }
     }
 
-    /// A run that has ended is looked at whole, once: points that came late among earlier ones show nowhere else.
+    /// A run that has ended, or was deleted, is looked at whole, once: points that came late among earlier ones show nowhere else.
     func changed(_ runs: [Run]) throws -> [Change] {
         let keys = Set(try changed(.run, runs.map { ($0.id.rawValue, $0.recordDigest) }))
         return runs.filter { keys.contains(.run($0.id)) }.map {
-            Change(.run($0.id), $0.status.isTerminal ? .whole : .record)
+            Change(.run($0.id), $0.status.isTerminal || $0.lifecycle == .deleted ? .whole : .record)
         }
     }
 

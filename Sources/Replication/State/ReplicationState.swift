@@ -13,15 +13,22 @@ public final class ReplicationState: Sendable {
     private let generation: Int64?
     private let commits = Locked(0)
     private static let commitsBetweenFolds = 2000
+    private let disk: (any SimulatedDisk)?
     public let path: String
 
     /// Opens the file or makes it, and becomes its one owner.
     ///
     /// - Throws: `StateError`.
-    public static func open(path: String) throws -> ReplicationState { try ReplicationState(path: path) }
+    public static func open(path: String) throws -> ReplicationState { try ReplicationState(path: path, disk: nil) }
 
-    private init(path: String) throws {
+    /// As `open(path:)`, for a simulation that fails transactions.
+    package static func open(path: String, disk: any SimulatedDisk) throws -> ReplicationState {
+        try ReplicationState(path: path, disk: disk)
+    }
+
+    private init(path: String, disk: (any SimulatedDisk)?) throws {
         self.path = path
+        self.disk = disk
         lock = try OwnerLock(besides: path)
         try Self.createPrivately(path)
         do {
@@ -44,6 +51,7 @@ public final class ReplicationState: Sendable {
 
     private init(visiting path: String) throws {
         self.path = path
+        disk = nil
         lock = nil
         generation = nil
         guard access(path, F_OK) == 0 else {
@@ -66,6 +74,12 @@ public final class ReplicationState: Sendable {
         lock.release()
     }
 
+    /// Lets go of the file as a process does that is killed: nothing is folded, and nothing noted.
+    package func abandon() throws {
+        try database.close()
+        lock?.release()
+    }
+
     // MARK: Transactions
 
     /// One transaction of the present owner. An owner whose generation has passed commits nothing.
@@ -74,14 +88,18 @@ public final class ReplicationState: Sendable {
             throw StateError(.locked, "\(path): only its owner may write to it, and this process is a visitor (\(what)).")
         }
         defer { foldLogNowAndThen() }
-        return try write { db in
+        let result = try write { db in
             let now = try Int64.fetchOne(db.cachedStatement(sql: "SELECT generation FROM pair"))
             guard now == generation else {
                 throw StateError(
                     .fenced, "\(path): another mlmirror has taken this state file over; this one stops without writing to it.")
             }
-            return try body(db)
+            let result = try body(db)
+            try disk?.willCommit(what)
+            return result
         }
+        try disk?.hasCommitted(what)
+        return result
     }
 
     /// One transaction of anyone, for the tables where visitors leave word.

@@ -1,0 +1,161 @@
+import Replication
+import TestSupport
+
+/// One thing that a daemon does to the world: a call to a store, or a transaction of its state file.
+public struct Step: Sendable, Hashable {
+    public enum Place: String, Sendable, CaseIterable {
+        case primary, secondary, state
+    }
+    public var place: Place
+    /// A function of a store, or what a transaction is for.
+    public var name: String
+    public var isWrite: Bool
+}
+
+/// What becomes of a step.
+public enum Fate: String, Sendable, CaseIterable {
+    /// Not sent: the store cannot be reached; a transaction finds the disk full.
+    case refused
+    /// Done, the answer lost. Not of a transaction.
+    case answerLost = "answer lost"
+    /// Refused by the store: too many requests. Not of a transaction.
+    case throttled
+    /// Refused by the store: its own failure. Not of a transaction.
+    case failed
+    /// The daemon dies before it is done.
+    case diesBefore = "dies before"
+    /// It is done, and the daemon dies before it knows.
+    case diesAfter = "dies after"
+
+    public func befalls(_ step: Step) -> Bool {
+        step.place != .state || [.refused, .diesBefore, .diesAfter].contains(self)
+    }
+
+    var error: StoreError? {
+        switch self {
+        case .refused: StoreError(.retry(after: nil), .unreachable, "the store is not there")
+        case .throttled: StoreError(.retry(after: 2), .throttled, "too many requests")
+        case .failed: StoreError(.retry(after: nil), .serverFailure, isInDoubt: true, "internal error")
+        default: nil
+        }
+    }
+}
+
+/// Decides what becomes of each step. Nil: nothing in particular.
+public protocol Fates: Sendable {
+    func fate(of step: Step) -> Fate?
+}
+
+/// Nothing ever happens.
+public struct NoFates: Fates {
+    public init() {}
+    public func fate(of step: Step) -> Fate? { nil }
+}
+
+/// The nth step has this fate, and the following ones as long as it lasts.
+public final class OneFate: Fates {
+    private let fate: Fate
+    private let nth: Int
+    private let length: Int
+    private let state = Locked((seen: 0, steps: [Step]()))
+
+    /// - Parameter length: how many steps.
+    public init(_ fate: Fate, nth: Int, length: Int) {
+        self.fate = fate
+        self.nth = nth
+        self.length = length
+    }
+
+    /// All that there were.
+    public var steps: [Step] { state.withLock { $0.steps } }
+
+    public func fate(of step: Step) -> Fate? {
+        let at = state.withLock { state in
+            state.steps.append(step)
+            state.seen += 1
+            return state.seen - 1
+        }
+        return (nth..<(nth + length)).contains(at) && fate.befalls(step) ? fate : nil
+    }
+}
+
+/// Drawn from a seed: mostly quiet, with bad spells.
+public final class RandomFates: Fates {
+    private struct State {
+        var chance: Chance
+        var isHealed = false
+        var spell: (fate: Fate, place: Step.Place, rest: Int)?
+        var deaths = 0
+    }
+    private let state: Locked<State>
+    private let rarity: Int
+    private let reach: Reach
+
+    init(seed: UInt64, reach: Reach) {
+        var chance = Chance(seed: seed ^ 0xfa7e)
+        // Some simulations are nearly quiet: there an interleaving alone has to go wrong.
+        rarity = [12, 25, 60, 400][chance.below(4)]
+        state = Locked(State(chance: chance))
+        self.reach = reach
+    }
+
+    func heal() { state.withLock { $0.isHealed = true } }
+
+    public func fate(of step: Step) -> Fate? {
+        let fate = state.withLock { draw(step, &$0) }
+        reach.note(step, fate)
+        return fate
+    }
+
+    private func draw(_ step: Step, _ state: inout State) -> Fate? {
+        guard !state.isHealed else { return nil }
+        if let spell = state.spell, spell.rest > 0, spell.place == step.place, spell.fate.befalls(step) {
+            state.spell?.rest -= 1
+            return spell.fate
+        }
+        guard state.chance.oneIn(rarity), let fate = state.chance.pick(Fate.allCases.filter { $0.befalls(step) }) else { return nil }
+        if fate == .diesBefore || fate == .diesAfter {
+            guard state.deaths < 6 else { return nil }
+            state.deaths += 1
+        } else if state.chance.oneIn(8) {
+            state.spell = (fate, step.place, state.chance.below(12))
+        }
+        return fate
+    }
+}
+
+/// Which steps have met which fates, over all simulations of a run.
+public final class Reach: Sendable {
+    private let counts = Locked<[Step: [Fate?: Int]]>([:])
+    public init() {}
+
+    func note(_ step: Step, _ fate: Fate?) { counts.withLock { $0[step, default: [:]][fate, default: 0] += 1 } }
+
+    public func add(_ other: Reach) {
+        let more = other.counts.withLock { $0 }
+        counts.withLock { $0.merge(more) { $0.merging($1, uniquingKeysWith: +) } }
+    }
+
+    /// Steps that happened without meeting a fate that could befall them.
+    public var gaps: [(step: Step, fate: Fate)] {
+        counts.withLock { $0 }.sorted { Self.name($0.key) < Self.name($1.key) }.flatMap { step, fates in
+            Fate.allCases.filter { $0.befalls(step) && fates[$0] == nil }.map { (step, $0) }
+        }
+    }
+
+    /// A line for each step, a column for each fate.
+    public var table: String {
+        var lines = [Self.row("step", ["quiet"] + Fate.allCases.map(\.rawValue))]
+        for (step, fates) in counts.withLock({ $0 }).sorted(by: { Self.name($0.key) < Self.name($1.key) }) {
+            let cells = [fates[nil].map(String.init) ?? ""] + Fate.allCases.map { $0.befalls(step) ? String(fates[$0] ?? 0) : "-" }
+            lines.append(Self.row(Self.name(step), cells))
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private static func name(_ step: Step) -> String { "\(step.place.rawValue) \(step.name)" }
+    private static func row(_ name: String, _ cells: [String]) -> String {
+        func pad(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) + text }
+        return name + String(repeating: " ", count: max(1, 36 - name.count)) + cells.map { pad($0, 12) }.joined()
+    }
+}

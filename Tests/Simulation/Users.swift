@@ -1,0 +1,181 @@
+import Replication
+import TestSupport
+
+/// What people and their programs do to a primary, drawn from a seed. What the store refuses is refused.
+struct Users: Sendable {
+    let store: FakeStore
+    let scheduler: Scheduler
+    private let clock: SimulatedClock
+    /// A store that appends points would have those of a model and its run twice: no such store has logged models.
+    private let logsModelMetrics: Bool
+    private let chance: Locked<Chance>
+    private let label: String
+
+    init(_ store: FakeStore, _ scheduler: Scheduler, seed: UInt64, label: String, logsModelMetrics: Bool = true) {
+        self.store = store
+        self.scheduler = scheduler
+        self.label = label
+        self.logsModelMetrics = logsModelMetrics
+        clock = SimulatedClock(scheduler)
+        chance = Locked(Chance(seed: seed))
+    }
+
+    func work(_ count: Int) async {
+        for number in 0..<count {
+            try? await scheduler.sleep(milliseconds: Int64(draw(2000)))
+            do { try await act(number) } catch {
+                // Refused, as it would be for anyone.
+            }
+        }
+    }
+
+    private func draw(_ count: Int) -> Int { chance.withLock { $0.below(count) } }
+    private func pick<Element>(_ all: [Element]) -> Element? { chance.withLock { $0.pick(all) } }
+
+    private func act(_ number: Int) async throws {
+        let now = store.snapshot
+        switch draw(40) {
+        case 0: _ = try await store.createExperiment(name: "experiment \(draw(6))", tags: [Tag("team", label)])
+        case 1:
+            // The secondary's own default experiment keeps its name.
+            try await store.renameExperiment(try some(now.experiments.filter { $0.id.rawValue != "0" }).id, to: "experiment \(draw(6))")
+        case 2:
+            let experiment = try some(now.experiments.filter { $0.id.rawValue != "0" })
+            if experiment.lifecycle == .active { try await store.deleteExperiment(experiment.id) }
+        case 3: try await store.restoreExperiment(try some(now.experiments).id)
+        case 4: try await store.setTag(Tag("note", "\(number)"), ofExperiment: try some(now.experiments).id)
+        case 5: try await store.deleteTag("note", ofExperiment: try some(now.experiments).id)
+        case 6...13: try await beginRun(now, number)
+        case 14...19: try await logPoints(try some(now.runs).run)
+        case 20: try await store.logBatch(RunBatch(tags: [Tag("k\(draw(3))", reference(now))]), toRun: try some(now.runs).run.id)
+        case 21: try await store.deleteTag("k\(draw(3))", ofRun: try some(now.runs).run.id)
+        case 22: try await store.updateRun(try some(now.runs).run.id, status: .finished, endTime: clock.nowMilliseconds, name: nil)
+        case 23: try await store.updateRun(try some(now.runs).run.id, status: nil, endTime: nil, name: "renamed \(number)")
+        case 24, 25: try await toggle(try some(now.runs).run)
+        case 26: try await logInput(now)
+        case 27, 28: try await file(now, number)
+        case 29, 30: try await logModel(now, number)
+        case 31: try await changeModel(now, number)
+        case 32...34: try await register(now, number)
+        default: try await changeVersion(now, number)
+        }
+    }
+
+    private struct Nothing: Error {}
+    private func some<Element>(_ all: [Element]) throws -> Element {
+        guard let one = pick(all) else { throw Nothing() }
+        return one
+    }
+
+    /// Text that may name a run.
+    private func reference(_ now: FakeStore.Snapshot) -> String {
+        guard draw(2) == 0, let run = pick(now.runs)?.run else { return "value \(draw(5))" }
+        return "runs:/\(run.id)/model"
+    }
+
+    private func beginRun(_ now: FakeStore.Snapshot, _ number: Int) async throws {
+        var tags = [Tag("mlflow.user", label)]
+        if draw(3) == 0, let parent = pick(now.runs)?.run { tags.append(Tag("mlflow.parentRunId", parent.id.rawValue)) }
+        let experiment = try some(now.experiments.filter { $0.lifecycle == .active })
+        let run = try await store.createRun(
+            NewRun(
+                experiment: experiment.id, name: "run \(label)\(number)", userID: label, startTime: 1000 + Int64(draw(3)) * 500, tags: tags)
+        )
+        try await store.logBatch(RunBatch(params: [Param("lr", "\(draw(9))")]), toRun: run.id)
+        try await logPoints(run)
+        if draw(3) == 0 { try await store.updateRun(run.id, status: .finished, endTime: clock.nowMilliseconds, name: nil) }
+    }
+
+    /// Ties, late ones, NaN, and points that are there already.
+    private func logPoints(_ run: Run) async throws {
+        var batch = RunBatch()
+        for _ in 0...draw(4) {
+            let value = draw(8) == 0 ? Double.nan : Double(draw(4))
+            let point = MetricPoint(value: value, timestamp: 1000 + Int64(draw(6)), step: Int64(draw(4)))
+            batch.metrics.append(MetricRow(key: "m\(draw(2))", point: point))
+        }
+        try await store.logBatch(batch, toRun: run.id)
+    }
+
+    private func toggle(_ run: Run) async throws {
+        if run.lifecycle == .active { try await store.deleteRun(run.id) } else { try await store.restoreRun(run.id) }
+    }
+
+    private func logInput(_ now: FakeStore.Snapshot) async throws {
+        let run = try some(now.runs).run
+        if draw(2) == 0 {
+            let data = DatasetInput(
+                name: "data", digest: "d\(draw(2))", sourceType: "local", source: "{}", schema: nil,
+                tags: [Tag("mlflow.data.context", "training")])
+            try await store.logInputs(datasets: [data], models: [], toRun: run.id)
+        } else if let model = pick(now.loggedModels) {
+            try await store.logOutputs([ModelOutput(model: model.id, step: Int64(draw(3)))], toRun: run.id)
+        }
+    }
+
+    private func file(_ now: FakeStore.Snapshot, _ number: Int) async throws {
+        let run = try some(now.runs.filter { $0.run.lifecycle == .active && !$0.run.status.isTerminal }).run
+        try await write("folder/file \(draw(3))", "content \(number)", ArtifactOwner(.run(run.id), root: run.artifactURI))
+    }
+
+    func write(_ path: String, _ text: String, _ owner: ArtifactOwner) async throws {
+        let cursor = ByteCursor(Array(text.utf8))
+        try await store.writeArtifact(path, size: Int64(text.utf8.count), to: owner, ByteStream { cursor.next() })
+    }
+
+    private func logModel(_ now: FakeStore.Snapshot, _ number: Int) async throws {
+        let run = try some(now.runs.filter { $0.run.lifecycle == .active }).run
+        let model = try await store.createLoggedModel(
+            NewLoggedModel(
+                experiment: run.experiment, name: "net", modelType: "classifier", sourceRun: run.id, params: [Param("depth", "\(draw(4))")],
+                tags: [Tag("k", "v")]))
+        try await write("MLmodel", "model \(number)", ArtifactOwner(.loggedModel(model.id), root: model.artifactURI))
+        try await store.setStatus(.ready, ofLoggedModel: model.id)
+    }
+
+    private func changeModel(_ now: FakeStore.Snapshot, _ number: Int) async throws {
+        let model = try some(now.loggedModels)
+        switch draw(4) {
+        case 0: try await store.setTags([Tag("k", reference(now))], ofLoggedModel: model.id)
+        case 1: try await store.deleteTag("k", ofLoggedModel: model.id)
+        case 2: try await store.deleteLoggedModel(model.id)
+        default:
+            guard logsModelMetrics else { return }
+            let run = try some(now.runs.filter { $0.run.lifecycle == .active }).run
+            let point = MetricPoint(value: Double(draw(3)), timestamp: 5000 + Int64(number), step: 0)
+            try await store.logMetrics([ModelMetric(key: "acc", point: point, run: run.id)], ofLoggedModel: model.id, toRun: run.id)
+        }
+    }
+
+    private func register(_ now: FakeStore.Snapshot, _ number: Int) async throws {
+        let name = ModelName("model \(draw(3))")
+        if !now.models.contains(where: { $0.name == name }) {
+            // A name that was used is not used again: what that means is another matter.
+            guard draw(2) == 0 else { return }
+            try await store.createRegisteredModel(name, description: "d", tags: [Tag("owner", label)])
+        }
+        if draw(2) == 0, let model = pick(now.loggedModels) {
+            _ = try await store.createVersion(
+                NewVersion(model: name, source: "models:/\(model.id)", run: model.sourceRun, loggedModel: model.id))
+        } else {
+            let run = try some(now.runs).run
+            _ = try await store.createVersion(
+                NewVersion(model: name, source: "\(run.artifactURI)/model", run: run.id, description: "v", tags: [Tag("acc", "\(number)")]))
+        }
+    }
+
+    private func changeVersion(_ now: FakeStore.Snapshot, _ number: Int) async throws {
+        let name = try some(now.models).name
+        let version = try some(now.versions[name] ?? []).number
+        switch draw(8) {
+        case 0: try await store.deleteVersion(version, of: name)
+        case 1: try await store.setAlias("a\(draw(2))", to: version, ofRegisteredModel: name)
+        case 2: try await store.deleteAlias("a\(draw(2))", ofRegisteredModel: name)
+        case 3: try await store.setStage(["None", "Staging", "Production"][draw(3)], ofVersion: version, of: name)
+        case 4: try await store.setTag(Tag("t\(draw(2))", "\(number)"), ofVersion: version, of: name)
+        case 5: try await store.deleteTag("t\(draw(2))", ofVersion: version, of: name)
+        case 6: try await store.setDescription("text \(number)", ofVersion: version, of: name)
+        default: try await store.setTag(Tag("t", "\(number)"), ofRegisteredModel: name)
+        }
+    }
+}
