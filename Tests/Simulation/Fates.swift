@@ -52,30 +52,37 @@ public struct NoFates: Fates {
     public func fate(of step: Step) -> Fate? { nil }
 }
 
-/// The nth step has this fate, and the following ones as long as it lasts.
+/// One effect has this fate: a write of the secondary, or a transaction of the state file. Where it lasts, so has every step of that place
+/// from there on.
 public final class OneFate: Fates {
-    private let fate: Fate
+    private let fate: Fate?
     private let nth: Int
-    private let length: Int
-    private let state = Locked((seen: 0, steps: [Step]()))
+    private let lasts: @Sendable () -> Bool
+    private let state = Locked((effects: [Step](), place: Step.Place?.none))
 
-    /// - Parameter length: how many steps.
-    public init(_ fate: Fate, nth: Int, length: Int) {
+    /// - Parameters:
+    ///   - fate: nil: nothing happens, and the effects are counted.
+    ///   - lasts: whether it still does.
+    init(_ fate: Fate?, nth: Int, lasts: @escaping @Sendable () -> Bool = { false }) {
         self.fate = fate
         self.nth = nth
-        self.length = length
+        self.lasts = lasts
     }
 
     /// All that there were.
-    public var steps: [Step] { state.withLock { $0.steps } }
+    var effects: [Step] { state.withLock { $0.effects } }
 
     public func fate(of step: Step) -> Fate? {
-        let at = state.withLock { state in
-            state.steps.append(step)
-            state.seen += 1
-            return state.seen - 1
+        let (isIt, place) = state.withLock { state in
+            guard step.isWrite else { return (false, state.place) }
+            state.effects.append(step)
+            let isIt = state.effects.count - 1 == nth
+            if isIt { state.place = step.place }
+            return (isIt, state.place)
         }
-        return (nth..<(nth + length)).contains(at) && fate.befalls(step) ? fate : nil
+        guard let fate, fate.befalls(step) else { return nil }
+        if isIt { return fate }
+        return place == step.place && lasts() ? fate : nil
     }
 }
 

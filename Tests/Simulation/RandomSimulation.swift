@@ -12,7 +12,7 @@ public struct RandomSimulation: Sendable {
     }
 
     /// - Parameter folder: for the state file; one simulation at a time.
-    public func run(in folder: String, reach: Reach = Reach(), tell: ((String) -> Void)? = nil) -> World.Outcome {
+    public func run(in folder: String, reach: Reach = Reach(), tell: (@Sendable (String) -> Void)? = nil) -> World.Outcome {
         var chance = Chance(seed: seed ^ 0x5eed)
         let path = "\(folder)/\(seed).db"
         let isPolling = chance.oneIn(5) && planted?.changes == nil
@@ -28,8 +28,18 @@ public struct RandomSimulation: Sendable {
         let acts = 4 + chance.below(8)
         let earlier = chance.oneIn(2) ? 6 : 0
         let scheduler = world.scheduler
-        let outcome = world.play(
-            fates: fates, heal: { fates.heal() }, losesState: chance.oneIn(10),
+        if let tell {
+            for store in [world.primary, world.secondary] {
+                store.setFault { operation in
+                    let verb = operation.isWrite ? "writes" : "reads "
+                    tell("\(scheduler.now) ms  \(store.name) \(verb) \(operation)")
+                    return nil
+                }
+            }
+        }
+        let losesState = chance.oneIn(10)
+        var outcome = world.play(
+            fates: fates, heal: { fates.heal() }, losesState: losesState,
             before: {
                 await Users(world.primary, scheduler, seed: seed &* 31, label: "early", logsModelMetrics: !appends).work(earlier)
             },
@@ -45,10 +55,7 @@ public struct RandomSimulation: Sendable {
                     }
                 }
             })
-        if let tell {
-            for write in world.primary.writes { tell("user    \(write)") }
-            for write in world.secondary.writes { tell("mirror  \(write)") }
-        }
+        if losesState { outcome.kind += ", loses its state" }
         return outcome
     }
 }

@@ -22,12 +22,16 @@ public final class Scheduler: TaskExecutor, @unchecked Sendable {
     private var timers: [UInt64: Timer] = [:]
     private var cancelled: Set<UInt64> = []
     private var nextTimer: UInt64 = 0
-    private var milliseconds: Int64 = 0
+    private var milliseconds: Int64
     public private(set) var steps = 0
     /// Of every choice that was made: two runs with the same trace were the same.
     public private(set) var trace: UInt64 = 0xcbf2_9ce4_8422_2325
 
-    public init(seed: UInt64) { chance = Chance(seed: seed) }
+    /// - Parameter milliseconds: where its time begins.
+    public init(seed: UInt64, at milliseconds: Int64 = 0) {
+        chance = Chance(seed: seed)
+        self.milliseconds = milliseconds
+    }
 
     public var now: Int64 { milliseconds }
 
@@ -140,14 +144,18 @@ enum GlobalJobs {
     static func release() { pthread_setspecific(key, nil) }
 }
 
-/// SplitMix64.
+/// SplitMix64. Seeds are mixed first: those of neighbours would else give the same numbers, shifted by one.
 public struct Chance: Sendable {
     private var state: UInt64
-    public init(seed: UInt64) { state = seed &* 0x9e37_79b9_7f4a_7c15 &+ 0x1234_5678_9abc_def1 }
+    public init(seed: UInt64) { state = Self.mix(Self.mix(seed) &+ 0x1234_5678_9abc_def1) }
 
     public mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
+        return Self.mix(state)
+    }
+
+    private static func mix(_ x: UInt64) -> UInt64 {
+        var z = x
         z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
         z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
         return z ^ (z >> 31)

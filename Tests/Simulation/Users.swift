@@ -29,12 +29,13 @@ struct Users: Sendable {
         }
     }
 
+    private var workload: Workload { Workload(store: store) }
     private func draw(_ count: Int) -> Int { chance.withLock { $0.below(count) } }
     private func pick<Element>(_ all: [Element]) -> Element? { chance.withLock { $0.pick(all) } }
 
     private func act(_ number: Int) async throws {
         let now = store.snapshot
-        switch draw(40) {
+        switch draw(42) {
         case 0: _ = try await store.createExperiment(name: "experiment \(draw(6))", tags: [Tag("team", label)])
         case 1:
             // The secondary's own default experiment keeps its name.
@@ -57,7 +58,23 @@ struct Users: Sendable {
         case 29, 30: try await logModel(now, number)
         case 31: try await changeModel(now, number)
         case 32...34: try await register(now, number)
+        case 35: try await exchangeNames(now)
+        case 36: try await store.logBatch(RunBatch(tags: [Tag("short", "\(number)")]), toRun: try some(now.runs).run.id)
+        case 37: try await store.deleteTag("short", ofRun: try some(now.runs.filter { $0.run.tags["short"] != nil }).run.id)
         default: try await changeVersion(now, number)
+        }
+    }
+
+    /// Names go around; a new experiment may take one that has become free.
+    private func exchangeNames(_ now: FakeStore.Snapshot) async throws {
+        let active = now.experiments.filter { $0.id.rawValue != "0" && $0.lifecycle == .active }
+        let (one, other) = (try some(active), try some(active))
+        try await store.renameExperiment(one.id, to: "between \(label)")
+        if one.id == other.id {
+            _ = try await store.createExperiment(name: one.name, tags: [])
+        } else {
+            try await store.renameExperiment(other.id, to: one.name)
+            try await store.renameExperiment(one.id, to: other.name)
         }
     }
 
@@ -115,12 +132,7 @@ struct Users: Sendable {
 
     private func file(_ now: FakeStore.Snapshot, _ number: Int) async throws {
         let run = try some(now.runs.filter { $0.run.lifecycle == .active && !$0.run.status.isTerminal }).run
-        try await write("folder/file \(draw(3))", "content \(number)", ArtifactOwner(.run(run.id), root: run.artifactURI))
-    }
-
-    func write(_ path: String, _ text: String, _ owner: ArtifactOwner) async throws {
-        let cursor = ByteCursor(Array(text.utf8))
-        try await store.writeArtifact(path, size: Int64(text.utf8.count), to: owner, ByteStream { cursor.next() })
+        try await workload.file("folder/file \(draw(3))", "content \(number)", of: ArtifactOwner(.run(run.id), root: run.artifactURI))
     }
 
     private func logModel(_ now: FakeStore.Snapshot, _ number: Int) async throws {
@@ -129,7 +141,7 @@ struct Users: Sendable {
             NewLoggedModel(
                 experiment: run.experiment, name: "net", modelType: "classifier", sourceRun: run.id, params: [Param("depth", "\(draw(4))")],
                 tags: [Tag("k", "v")]))
-        try await write("MLmodel", "model \(number)", ArtifactOwner(.loggedModel(model.id), root: model.artifactURI))
+        try await workload.file("MLmodel", "model \(number)", of: ArtifactOwner(.loggedModel(model.id), root: model.artifactURI))
         try await store.setStatus(.ready, ofLoggedModel: model.id)
     }
 
@@ -138,7 +150,10 @@ struct Users: Sendable {
         switch draw(4) {
         case 0: try await store.setTags([Tag("k", reference(now))], ofLoggedModel: model.id)
         case 1: try await store.deleteTag("k", ofLoggedModel: model.id)
-        case 2: try await store.deleteLoggedModel(model.id)
+        case 2:
+            // A version of what is no more cannot be copied, and is set aside.
+            guard !now.versions.values.joined().contains(where: { $0.loggedModel == model.id }) else { return }
+            try await store.deleteLoggedModel(model.id)
         default:
             guard logsModelMetrics else { return }
             let run = try some(now.runs.filter { $0.run.lifecycle == .active }).run

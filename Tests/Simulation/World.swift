@@ -44,6 +44,17 @@ public struct World: Sendable {
         planted?.plant(inStore: secondary)
     }
 
+    /// A world that goes on from where another was; its state file is at `statePath`.
+    init(seed: UInt64, at milliseconds: Int64, primary: FakeStore, secondary: FakeStore, statePath: String) {
+        scheduler = Scheduler(seed: seed, at: milliseconds)
+        clock = SimulatedClock(scheduler)
+        self.primary = primary
+        self.secondary = secondary
+        feedKind = .journal
+        self.statePath = statePath
+        planted = nil
+    }
+
     /// Lets users work while the daemon runs, then heals everything and judges.
     ///
     /// - Parameter work: what users do; ends.
@@ -83,7 +94,7 @@ public struct World: Sendable {
             group.addTask { try await liveAndDie(fates, isQuiet, losesState, outcome) }
             try await group.waitForAll()
         }
-        let findings = Oracle.compare(primary, secondary)
+        let findings = Oracle.compare(primary, secondary, mayHoldMore: losesState)
         outcome.withLock { $0.findings += findings }
     }
 
@@ -122,7 +133,7 @@ public struct World: Sendable {
         process.set(task)
         var quietSince: Int64?
         while process.isAlive {
-            try? await scheduler.sleep(milliseconds: 500)
+            try? await scheduler.sleep(milliseconds: quietSince == nil ? 500 : 3000)
             guard process.isAlive, isQuiet.withLock({ $0 }) else { continue }
             let since = quietSince ?? scheduler.now
             quietSince = since
@@ -166,6 +177,7 @@ public struct World: Sendable {
         configuration.longestFilePause = 10
         configuration.fileGrace = 30
         configuration.reportPause = 30
+        configuration.requestPause = 5
         let (primary, clock, feedKind, sweptUntil, planted) = (primary, clock, feedKind, sweptUntil, planted)
         return LiveReplication(
             primary: primary, secondary: secondary, state: state, configuration: configuration, board: ProgressBoard(), clock: clock,
@@ -200,6 +212,12 @@ enum StateTemplate {
     static func prepare(_ path: String) throws {
         guard !Files.exists(path) else { return }
         try Files.write(path, try bytes.get())
+    }
+
+    /// The file as it is with its log folded in.
+    static func fold(_ path: String) throws -> [UInt8] {
+        try ReplicationState.open(path: path).close()
+        return try Files.read(path)
     }
 
     static func remove(_ path: String) { for suffix in ["", "-wal", "-shm"] { Files.remove(path + suffix) } }

@@ -108,6 +108,14 @@ public final class FakeStore: WritableStore {
         }
     }
 
+    /// A store of its own with the same content.
+    public func copy() -> FakeStore {
+        let copy = FakeStore(name: name, dialect: dialect, pageSize: pageSize)
+        let now = state.withLock { $0 }
+        copy.state.withLock { $0 = now }
+        return copy
+    }
+
     // MARK: - What a test turns and looks at
 
     /// Asked before every operation, reads too; nil lets it pass.

@@ -127,6 +127,9 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
     }
 
     /// What follows the last point that was written, if that one still has its place: then nothing has come before it.
+    ///
+    /// Of points that rank alike (NaN and zero of one instant and step) either may come first, in one answer so and in the next otherwise:
+    /// beside such a one a place proves nothing.
     private func writeFromPlace(_ series: ChangedSeries, _ mark: SeriesMark, _ round: inout Round, _ group: inout Group) async throws
         -> Bool
     {
@@ -137,7 +140,7 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
         var now = mark
         var isFirst = true
         var isInPlace = false
-        let place = Int(mark.count) - 1
+        let place = max(0, Int(mark.count) - 2)
         let isKnown = Locked(true)
         try await ReadAhead<[MetricPoint]>.run(
             capacity: Self.chunksAhead,
@@ -147,13 +150,20 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
             },
             consume: { points in
                 var points = points[...]
-                if isFirst, let first = points.first {
+                if isFirst {
                     isFirst = false
-                    guard first.isSameInHistory(as: mark.last) else { return .stop }
+                    let lead = points.prefix(Int(mark.count) - place)
+                    guard lead.count == Int(mark.count) - place, let last = lead.last, last.isSameInHistory(as: mark.last),
+                        !lead.dropLast().contains(where: { $0.ranksAlike(mark.last) })
+                    else { return .stop }
                     isInPlace = true
-                    points = points.dropFirst()
+                    points = points.dropFirst(lead.count)
                 }
                 for point in points {
+                    if now.count == mark.count, point.ranksAlike(mark.last) {
+                        isInPlace = false
+                        return .stop
+                    }
                     let before = now
                     now.add(point)
                     try await send(MetricRow(key: key, point: point), name, before, &round, &group)

@@ -52,14 +52,14 @@ extension Mirror {
         }
     }
 
-    /// Small files are read again at most once a minute while their owner is active, and at the last look of all.
+    /// Small files are read again at most once a minute while their owner is active; when it has ended, or was deleted, and at the last look of all.
     private func fileLook(_ entry: ChangeLogEntry, _ owners: Owners) -> FileLook {
         var look = FileLook(isOwnerSettled: owners.isSettled, readsSmallFiles: false, isDeep: configuration.deep)
         guard configuration.filePause != nil else {
             look.isDeep = look.isDeep || !owners.isSettled
             return look
         }
-        if owners.isSettled {
+        if owners.isSettled || owners.isDeleted {
             look.readsSmallFiles = entry.extent == .whole
         } else {
             let now = clock.nowMilliseconds
@@ -78,6 +78,8 @@ extension Mirror {
         var primary: ArtifactOwner
         var secondary: ArtifactOwner
         var isSettled: Bool
+        /// On the primary, whatever its status.
+        var isDeleted: Bool
         var mayHaveFiles: Bool
     }
 
@@ -95,6 +97,7 @@ extension Mirror {
         let there: ArtifactOwner.ID = isRun ? .run(RunID(identity.secondaryID)) : .loggedModel(LoggedModelID(identity.secondaryID))
         return Owners(
             primary: here, secondary: ArtifactOwner(there, root: root), isSettled: identity.isSettled,
+            isDeleted: identity.base?[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue),
             mayHaveFiles: configuration.repairs || identity.base?[.adopted] != nil)
     }
 

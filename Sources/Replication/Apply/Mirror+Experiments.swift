@@ -20,7 +20,8 @@ extension Mirror {
     static var deletedByOthersField: Base.Field { Base.Field("deleted_by_others") }
     static var primaryLifecycleField: Base.Field { Base.Field("primary_lifecycle") }
 
-    func applyExperiment(_ taken: ChangeLogEntry) async throws {
+    /// - Parameter waits: false when everything else waits too, or waits for this one: then it steps aside.
+    func applyExperiment(_ taken: ChangeLogEntry, waits: Bool) async throws {
         var entry = taken
         let record: Experiment?
         if case .experiment(let experiment)? = fresh.take(&entry) {
@@ -34,7 +35,7 @@ extension Mirror {
         guard try await isWanted(entry.key, { configuration.scope.experiments.matches(record.name) }) else {
             return try acknowledge(Acknowledgement(entry: entry))
         }
-        try await locks.withLock(entry.key) { try await writeExperiment(record, entry: entry) }
+        try await locks.withLock(entry.key) { try await writeExperiment(record, entry: entry, waits: waits) }
     }
 
     /// The experiment on the secondary, created when it is not there, and ready to be written to.
@@ -52,7 +53,7 @@ extension Mirror {
             if known == nil { known = try await primary.experiment(id) }
             guard let known else { throw SetAside(reason: "no_experiment", message: "experiment \(id) of the primary is gone") }
             try holdIfPaused(known)
-            try await writeExperiment(known, entry: nil)
+            try await writeExperiment(known, entry: nil, waits: true)
             guard let identity = try state.identity(.experiment, id.rawValue) else {
                 throw SetAside(
                     reason: "no_experiment", message: "experiment \(id) (\"\(known.name)\") could not be created on the secondary")
@@ -83,7 +84,7 @@ extension Mirror {
 
     // MARK: Writing
 
-    private func writeExperiment(_ record: Experiment, entry: ChangeLogEntry?) async throws {
+    private func writeExperiment(_ record: Experiment, entry: ChangeLogEntry?, waits: Bool) async throws {
         let key = EntityKey.experiment(record.id)
         let known = try state.identity(.experiment, record.id.rawValue)
         // Of earlier attempts: asked before this one notes its own.
@@ -101,7 +102,7 @@ extension Mirror {
             actual = found
             isForeign = found.tags.contains { $0.key == Stamp.adoptedKey }
         } else {
-            (actual, isForeign) = try await findOrCreateExperiment(record, tags: image, conflicts: &conflicts)
+            (actual, isForeign) = try await findOrCreateExperiment(record, tags: image, waits: waits, conflicts: &conflicts)
         }
         // A name taken over from someone else is kept, theirs and ours alike.
         if isForeign { image.append(Tag(Stamp.adoptedKey, "true")) }
@@ -129,6 +130,16 @@ extension Mirror {
         } else if record.lifecycle == .deleted, actual.lifecycle == .active, !isForeign {
             followUps.append(EntityKey(.experimentDeletion, record.id.rawValue))
         }
+        if record.lifecycle == .deleted, actual.lifecycle == .deleted, !isForeign, wasDeletedByUs {
+            // It was back for a moment, and was changed: what is deleted cannot be.
+            var isRenamed = actual.name != record.name
+            if isRenamed { isRenamed = try await secondary.experiment(named: record.name) == nil }
+            if isRenamed || !(tags.set.isEmpty && tags.delete.isEmpty) {
+                try await secondary.restoreExperiment(actual.id)
+                lifecycle = .active
+                followUps.append(EntityKey(.experimentDeletion, record.id.rawValue))
+            }
+        }
         if actual.lifecycle == .deleted, lifecycle == .deleted, base != nil, !wasDeletedByUs {
             fields[Self.deletedByOthersField] = FieldDigest("")
         }
@@ -149,10 +160,14 @@ extension Mirror {
             for tag in tags.set { try await secondary.setTag(tag, ofExperiment: actual.id) }
             for tag in tags.delete { try await secondary.deleteTag(tag, ofExperiment: actual.id) }
             wrote = wrote || !tags.set.isEmpty || !tags.delete.isEmpty
-            switch try await renameIfNeeded(record, actual, base, isForeign, &conflicts) {
+            switch try await renameIfNeeded(record, actual, base, isForeign, waits: waits, &conflicts) {
             case .none: break
             case .done: wrote = true
             case .taken: isNamed = false
+            case .aside:
+                (wrote, isNamed) = (true, false)
+                // Before a deletion: what is deleted cannot be renamed.
+                followUps.insert(key, at: 0)
             }
         } else if !(tags.set.isEmpty && tags.delete.isEmpty) {
             // Tags of a deleted experiment cannot be written, here or on the primary: they are when it is restored.
@@ -183,7 +198,7 @@ extension Mirror {
 
     /// The one of this name when it may be ours, else a new one: under another name when the name belongs to somebody else.
     private func findOrCreateExperiment(
-        _ record: Experiment, tags: [Tag], conflicts: inout [Conflict]
+        _ record: Experiment, tags: [Tag], waits: Bool, conflicts: inout [Conflict]
     ) async throws -> (Experiment, isForeign: Bool) {
         let idKey = Stamp.idKey(.experiment)
         // One that was made in an attempt whose end nobody knows may bear an earlier name.
@@ -211,10 +226,9 @@ extension Mirror {
                             detail: "\"\(name)\" was there already; ours is added beside what is there"))
                     board.count { $0.experiments.adopted += 1 }
                     return (found, true)
-                case .ours(let other) where try state.entry(.experiment(ExperimentID(other))) != nil:
-                    // The primary has given its name to another one, and ours has not followed yet.
-                    throw Waits(key: .experiment(ExperimentID(other)))
                 case .ours, .nobody, .anotherPair:
+                    if waits, let other = try await renamedSince(found) { throw Waits(key: other) }
+                    try await requireStill(found)
                     conflicts.append(
                         Conflict(
                             key: .experiment(record.id), field: "name", decision: .rename,
@@ -252,14 +266,48 @@ extension Mirror {
         return found
     }
 
-    private enum Renaming { case none, done, taken }
+    /// Whose copy this is, when the primary has given the name to another one and the copy has not followed yet: it is queued.
+    private func renamedSince(_ found: Experiment) async throws -> EntityKey? {
+        guard case .ours(let id) = stamp.owner(Stamp.idKey(.experiment), of: found.tags) else { return nil }
+        let key = EntityKey.experiment(ExperimentID(id))
+        if try state.entry(key) != nil { return key }
+        if try state.isSetAside(key) { return nil }
+        // Nobody's name but our own's is changed, and none of what is deleted.
+        guard found.lifecycle == .active, !found.tags.contains(where: { $0.key == Stamp.adoptedKey }),
+            let base = try state.identity(.experiment, id)?.base,
+            let owner = try await primary.experiment(ExperimentID(id)), owner.name != found.name,
+            base[Base.Field("name")] != FieldDigest(owner.name)
+        else { return nil }
+        try append([key])
+        return key
+    }
+
+    /// That one bears its name after all that was asked since; what it made way for is then tried again.
+    private func requireStill(_ found: Experiment) async throws {
+        guard try await secondary.experiment(found.id)?.name != found.name else { return }
+        throw StoreError(.retry(after: nil), .alreadyExists, "experiment \"\(found.name)\" was renamed on the secondary a moment ago")
+    }
+
+    private enum Renaming {
+        case none, done, taken
+        /// Under a name for the time being: names went around in a circle, and one has to begin.
+        case aside
+    }
 
     private func renameIfNeeded(
-        _ record: Experiment, _ actual: Experiment, _ base: Base?, _ isForeign: Bool, _ conflicts: inout [Conflict]
+        _ record: Experiment, _ actual: Experiment, _ base: Base?, _ isForeign: Bool, waits: Bool, _ conflicts: inout [Conflict]
     ) async throws -> Renaming {
-        // Without a base it was made a moment ago, under the name that it could have.
-        guard let base, !isForeign, actual.name != record.name else { return .none }
-        if try await secondary.experiment(named: record.name) != nil {
+        // Without a base it was made by this attempt or an earlier one, under the name that it could have or that was true then.
+        guard !isForeign, actual.name != record.name, base != nil || !conflicts.contains(where: { $0.field == "name" }) else {
+            return .none
+        }
+        if let found = try await secondary.experiment(named: record.name), found.id != actual.id {
+            if let other = try await renamedSince(found) {
+                if waits { throw Waits(key: other) }
+                try await secondary.renameExperiment(actual.id, to: "\(configuration.pair)/experiment \(record.id)")
+                return .aside
+            }
+            try await requireStill(found)
             conflicts.append(
                 Conflict(
                     key: .experiment(record.id), field: "name", decision: .rename,
@@ -267,7 +315,7 @@ extension Mirror {
             return .taken
         }
         let name = Base.Field("name")
-        if base[name] == FieldDigest(record.name), try !state.writesInDoubt(of: .experiment(record.id)).contains(name.digest) {
+        if base?[name] == FieldDigest(record.name), try !state.writesInDoubt(of: .experiment(record.id)).contains(name.digest) {
             conflicts.append(
                 Conflict(
                     key: .experiment(record.id), field: "name", decision: .primary,

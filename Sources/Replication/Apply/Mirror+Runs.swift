@@ -28,8 +28,11 @@ extension Mirror {
         try await locks.withLock(entry.key) {
             var map = referred
             let known = try state.identity(.run, id.rawValue)
-            // Points that came late among earlier ones show in no record: an ended run is looked at whole, once.
-            if record.status.isTerminal, known?.isSettled != true, !primary.dialect.readsHistorySince { entry.extent = .whole }
+            // Points that came late among earlier ones show in no record: a run that has ended, or was deleted, is looked at whole, once.
+            let deleted = FieldDigest(Lifecycle.deleted.rawValue)
+            let hasEnded = record.status.isTerminal && known?.isSettled != true
+            let wasDeleted = record.lifecycle == .deleted && known?.base?[Self.lifecycleField] != deleted
+            if hasEnded || wasDeleted, !primary.dialect.readsHistorySince { entry.extent = .whole }
             let (target, actual, isNew) = try await findOrCreateRun(record, in: experiment, known, map)
             map.runs[id] = target.id
             try await resolveModels(of: record, &map)

@@ -54,7 +54,7 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     func apply(_ entry: ChangeLogEntry, waits: Bool = true) async throws {
         defer { fresh.discard(entry.key, upTo: entry.latest) }
         switch entry.key.kind {
-        case .experiment: try await applyExperiment(entry)
+        case .experiment: try await applyExperiment(entry, waits: waits)
         case .run: try await applyRun(entry)
         case .loggedModel: try await applyLoggedModel(entry)
         case .registeredModel: try await applyRegisteredModel(entry, waits: waits)

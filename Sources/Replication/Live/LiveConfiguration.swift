@@ -10,6 +10,8 @@ public struct LiveConfiguration: Sendable, Hashable {
     public var feedPause = 5.0
     /// Between two notes of how things stand.
     public var reportPause = 5.0
+    /// Between two looks at what other processes ask.
+    public var requestPause = 0.5
     /// Nil: none is sent.
     public var canary: CanaryConfiguration?
     public init() {}

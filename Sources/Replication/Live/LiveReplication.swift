@@ -91,7 +91,7 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
         try state.requeueDeadLetters(at: clock.nowMilliseconds)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await Reconciler(mirror: mirror, desk: desk).run() }
-            group.addTask { try await RequestClerk(mirror: mirror, desk: desk).run() }
+            group.addTask { try await RequestClerk(mirror: mirror, desk: desk, pause: configuration.requestPause).run() }
             group.addTask { try await watchFiles(mirror, desk) }
             if let canary = canary(pair, desk) { group.addTask { try await canary.run() } }
             group.addTask {

@@ -4,8 +4,8 @@ import Logging
 struct RequestClerk<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let mirror: Mirror<Primary, Secondary>
     let desk: LiveDesk
-
-    private static var secondsBetweenLooks: Double { 0.5 }
+    /// Seconds between two looks.
+    let pause: Double
 
     private var state: ReplicationState { mirror.state }
 
@@ -33,7 +33,7 @@ struct RequestClerk<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
                 let head = try state.head()
                 for (id, request) in open where request.upTo == nil { open[id] = Open(upTo: head) }
             }
-            try await mirror.clock.sleep(seconds: Self.secondsBetweenLooks)
+            try await mirror.clock.sleep(seconds: pause)
         }
     }
 

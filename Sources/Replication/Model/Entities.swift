@@ -68,6 +68,11 @@ extension MetricPoint {
         return a == b ? !value.isNaN && other.value.isNaN : a < b
     }
 
+    /// Neither precedes the other where NaN counts as zero.
+    func ranksAlike(_ other: MetricPoint) -> Bool {
+        timestamp == other.timestamp && step == other.step && (value.isNaN ? 0 : value) == (other.value.isNaN ? 0 : other.value)
+    }
+
     public func isSameInHistory(as other: MetricPoint) -> Bool {
         timestamp == other.timestamp && step == other.step && (value == other.value || value.isNaN && other.value.isNaN)
     }

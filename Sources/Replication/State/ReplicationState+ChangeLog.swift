@@ -149,7 +149,7 @@ extension ReplicationState {
     }
 
     public func heldCount() throws -> Int {
-        try read { try Int.fetchOne($0, sql: "SELECT count(*) FROM change_log WHERE held = 1") ?? 0 }
+        try read { try Int.fetchOne($0.cachedStatement(sql: "SELECT count(*) FROM change_log WHERE held = 1")) ?? 0 }
     }
 
     /// Removes what was finished, unless the key changed again meanwhile: then it goes to the end of the log, with what is not done of it.
@@ -193,15 +193,15 @@ extension ReplicationState {
     }
 
     public func checkpoint() throws -> LSN {
-        try read { LSN(rawValue: try Int64.fetchOne($0, sql: "SELECT checkpoint FROM position") ?? 0) }
+        try read { LSN(rawValue: try Int64.fetchOne($0.cachedStatement(sql: "SELECT checkpoint FROM position")) ?? 0) }
     }
 
     public func head() throws -> LSN {
-        try read { LSN(rawValue: try Int64.fetchOne($0, sql: "SELECT head FROM position") ?? 0) }
+        try read { LSN(rawValue: try Int64.fetchOne($0.cachedStatement(sql: "SELECT head FROM position")) ?? 0) }
     }
 
     public func cursor(of feed: String) throws -> String? {
-        try read { try String.fetchOne($0, sql: "SELECT cursor FROM feed WHERE name = ?", arguments: [feed]) }
+        try read { try String.fetchOne($0.cachedStatement(sql: "SELECT cursor FROM feed WHERE name = ?"), arguments: [feed]) }
     }
 
     /// How many keys wait, by kind.
@@ -218,7 +218,7 @@ extension ReplicationState {
     /// How many keys wait, and since when the one that has waited longest does: milliseconds since 1970.
     public func backlog() throws -> (count: Int, oldest: Int64?) {
         try read { db in
-            let row = try Row.fetchOne(db, sql: "SELECT count(*), min(nullif(at, 0)) FROM change_log")
+            let row = try Row.fetchOne(db.cachedStatement(sql: "SELECT count(*), min(nullif(at, 0)) FROM change_log"))
             return (row?[0] ?? 0, row?[1])
         }
     }

@@ -202,13 +202,12 @@ extension ReplicationState {
                 let isLast = until.map { $0 <= milliseconds } ?? false
                 changes.append(Change(EntityKey(kind, row[1]), isLast ? .whole : .record))
                 if isLast {
-                    try db.execute(sql: "DELETE FROM file_watch WHERE kind = ? AND id = ?", arguments: [row[0], row[1]])
+                    try db.cachedStatement(sql: "DELETE FROM file_watch WHERE kind = ? AND id = ?").execute(arguments: [row[0], row[1]])
                 } else {
                     let pause = Swift.min((row[2] as Int64) * 5 / 4, longest)
                     let next = Swift.min(milliseconds + (row[2] as Int64), until ?? .max)
-                    try db.execute(
-                        sql: "UPDATE file_watch SET next_at = ?, pause = ? WHERE kind = ? AND id = ?",
-                        arguments: [next, pause, row[0], row[1]])
+                    try db.cachedStatement(sql: "UPDATE file_watch SET next_at = ?, pause = ? WHERE kind = ? AND id = ?")
+                        .execute(arguments: [next, pause, row[0], row[1]])
                 }
             }
             _ = try Self.append(changes, at: milliseconds, db)

@@ -67,6 +67,6 @@ extension ReplicationState {
     }
 
     public func deadLetterCount() throws -> Int {
-        try read { try Int.fetchOne($0, sql: "SELECT count(*) FROM dead_letter") ?? 0 }
+        try read { try Int.fetchOne($0.cachedStatement(sql: "SELECT count(*) FROM dead_letter")) ?? 0 }
     }
 }

@@ -1,12 +1,12 @@
-import Replication
-import TestSupport
+public import Replication
 
 /// What users do to a store, through its own calls.
-struct Workload {
-    let store: FakeStore
+public struct Workload: Sendable {
+    public let store: FakeStore
+    public init(store: FakeStore) { self.store = store }
 
     @discardableResult
-    func run(
+    public func run(
         in experiment: ExperimentID, _ name: String, parent: RunID? = nil, start: Int64 = 1000, points: Int = 5,
         files: [String: String] = [:],
         tags: [Tag] = [], end: Bool = true
@@ -27,21 +27,13 @@ struct Workload {
         return run
     }
 
-    func file(_ path: String, _ text: String, of owner: ArtifactOwner) async throws {
-        let bytes = Array(text.utf8)
-        let rest = Locked<[UInt8]?>(bytes)
-        try await store.writeArtifact(
-            path, size: Int64(bytes.count), to: owner,
-            ByteStream {
-                rest.withLock { rest in
-                    defer { rest = nil }
-                    return rest?.isEmpty == true ? nil : rest
-                }
-            })
+    public func file(_ path: String, _ text: String, of owner: ArtifactOwner) async throws {
+        let cursor = ByteCursor(Array(text.utf8))
+        try await store.writeArtifact(path, size: Int64(text.utf8.count), to: owner, ByteStream { cursor.next() })
     }
 
     /// Some of everything: nested runs logged child first, ties and NaN, datasets, logged models, versions with a gap, deletions.
-    func everything() async throws {
+    public func everything() async throws {
         let sweep = try await store.createExperiment(name: "/Shared/sweep", tags: [Tag("team", "vision")])
         let parent = try await run(
             in: sweep, "parent", start: 5000, files: ["model/MLmodel": "flavors:", "notes 1.txt": "", "a/b/c.bin": "xyz"])
