@@ -69,6 +69,24 @@ import Testing
         #expect(verified.differences == [])
     }
 
+    @Test func whatWasRemovedWhileTheStateFileWasLostIsRemovedByARepair() async throws {
+        let fixture = try MirrorFixture()
+        let workload = Workload(store: fixture.primary)
+        try await workload.everything()
+        let run = try await workload.run(in: ExperimentID("0"), "tagged", tags: [Tag("old", "1")])
+        try await fixture.primary.setAlias("old", to: 1, ofRegisteredModel: ModelName("net"))
+        try await fixture.backfill()
+        try await fixture.primary.deleteTag("old", ofRun: run.id)
+        try await fixture.primary.deleteAlias("old", ofRegisteredModel: ModelName("net"))
+        try await fixture.backfill(state: "new.db")
+        func copy() -> Run? { fixture.secondary.snapshot.runs.map(\.run).first { $0.tags[Stamp.idKey(.run)] == run.id.rawValue } }
+        #expect(copy()?.tags["old"] == "1")
+        try await fixture.verify(state: "new.db", repairing: true)
+        #expect(copy()?.tags["old"] == nil)
+        #expect(try await fixture.secondary.registeredModel(ModelName("net"))?.aliases["old"] == nil)
+        #expect(try await fixture.verify(state: "new.db").differences == [])
+    }
+
     @Test func foreignThingsAreNotTouched() async throws {
         let fixture = try MirrorFixture()
         let foreign = try await fixture.secondary.createExperiment(name: "/Shared/sweep", tags: [Tag("team", "theirs")])

@@ -54,6 +54,7 @@ final class MirrorFixture: Sendable {
         return found.withLock { $0 }
     }
 
+    @discardableResult
     func verify(
         state name: String = "state.db", deep: Bool = true, repairing: Bool = false,
         _ change: (inout MirrorConfiguration) -> Void = { _ in }

@@ -7,6 +7,7 @@ import TestSupport
     static let usage = """
         simulate seeds COUNT [FIRST]   random schedules; prints what failed, and which step has met which fate
         simulate grid [SCENARIO]       every effect of every scenario meets every fate
+        simulate bugs [COUNT]          bugs planted on purpose: each is to be found within COUNT seeds, 2000 unless told
         simulate trace SEED            one of them, with every write of both stores
         """
 
@@ -25,6 +26,7 @@ import TestSupport
         guard numbers.count == words.dropFirst().count else { return refuse() }
         switch words.first {
         case "seeds": exit(seeds(Int(numbers.first ?? 1000), from: numbers.dropFirst().first ?? 1) ? 0 : 1)
+        case "bugs": exit(bugs(within: Int(numbers.first ?? 2000)) ? 0 : 1)
         case "trace": exit(trace(numbers.first ?? 1) ? 0 : 1)
         case "help": print(usage)
         default: refuse()
@@ -68,6 +70,17 @@ import TestSupport
             print("\(error)")
             return false
         }
+    }
+
+    private static func bugs(within count: Int) -> Bool {
+        let catches = BugHunt.run(seeds: count)
+        for one in catches {
+            let name = one.bug + String(repeating: " ", count: max(1, 60 - one.bug.count))
+            print("\(name)\(one.seed.map { "seed \($0)" } ?? "NOT FOUND")   \(one.finding?.prefix(90) ?? "")")
+        }
+        let found = catches.count { $0.seed != nil }
+        print("\(found) of \(catches.count) planted bugs found, each within \(count) seeds")
+        return found == catches.count
     }
 
     private static func trace(_ seed: UInt64) -> Bool {

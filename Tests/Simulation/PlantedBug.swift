@@ -5,20 +5,37 @@ import TestSupport
 /// A bug that is put in on purpose: a simulation that does not find it is blind to its like.
 public struct PlantedBug: Sendable {
     public let name: String
-    /// Executed in the state file: triggers that forget, or remember too early.
-    var sql = ""
-    /// Laid over the secondary.
-    var store: (@Sendable (FakeStore) -> Void)?
+    /// A trigger of the state file that forgets, or remembers too early: what comes after `CREATE TEMP TRIGGER planted`.
+    var trigger: String?
+    /// Told about the secondary to the daemon, and done to it.
+    var there: (@Sendable (FakeStore.Operation) -> FakeStore.Lie?)?
+    /// Likewise of the primary.
+    var here: (@Sendable (FakeStore.Operation) -> FakeStore.Lie?)?
+    /// What becomes of the changes that a feed has read.
     var changes: (@Sendable ([Change]) -> [Change])?
 
+    init(
+        _ name: String, trigger: String? = nil, there: (@Sendable (FakeStore.Operation) -> FakeStore.Lie?)? = nil,
+        here: (@Sendable (FakeStore.Operation) -> FakeStore.Lie?)? = nil, changes: (@Sendable ([Change]) -> [Change])? = nil
+    ) {
+        self.name = name
+        self.trigger = trigger
+        self.there = there
+        self.here = here
+        self.changes = changes
+    }
+
     func plant(inState path: String) throws {
-        guard !sql.isEmpty else { return }
+        guard let trigger else { return }
         let queue = try DatabaseQueue(path: path)
-        try queue.write { try $0.execute(sql: sql) }
+        try queue.write { try $0.execute(sql: "CREATE TRIGGER IF NOT EXISTS planted \(trigger)") }
         try queue.close()
     }
 
-    func plant(inStore secondary: FakeStore) { store?(secondary) }
+    func plant(_ primary: FakeStore, _ secondary: FakeStore) {
+        primary.setLie(here)
+        secondary.setLie(there)
+    }
 
     func feed(_ feed: JournalFeed) -> (any ChangeFeed)? { changes.map { ForgetfulFeed(feed: feed, change: $0) } }
 }

@@ -132,7 +132,7 @@ struct Users: Sendable {
 
     private func file(_ now: FakeStore.Snapshot, _ number: Int) async throws {
         let run = try some(now.runs.filter { $0.run.lifecycle == .active && !$0.run.status.isTerminal }).run
-        try await workload.file("folder/file \(draw(3))", "content \(number)", of: ArtifactOwner(.run(run.id), root: run.artifactURI))
+        try await workload.file("folder/file \(draw(5))", "content \(number)", of: ArtifactOwner(.run(run.id), root: run.artifactURI))
     }
 
     private func logModel(_ now: FakeStore.Snapshot, _ number: Int) async throws {

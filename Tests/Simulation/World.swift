@@ -41,7 +41,7 @@ public struct World: Sendable {
         self.statePath = statePath
         self.planted = planted
         primary.beginJournal()
-        planted?.plant(inStore: secondary)
+        planted?.plant(primary, secondary)
     }
 
     /// A world that goes on from where another was; its state file is at `statePath`.

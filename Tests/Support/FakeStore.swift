@@ -77,6 +77,8 @@ public final class FakeStore: WritableStore {
         var now: Int64 = 1_700_000_000_000
         var log: [Operation] = []
         var fault: (@Sendable (Operation) -> Fault?)?
+        var lie: (@Sendable (Operation) -> Lie?)?
+        var remembered: [Operation: any Sendable] = [:]
         /// What every write has changed, as triggers in its database would note it; nil: not noted.
         var journal: [Change]?
         /// Traces by experiment: counted, never copied.
@@ -175,6 +177,7 @@ public final class FakeStore: WritableStore {
         let fault = hook?(operation)
         if case .before(let error) = fault { throw error }
         let result = try state.withLock { state throws(StoreError) in
+            if let lie = Self.passage == nil ? nil : state.lie?(operation) { return try state.tell(lie, operation, body) }
             guard isWrite, state.journal != nil else { return try body(&state) }
             let before = state
             let result = try body(&state)

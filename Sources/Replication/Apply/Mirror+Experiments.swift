@@ -166,8 +166,7 @@ extension Mirror {
             case .taken: isNamed = false
             case .aside:
                 (wrote, isNamed) = (true, false)
-                // Before a deletion: what is deleted cannot be renamed.
-                followUps.insert(key, at: 0)
+                followUps.append(key)
             }
         } else if !(tags.set.isEmpty && tags.delete.isEmpty) {
             // Tags of a deleted experiment cannot be written, here or on the primary: they are when it is restored.
