@@ -1,4 +1,5 @@
 import Glibc
+import Replication
 import Simulation
 import TestSupport
 
@@ -39,11 +40,17 @@ import TestSupport
     }
 
     private static func seeds(_ count: Int, from first: UInt64) -> Bool {
+        let told = Locked(0)
         let result = RandomCampaign.run(count, from: first) { seed, outcome in
+            guard told.withLock({ told in
+                told += 1
+                return told <= 20
+            }) else { return }
             print("seed \(seed) (\(outcome.kind)): \(outcome.findings.count) findings, \(outcome.steps) steps, \(outcome.lives) lives")
             for finding in outcome.findings.prefix(4) { print("    \(finding.prefix(600))") }
         }
         print(result.reach.table)
+        for gap in result.reach.gaps { print("never: \(gap.step.place.rawValue) \(gap.step.name) \(gap.fate.rawValue)") }
         print(
             "\(count) seeds from \(first): \(result.failed.count) failed, \(result.steps / max(1, count)) steps and "
                 + "\(result.lives) lives in all, \(Int(result.seconds)) s, \(Int(Double(count) / max(0.001, result.seconds))) a second")

@@ -10,6 +10,29 @@ public struct Step: Sendable, Hashable {
     /// A function of a store, or what a transaction is for.
     public var name: String
     public var isWrite: Bool
+
+    /// Everything that a daemon does in a simulation.
+    static let all: [Step] =
+        [
+            "createExperiment", "createLoggedModel", "createRegisteredModel", "createRun", "createVersion", "deleteAlias",
+            "deleteExperiment", "deleteExperimentTag", "deleteLoggedModelTag", "deleteModelTag", "deleteRun", "deleteRunTag", "deleteVersion",
+            "deleteVersionTag", "logBatch", "logInputs", "logLoggedModelMetrics", "logOutputs", "renameExperiment", "restoreExperiment",
+            "restoreRun", "setAlias", "setExperimentTag", "setLoggedModelStatus", "setLoggedModelTags", "setModelDescription", "setModelTag",
+            "setStage", "setVersionDescription", "setVersionTag", "updateRun", "writeArtifact",
+        ].map { Step(place: .secondary, name: $0, isWrite: true) }
+        + [
+            "artifacts", "experiment", "experimentNamed", "experiments", "history", "identity", "loggedModel", "loggedModels",
+            "loggedModelsTagged", "readArtifact", "registeredModel", "registeredModels", "run", "runs", "versions",
+        ].map { Step(place: .secondary, name: $0, isWrite: false) }
+        + [
+            "artifacts", "experiment", "experiments", "histories", "history", "historyFromPlace", "historySince", "identity", "loggedModel",
+            "loggedModels", "readArtifact", "registeredModel", "registeredModels", "run", "runs", "uncopied", "uncopiedModels", "version",
+            "versions", "wholeRun",
+        ].map { Step(place: .primary, name: $0, isWrite: false) }
+        + [
+            "acknowledge", "adopt", "adopted", "append", "bind", "brake", "clear", "control", "created", "file", "files", "intent", "marks",
+            "reconcile", "reconciled", "requeue", "scope",
+        ].map { Step(place: .state, name: $0, isWrite: true) }
 }
 
 /// What becomes of a step.
@@ -96,12 +119,15 @@ public final class RandomFates: Fates {
     }
     private let state: Locked<State>
     private let rarity: Int
+    /// One step that things befall often, however rare it is.
+    let focus: Step?
     private let reach: Reach
 
     init(seed: UInt64, reach: Reach) {
         var chance = Chance(seed: seed ^ 0xfa7e)
         // Some simulations are nearly quiet: there an interleaving alone has to go wrong.
         rarity = [12, 25, 60, 400][chance.below(4)]
+        focus = chance.pick(chance.oneIn(3) ? Step.all : Step.all.filter { Users.favourite[$0.name] != nil })
         state = Locked(State(chance: chance))
         self.reach = reach
     }
@@ -120,7 +146,7 @@ public final class RandomFates: Fates {
             state.spell?.rest -= 1
             return spell.fate
         }
-        guard state.chance.oneIn(rarity), let fate = state.chance.pick(Fate.allCases.filter { $0.befalls(step) }) else { return nil }
+        guard state.chance.oneIn(step == focus ? 2 : rarity), let fate = state.chance.pick(Fate.allCases.filter { $0.befalls(step) }) else { return nil }
         if fate == .diesBefore || fate == .diesAfter {
             guard state.deaths < 6 else { return nil }
             state.deaths += 1
@@ -143,10 +169,11 @@ public final class Reach: Sendable {
         counts.withLock { $0.merge(more) { $0.merging($1, uniquingKeysWith: +) } }
     }
 
-    /// Steps that happened without meeting a fate that could befall them.
+    /// What could have befallen a step, and did not.
     public var gaps: [(step: Step, fate: Fate)] {
-        counts.withLock { $0 }.sorted { Self.name($0.key) < Self.name($1.key) }.flatMap { step, fates in
-            Fate.allCases.filter { $0.befalls(step) && fates[$0] == nil }.map { (step, $0) }
+        let counts = counts.withLock { $0 }
+        return Set(counts.keys).union(Step.all).sorted { Self.name($0) < Self.name($1) }.flatMap { step in
+            Fate.allCases.filter { $0.befalls(step) && counts[step]?[$0] == nil }.map { (step, $0) }
         }
     }
 

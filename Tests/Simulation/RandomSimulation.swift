@@ -15,18 +15,19 @@ public struct RandomSimulation: Sendable {
     public func run(in folder: String, reach: Reach = Reach(), tell: (@Sendable (String) -> Void)? = nil) -> World.Outcome {
         var chance = Chance(seed: seed ^ 0x5eed)
         let path = "\(folder)/\(seed).db"
+        let fates = RandomFates(seed: seed, reach: reach)
         let isPolling = chance.oneIn(5) && planted?.changes == nil
         let appends = chance.oneIn(4)
         let world = World(
-            seed: seed, feed: isPolling ? .polling : .journal, appendsPoints: appends, statePath: path, planted: planted)
+            seed: seed, feed: isPolling ? .polling : .journal, readsDatabase: !isPolling && chance.oneIn(3), appendsPoints: appends, statePath: path, planted: planted)
         defer {
             StateTemplate.remove(path)
             Files.remove(path + ".lock")
         }
-        let fates = RandomFates(seed: seed, reach: reach)
         let people = 1 + chance.below(3)
         let acts = 4 + chance.below(8)
-        let earlier = chance.oneIn(2) ? 6 : 0
+        let earlier = chance.below(3)
+        let aftermath = Int64(chance.below(15_000))
         let scheduler = world.scheduler
         if let tell {
             for store in [world.primary, world.secondary] {
@@ -41,7 +42,8 @@ public struct RandomSimulation: Sendable {
         var outcome = world.play(
             fates: fates, heal: { fates.heal() }, losesState: losesState,
             before: {
-                await Users(world.primary, scheduler, seed: seed &* 31, label: "early", logsModelMetrics: !appends).work(earlier)
+                if earlier == 2 { try await Workload(store: world.primary).everything(modelMetrics: !appends) }
+                await Users(world.primary, scheduler, seed: seed &* 31, label: "early", favouritesOf: seed, logsModelMetrics: !appends).work(earlier == 1 ? 6 : 0)
             },
             work: {
                 await withTaskGroup(of: Void.self) { group in
@@ -49,11 +51,13 @@ public struct RandomSimulation: Sendable {
                         group.addTask {
                             await Users(
                                 world.primary, scheduler, seed: seed &+ UInt64(person) << 40, label: "user\(person)",
-                                logsModelMetrics: !appends
+                                favouritesOf: seed, focus: fates.focus, logsModelMetrics: !appends
                             ).work(acts)
                         }
                     }
                 }
+                // What they did last meets its fate too.
+                try await scheduler.sleep(milliseconds: aftermath)
             })
         if losesState { outcome.kind += ", loses its state" }
         return outcome

@@ -10,12 +10,30 @@ struct Users: Sendable {
     private let logsModelMetrics: Bool
     private let chance: Locked<Chance>
     private let label: String
+    /// Half of what they do: who does a few things often meets what nobody meets who does everything now and then.
+    private let favourites: [Int]
 
-    init(_ store: FakeStore, _ scheduler: Scheduler, seed: UInt64, label: String, logsModelMetrics: Bool = true) {
+    private static let acts = 46
+    /// What leads to a step that is rare otherwise.
+    static let favourite = [
+        "deleteVersionTag": 40, "setVersionTag": 40, "setVersionDescription": 40, "setStage": 40, "setAlias": 40, "deleteVersion": 40,
+        "version": 40, "deleteAlias": 38, "deleteModelTag": 38, "setModelTag": 38, "setModelDescription": 38, "setLoggedModelTags": 31,
+        "deleteLoggedModelTag": 31, "loggedModelsTagged": 29, "logLoggedModelMetrics": 31, "deleteExperimentTag": 5, "deleteExperiment": 2,
+        "restoreExperiment": 3, "renameExperiment": 35, "deleteRunTag": 37, "restoreRun": 24, "readArtifact": 27, "logInputs": 26,
+        "logOutputs": 26, "historySince": 14, "loggedModels": 29,
+    ]
+
+    init(
+        _ store: FakeStore, _ scheduler: Scheduler, seed: UInt64, label: String, favouritesOf world: UInt64, focus: Step? = nil,
+        logsModelMetrics: Bool = true
+    ) {
         self.store = store
         self.scheduler = scheduler
         self.label = label
         self.logsModelMetrics = logsModelMetrics
+        var taste = Chance(seed: world ^ 0xfa_40)
+        let drawn = (0..<4).map { _ in taste.below(Self.acts) }
+        favourites = drawn + (focus.flatMap { Self.favourite[$0.name] }.map { Array(repeating: $0, count: 4) } ?? [])
         clock = SimulatedClock(scheduler)
         chance = Locked(Chance(seed: seed))
     }
@@ -35,17 +53,16 @@ struct Users: Sendable {
 
     private func act(_ number: Int) async throws {
         let now = store.snapshot
-        switch draw(42) {
+        switch draw(2) == 0 ? favourites[draw(favourites.count)] : draw(Self.acts) {
         case 0: _ = try await store.createExperiment(name: "experiment \(draw(6))", tags: [Tag("team", label)])
         case 1:
             // The secondary's own default experiment keeps its name.
             try await store.renameExperiment(try some(now.experiments.filter { $0.id.rawValue != "0" }).id, to: "experiment \(draw(6))")
         case 2:
-            let experiment = try some(now.experiments.filter { $0.id.rawValue != "0" })
-            if experiment.lifecycle == .active { try await store.deleteExperiment(experiment.id) }
-        case 3: try await store.restoreExperiment(try some(now.experiments).id)
+            try await store.deleteExperiment(try some(now.experiments.filter { $0.id.rawValue != "0" && $0.lifecycle == .active }).id)
+        case 3: try await store.restoreExperiment(try some(now.experiments.filter { $0.lifecycle == .deleted }).id)
         case 4: try await store.setTag(Tag("note", "\(number)"), ofExperiment: try some(now.experiments).id)
-        case 5: try await store.deleteTag("note", ofExperiment: try some(now.experiments).id)
+        case 5: try await store.deleteTag("note", ofExperiment: try some(now.experiments.filter { $0.tags["note"] != nil }).id)
         case 6...13: try await beginRun(now, number)
         case 14...19: try await logPoints(try some(now.runs).run)
         case 20: try await store.logBatch(RunBatch(tags: [Tag("k\(draw(3))", reference(now))]), toRun: try some(now.runs).run.id)
@@ -61,6 +78,7 @@ struct Users: Sendable {
         case 35: try await exchangeNames(now)
         case 36: try await store.logBatch(RunBatch(tags: [Tag("short", "\(number)")]), toRun: try some(now.runs).run.id)
         case 37: try await store.deleteTag("short", ofRun: try some(now.runs.filter { $0.run.tags["short"] != nil }).run.id)
+        case 38, 39: try await changeRegisteredModel(now, number)
         default: try await changeVersion(now, number)
         }
     }
@@ -181,16 +199,24 @@ struct Users: Sendable {
 
     private func changeVersion(_ now: FakeStore.Snapshot, _ number: Int) async throws {
         let name = try some(now.models).name
-        let version = try some(now.versions[name] ?? []).number
-        switch draw(8) {
-        case 0: try await store.deleteVersion(version, of: name)
-        case 1: try await store.setAlias("a\(draw(2))", to: version, ofRegisteredModel: name)
-        case 2: try await store.deleteAlias("a\(draw(2))", ofRegisteredModel: name)
-        case 3: try await store.setStage(["None", "Staging", "Production"][draw(3)], ofVersion: version, of: name)
-        case 4: try await store.setTag(Tag("t\(draw(2))", "\(number)"), ofVersion: version, of: name)
-        case 5: try await store.deleteTag("t\(draw(2))", ofVersion: version, of: name)
-        case 6: try await store.setDescription("text \(number)", ofVersion: version, of: name)
-        default: try await store.setTag(Tag("t", "\(number)"), ofRegisteredModel: name)
+        let version = try some(now.versions[name] ?? [])
+        switch draw(6) {
+        case 0: try await store.deleteVersion(version.number, of: name)
+        case 1: try await store.setAlias("a\(draw(2))", to: version.number, ofRegisteredModel: name)
+        case 2: try await store.setStage(["None", "Staging", "Production"][draw(3)], ofVersion: version.number, of: name)
+        case 3: try await store.setTag(Tag("t\(draw(2))", "\(number)"), ofVersion: version.number, of: name)
+        case 4: try await store.deleteTag(try some(version.tags).key, ofVersion: version.number, of: name)
+        default: try await store.setDescription("text \(number)", ofVersion: version.number, of: name)
+        }
+    }
+
+    private func changeRegisteredModel(_ now: FakeStore.Snapshot, _ number: Int) async throws {
+        let model = try some(now.models)
+        switch draw(4) {
+        case 0: try await store.deleteAlias(try some(model.aliases.keys.sorted()), ofRegisteredModel: model.name)
+        case 1: try await store.setTag(Tag("t", "\(number)"), ofRegisteredModel: model.name)
+        case 2: try await store.deleteTag(try some(model.tags).key, ofRegisteredModel: model.name)
+        default: try await store.setDescription("text \(number)", ofRegisteredModel: model.name)
         }
     }
 }

@@ -28,12 +28,16 @@ public struct World: Sendable {
     }
 
     public init(
-        seed: UInt64, feed: FeedKind = .journal, appendsPoints: Bool = false, statePath: String, planted: PlantedBug? = nil
+        seed: UInt64, feed: FeedKind = .journal, readsDatabase: Bool = false, appendsPoints: Bool = false, statePath: String,
+        planted: PlantedBug? = nil
     ) {
         scheduler = Scheduler(seed: seed)
         clock = SimulatedClock(scheduler)
-        primary = FakeStore(name: "primary", pageSize: 3)
         var dialect = Dialect.mlflow
+        dialect.readsHistorySince = readsDatabase
+        dialect.readsWholeRuns = readsDatabase
+        primary = FakeStore(name: "primary", dialect: dialect, pageSize: 3)
+        dialect = .mlflow
         dialect.metricsAreIdempotent = !appendsPoints
         secondary = FakeStore(name: "secondary", dialect: dialect, pageSize: 4)
         secondary.now += 5000
@@ -75,7 +79,7 @@ public struct World: Sendable {
         outcome.withLock { outcome in
             outcome.trace = scheduler.trace
             outcome.steps = scheduler.steps
-            outcome.kind = "\(feedKind.rawValue)\(secondary.dialect.metricsAreIdempotent ? "" : ", appends points")"
+            outcome.kind = "\(feedKind.rawValue)\(primary.dialect.readsHistorySince ? ", database" : "")\(secondary.dialect.metricsAreIdempotent ? "" : ", appends points")"
         }
         return outcome.withLock { $0 }
     }
@@ -108,7 +112,7 @@ public struct World: Sendable {
             let process = SimulatedProcess(scheduler, fates, secondary: secondary.name)
             let hasSettled = try await oneLife(process, isQuiet, outcome)
             if hasSettled, !mayLose { return }
-            if hasSettled || mayLose && isQuiet.withLock({ $0 }) {
+            if hasSettled || mayLose && scheduler.chance.oneIn(2) {
                 mayLose = false
                 StateTemplate.remove(statePath)
             }

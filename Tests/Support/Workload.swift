@@ -33,7 +33,9 @@ public struct Workload: Sendable {
     }
 
     /// Some of everything: nested runs logged child first, ties and NaN, datasets, logged models, versions with a gap, deletions.
-    public func everything() async throws {
+    ///
+    /// - Parameter modelMetrics: not where points are appended: those of a model and its run would be there twice.
+    public func everything(modelMetrics: Bool = true) async throws {
         let sweep = try await store.createExperiment(name: "/Shared/sweep", tags: [Tag("team", "vision")])
         let parent = try await run(
             in: sweep, "parent", start: 5000, files: ["model/MLmodel": "flavors:", "notes 1.txt": "", "a/b/c.bin": "xyz"])
@@ -57,13 +59,15 @@ public struct Workload: Sendable {
             NewLoggedModel(
                 experiment: sweep, name: "net", modelType: "classifier", sourceRun: parent.id, params: [Param("depth", "3")],
                 tags: [Tag("k", "v")]))
-        try await store.logMetrics(
-            [
-                ModelMetric(
-                    key: "loss", point: MetricPoint(value: 1, timestamp: 5000, step: 0), run: parent.id, datasetName: "train",
-                    datasetDigest: "d1")
-            ],
-            ofLoggedModel: model.id, toRun: parent.id)
+        if modelMetrics {
+            try await store.logMetrics(
+                [
+                    ModelMetric(
+                        key: "loss", point: MetricPoint(value: 1, timestamp: 5000, step: 0), run: parent.id, datasetName: "train",
+                        datasetDigest: "d1")
+                ],
+                ofLoggedModel: model.id, toRun: parent.id)
+        }
         try await file("MLmodel", "model", of: ArtifactOwner(.loggedModel(model.id), root: model.artifactURI))
         try await store.setStatus(.ready, ofLoggedModel: model.id)
         try await store.logOutputs([ModelOutput(model: model.id, step: 2)], toRun: parent.id)
