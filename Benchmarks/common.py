@@ -125,15 +125,16 @@ class Daemon:
             return None
 
     def catch_up(self, seconds=600):
-        """Waits until no change waits: seen twice, as the first look may come before the feed's."""
+        """Waits until no change waits, and nothing is compared anew: seen twice, as the first look may come before the feed's."""
         deadline, seen = time.monotonic() + seconds, 0
         while seen < 2:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-12:])
                 raise RuntimeError(f"mlmirror run did not catch up (exit {self.process.poll()}):\n{tail}")
             time.sleep(0.5)
-            lag = (self.status() or {}).get("lag") or {}
-            seen = seen + 1 if lag.get("changes") == 0 else 0
+            status = self.status() or {}
+            is_even = (status.get("lag") or {}).get("changes") == 0 and not status.get("reconciling")
+            seen = seen + 1 if is_even else 0
 
 
 def install_feed(server):

@@ -9,6 +9,8 @@ import TestSupport
         simulate seeds COUNT [FIRST]   random schedules; prints what failed, and which step has met which fate
         simulate grid [SCENARIO]       every effect of every scenario meets every fate
         simulate bugs [COUNT]          bugs planted on purpose: each is to be found within COUNT seeds, 2000 unless told
+        simulate power [COUNT]         seeds in which every death is a loss of power: what was not synced is gone
+        simulate lying-disk [COUNT]    the same on a disk that does not sync: this is to lose something, or the layer is blind
         simulate trace SEED            one of them, with every write of both stores
         """
 
@@ -28,6 +30,12 @@ import TestSupport
         switch words.first {
         case "seeds": exit(seeds(Int(numbers.first ?? 1000), from: numbers.dropFirst().first ?? 1) ? 0 : 1)
         case "bugs": exit(bugs(within: Int(numbers.first ?? 2000)) ? 0 : 1)
+        case "power":
+            PowerLoss.install()
+            exit(seeds(Int(numbers.first ?? 500), from: 1, losesPower: true) ? 0 : 1)
+        case "lying-disk":
+            PowerLoss.install(lyingAboutSyncs: true)
+            exit(seeds(Int(numbers.first ?? 500), from: 1, losesPower: true) ? 1 : 0)
         case "trace": exit(trace(numbers.first ?? 1) ? 0 : 1)
         case "help": print(usage)
         default: refuse()
@@ -39,9 +47,9 @@ import TestSupport
         exit(64)
     }
 
-    private static func seeds(_ count: Int, from first: UInt64) -> Bool {
+    private static func seeds(_ count: Int, from first: UInt64, losesPower: Bool = false) -> Bool {
         let told = Locked(0)
-        let result = RandomCampaign.run(count, from: first) { seed, outcome in
+        let result = RandomCampaign.run(count, from: first, losesPower: losesPower) { seed, outcome in
             guard told.withLock({ told in
                 told += 1
                 return told <= 20

@@ -155,7 +155,7 @@ struct Oracle {
         let name = "model \(a.name)"
         guard let b = there.models.first(where: { $0.name == a.name }) else { return expect(false, "\(name) is not there") }
         expectEqual(a.description, b.description, "description of \(name)")
-        expectEqual(a.aliases, b.aliases, "aliases of \(name)")
+        expectEqual(a.aliases, mayHoldMore ? b.aliases.filter { a.aliases[$0.key] != nil } : b.aliases, "aliases of \(name)")
         expectTags(a.tags, b.tags, "tags of \(name)")
         let (here, there) = (here.versions[a.name] ?? [], there.versions[a.name] ?? [])
         expectEqual(here.map(\.number), there.map(\.number), "versions of \(name)")

@@ -12,7 +12,7 @@ public struct RandomCampaign: Sendable {
 
     /// - Parameter tell: called for each seed that failed, one at a time.
     public static func run(
-        _ count: Int, from first: UInt64, planted: PlantedBug? = nil,
+        _ count: Int, from first: UInt64, losesPower: Bool = false,
         tell: @escaping @Sendable (UInt64, World.Outcome) -> Void = { _, _ in }
     ) -> RandomCampaign {
         let campaign = Locked(RandomCampaign())
@@ -20,7 +20,7 @@ public struct RandomCampaign: Sendable {
         Campaign.forEach(count) { index, folder in
             let seed = first + UInt64(index)
             let reach = Reach()
-            let outcome = RandomSimulation(seed: seed, planted: planted).run(in: folder, reach: reach)
+            let outcome = RandomSimulation(seed: seed, losesPower: losesPower).run(in: folder, reach: reach)
             campaign.withLock { campaign in
                 campaign.steps += outcome.steps
                 campaign.lives += outcome.lives

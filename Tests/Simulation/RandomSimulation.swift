@@ -6,8 +6,12 @@ public struct RandomSimulation: Sendable {
     public let seed: UInt64
     public let planted: PlantedBug?
 
-    public init(seed: UInt64, planted: PlantedBug? = nil) {
+    /// Every death is a loss of power: `PowerLoss` must be installed.
+    public let losesPower: Bool
+
+    public init(seed: UInt64, planted: PlantedBug? = nil, losesPower: Bool = false) {
         self.seed = seed
+        self.losesPower = losesPower
         self.planted = planted
     }
 
@@ -18,12 +22,13 @@ public struct RandomSimulation: Sendable {
         let fates = RandomFates(seed: seed, reach: reach)
         let isPolling = chance.oneIn(5) && planted?.changes == nil
         let appends = chance.oneIn(4)
-        let world = World(
+        var world = World(
             seed: seed, feed: isPolling ? .polling : .journal, readsDatabase: !isPolling && chance.oneIn(3), appendsPoints: appends, statePath: path, planted: planted)
         defer {
             StateTemplate.remove(path)
             Files.remove(path + ".lock")
         }
+        world.losesPower = losesPower
         let people = 1 + chance.below(3)
         let acts = 4 + chance.below(8)
         let earlier = chance.below(3)
@@ -39,18 +44,19 @@ public struct RandomSimulation: Sendable {
             }
         }
         let losesState = chance.oneIn(10)
-        var outcome = world.play(
+        let (primary, played) = (world.primary, world)
+        var outcome = played.play(
             fates: fates, heal: { fates.heal() }, losesState: losesState,
             before: {
-                if earlier == 2 { try await Workload(store: world.primary).everything(modelMetrics: !appends) }
-                await Users(world.primary, scheduler, seed: seed &* 31, label: "early", favouritesOf: seed, logsModelMetrics: !appends).work(earlier == 1 ? 6 : 0)
+                if earlier == 2 { try await Workload(store: primary).everything(modelMetrics: !appends) }
+                await Users(primary, scheduler, seed: seed &* 31, label: "early", favouritesOf: seed, logsModelMetrics: !appends).work(earlier == 1 ? 6 : 0)
             },
             work: {
                 await withTaskGroup(of: Void.self) { group in
                     for person in 0..<people {
                         group.addTask {
                             await Users(
-                                world.primary, scheduler, seed: seed &+ UInt64(person) << 40, label: "user\(person)",
+                                primary, scheduler, seed: seed &+ UInt64(person) << 40, label: "user\(person)",
                                 favouritesOf: seed, focus: fates.focus, logsModelMetrics: !appends
                             ).work(acts)
                         }

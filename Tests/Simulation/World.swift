@@ -14,6 +14,8 @@ public struct World: Sendable {
     let clock: SimulatedClock
     let statePath: String
     let planted: PlantedBug?
+    /// The daemon's machine dies with it.
+    public var losesPower = false
     private let sweptUntil = Locked<(@Sendable () -> Int64?)?>(nil)
 
     /// How it ended.
@@ -126,7 +128,7 @@ public struct World: Sendable {
         try StateTemplate.prepare(statePath)
         let state = try ReplicationState.open(path: statePath, disk: process)
         try planted?.plant(inState: statePath)
-        defer { try? state.abandon() }
+        defer { bury(state) }
         let ended = Locked<(any Error)?>(nil)
         let task = Task(executorPreference: scheduler) {
             do { try await FakeStore.$passage.withValue(process) { try await daemon(state).run() } } catch {
@@ -155,6 +157,21 @@ public struct World: Sendable {
         let error = ended.withLock { $0 }
         if let error, !(error is Died), !(error is CancellationError) { throw error }
         return false
+    }
+
+    /// Leaves the state file as the death of its process left it, or the loss of power.
+    private func bury(_ state: ReplicationState) {
+        // Closing it would fold its log, which nobody does who dies.
+        let remains = ["", "-wal"].map { suffix in
+            let path = statePath + suffix
+            return (path, losesPower ? try? PowerLoss.remains(of: path, &scheduler.chance) : try? Files.read(path))
+        }
+        try? state.abandon()
+        StateTemplate.remove(statePath)
+        for (path, bytes) in remains {
+            PowerLoss.forget(path)
+            if let bytes { try? Files.write(path, bytes) }
+        }
     }
 
     /// Milliseconds: files that were replaced are seen by their bytes alone, and histories are compared, once in a while.

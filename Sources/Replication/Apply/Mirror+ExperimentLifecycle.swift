@@ -53,7 +53,8 @@ extension Mirror {
             return try acknowledge(Acknowledgement(entry: entry))
         }
         var followUps: [EntityKey] = []
-        if let record = try await primary.experiment(id), record.lifecycle == .deleted {
+        let record = try await primary.experiment(id)
+        if let record, record.lifecycle == .deleted {
             let there = ExperimentID(identity.secondaryID)
             let isThere = try await secondary.experiment(there)?.lifecycle == .active
             if isThere { try brake(entry.key) }
@@ -72,6 +73,10 @@ extension Mirror {
                 do { try await secondary.restoreRun(RunID(there)) } catch let error as StoreError where error.decision == .setAside {}
                 return true
             }
+        } else if record != nil {
+            // It came back. Should it go again before a feed has looked, its record would be the one that is noted.
+            identity.record = nil
+            followUps = [.experiment(id)]
         }
         try acknowledge(Acknowledgement(entry: entry, identity: identity, followUps: followUps))
     }
@@ -93,8 +98,9 @@ extension Mirror {
             let unchanged = try state.unchanged(.run, page.elements.map { ($0.id.rawValue, $0.recordDigest) })
             let known = try state.records(.run, page.elements.map(\.id.rawValue))
             for run in page.elements {
+                // One that is not known yet may be on its way, with its deletion left to the experiment's.
                 let isQueued =
-                    known[run.id.rawValue] != nil && (!unchanged.contains(run.id.rawValue) || deleted && run.lifecycle == .deleted)
+                    deleted && run.lifecycle == .deleted || known[run.id.rawValue] != nil && !unchanged.contains(run.id.rawValue)
                 if try await isTouched(run) || isQueued { keys.append(.run(run.id)) }
             }
         }
