@@ -3,14 +3,19 @@
 PREFIX ?= /usr/local
 RELEASE = swift build -c release --product mlmirror
 BIN ?= $(shell $(RELEASE) --show-bin-path)/mlmirror
+SIMULATE = .build/release/simulate
 PYTHON = .venv/mlflow3/bin/python
 
-.PHONY: help setup build release test lint demo bench install clean
+.PHONY: help setup build release test simulate tsan torture soak lint demo bench install clean
 .NOTPARALLEL:
 
 help:
 	@echo 'make demo      two real MLflow servers, a believable workload, mirrored live, verified, and left up to look at'
 	@echo 'make test      set up, build and run all tests'
+	@echo 'make simulate  random schedules of the daemon in a simulated world (SEEDS=20000 FIRST=1)'
+	@echo 'make torture   what takes hours: a million schedules, losses of power, kills'
+	@echo 'make soak      the daemon between two real servers, with writers, restarts and outages (MINUTES=60)'
+	@echo 'make tsan      the tests under ThreadSanitizer'
 	@echo 'make lint      formatting and import direction'
 	@echo 'make bench     measure against the alternatives (about an hour; ROUNDS=1 for a look)'
 	@echo 'make install   build for release and install to $(PREFIX)/bin'
@@ -25,14 +30,44 @@ build:
 release:
 	$(RELEASE)
 
-# One after the other: time-outs are tested too, and want the machine for themselves.
+SEEDS ?= 20000
+FIRST ?= 1
+SIMULATIONS = $(SIMULATE) bugs && $(SIMULATE) grid && $(SIMULATE) seeds $(SEEDS) $(FIRST) && $(SIMULATE) power 500 && $(SIMULATE) lying-disk 300
+
+# One suite after the other: time-outs are tested too, and want the machine for themselves. The simulations take what the real servers' tests
+# leave of it, most of which is waiting.
 test: setup
 	swift build --build-tests
+	swift build -c release --product simulate
 	swift test --skip-build --filter CurlTests
+	swift test --skip-build --filter SimulationTests
 	swift test --skip-build --filter ReplicationTests
 	swift test --skip-build --filter PlatformsTests
-	swift test --skip-build --filter mlmirrorTests
+	nice -n 19 $(SHELL) -c '$(SIMULATIONS)' > .build/simulations.log 2>&1 & simulations=$$!; \
+		trap "pkill -P $$simulations; kill $$simulations" EXIT; \
+		swift test --skip-build --filter mlmirrorTests || exit 1; \
+		wait $$simulations; failed=$$?; trap - EXIT; cat .build/simulations.log; exit $$failed
 	$(PYTHON) Tests/Support/python/judge_selftest.py
+
+simulate:
+	swift build -c release --product simulate
+	$(SIMULATE) seeds $(SEEDS) $(FIRST)
+
+tsan:
+	swift build --build-tests --sanitize thread --scratch-path .build/tsan
+	swift test --skip-build --sanitize thread --scratch-path .build/tsan --filter 'CurlTests|SimulationTests|ReplicationTests'
+
+torture:
+	swift build -c release --product simulate
+	$(SIMULATIONS)
+	$(SIMULATE) power 20000
+	$(SIMULATE) seeds 1000000 1000001
+
+MINUTES ?= 60
+soak:
+	.ci/setup mlflow3
+	$(RELEASE)
+	BIN="$(BIN)" $(PYTHON) Tests/Soak/soak.py --minutes $(MINUTES)
 
 lint:
 	.ci/lint

@@ -41,7 +41,8 @@ let package = Package(
         .target(
             name: "Simulation", dependencies: ["Replication", "TestSupport", grdb, logging], path: "Tests/Simulation",
             swiftSettings: settings),
-        .executableTarget(name: "simulate", dependencies: ["Replication", "Simulation", "TestSupport"], path: "Tests/Simulate", swiftSettings: settings),
+        .executableTarget(
+            name: "simulate", dependencies: ["Replication", "Simulation", "TestSupport"], path: "Tests/Simulate", swiftSettings: settings),
         .testTarget(name: "SimulationTests", dependencies: ["Replication", "Simulation", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "CurlTests", dependencies: ["Curl", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "ReplicationTests", dependencies: ["Replication", "Hashing", "TestSupport", grdb], swiftSettings: settings),

@@ -16,5 +16,7 @@ public struct MirrorConfiguration: Sendable, Hashable {
     var fileGrace: Int64 = 0
     /// Attempts at one entity, with growing pauses (about two minutes in all), before it is set aside or the work stops.
     public var attempts = 10
+    /// Seconds that a write may be under way at most after whoever sent it has gone, or has had no answer.
+    public var landingTime = 10.0
     public init() {}
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import FoundationEssentials
 import Glibc
 import Logging
+import Platforms
 
 /// The root of the command line.
 struct MlmirrorCommand: ParsableCommand {
@@ -41,6 +42,7 @@ struct MlmirrorCommand: ParsableCommand {
 @main
 enum Main {
     static func main() {
+        Secrecy.begin()
         Signals.hold()
         let console = Console.standard()
         LoggingSystem.bootstrap { _ in LogLines(console) }

@@ -85,7 +85,10 @@ import Testing
         try state.close()
         let queue = try DatabaseQueue(path: path)
         try queue.writeWithoutTransaction { db in
-            try db.execute(sql: "DROP INDEX change_log_deletions; ALTER TABLE change_log DROP COLUMN held; PRAGMA user_version = 2")
+            try db.execute(
+                sql:
+                    "DROP INDEX change_log_deletions; ALTER TABLE change_log DROP COLUMN held; ALTER TABLE pair DROP COLUMN progress; PRAGMA user_version = 2"
+            )
         }
         try queue.close()
         #expect { try ReplicationState.visit(path: path) } throws: { ($0 as? StateError)?.kind == .newerSchema }

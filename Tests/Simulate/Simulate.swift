@@ -50,10 +50,12 @@ import TestSupport
     private static func seeds(_ count: Int, from first: UInt64, losesPower: Bool = false) -> Bool {
         let told = Locked(0)
         let result = RandomCampaign.run(count, from: first, losesPower: losesPower) { seed, outcome in
-            guard told.withLock({ told in
-                told += 1
-                return told <= 20
-            }) else { return }
+            guard
+                told.withLock({ told in
+                    told += 1
+                    return told <= 20
+                })
+            else { return }
             print("seed \(seed) (\(outcome.kind)): \(outcome.findings.count) findings, \(outcome.steps) steps, \(outcome.lives) lives")
             for finding in outcome.findings.prefix(4) { print("    \(finding.prefix(600))") }
         }

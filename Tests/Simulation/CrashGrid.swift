@@ -3,7 +3,7 @@ public import TestSupport
 
 /// Every effect of every scenario meets every fate, once and from then on: enumerated, not drawn.
 public struct CrashGrid: Sendable {
-    public static let fates: [Fate] = [.refused, .answerLost, .diesBefore, .diesAfter]
+    public static let fates: [Fate] = [.refused, .answerLost, .diesBefore, .diesAfter, .landsLate, .diesAndLands]
 
     public struct Failure: Sendable {
         public var scenario: String
@@ -29,6 +29,8 @@ public struct CrashGrid: Sendable {
         var primary: FakeStore
         var secondary: FakeStore
         var state: [UInt8]
+        /// The lock file beside it.
+        var lock: [UInt8]
         /// Milliseconds: the simulation's time.
         var now: Int64
         var effects: [Step] = []
@@ -95,10 +97,11 @@ public struct CrashGrid: Sendable {
         let before = world.play(fates: NoFates(), before: { try await scenario.before(Workload(store: world.primary)) }, work: {})
         guard before.findings.isEmpty else { throw Unfit(description: "\(scenario.name), before: \(before.findings)") }
         let state = try StateTemplate.fold(path)
+        let lock = try Files.read(path + ".lock")
         try carryOut(scenario, on: world.primary)
         for store in [world.primary, world.secondary] { store.forgetWrites() }
         var prepared = Prepared(
-            scenario: scenario, primary: world.primary, secondary: world.secondary, state: state, now: world.scheduler.now)
+            scenario: scenario, primary: world.primary, secondary: world.secondary, state: state, lock: lock, now: world.scheduler.now)
         let counting = OneFate(nil, nth: .max)
         let findings = play(prepared, counting, isLasting: false, in: folder).findings
         guard findings.isEmpty else { throw Unfit(description: "\(scenario.name), without any fate: \(findings)") }
@@ -130,7 +133,10 @@ public struct CrashGrid: Sendable {
     ) -> (findings: [String], writes: [FakeStore.Operation]) {
         let path = "\(folder)/grid.db"
         defer { remove(path) }
-        do { try Files.write(path, prepared.state) } catch { return (["\(error)"], []) }
+        do {
+            try Files.write(path, prepared.state)
+            try Files.write(path + ".lock", prepared.lock)
+        } catch { return (["\(error)"], []) }
         let world = World(
             seed: 1, at: prepared.now, primary: prepared.primary.copy(), secondary: prepared.secondary.copy(), statePath: path)
         let scheduler = world.scheduler

@@ -15,9 +15,11 @@ public struct Step: Sendable, Hashable {
     static let all: [Step] =
         [
             "createExperiment", "createLoggedModel", "createRegisteredModel", "createRun", "createVersion", "deleteAlias",
-            "deleteExperiment", "deleteExperimentTag", "deleteLoggedModelTag", "deleteModelTag", "deleteRun", "deleteRunTag", "deleteVersion",
+            "deleteExperiment", "deleteExperimentTag", "deleteLoggedModelTag", "deleteModelTag", "deleteRun", "deleteRunTag",
+            "deleteVersion",
             "deleteVersionTag", "logBatch", "logInputs", "logLoggedModelMetrics", "logOutputs", "renameExperiment", "restoreExperiment",
-            "restoreRun", "setAlias", "setExperimentTag", "setLoggedModelStatus", "setLoggedModelTags", "setModelDescription", "setModelTag",
+            "restoreRun", "setAlias", "setExperimentTag", "setLoggedModelStatus", "setLoggedModelTags", "setModelDescription",
+            "setModelTag",
             "setStage", "setVersionDescription", "setVersionTag", "updateRun", "writeArtifact",
         ].map { Step(place: .secondary, name: $0, isWrite: true) }
         + [
@@ -49,10 +51,19 @@ public enum Fate: String, Sendable, CaseIterable {
     case diesBefore = "dies before"
     /// It is done, and the daemon dies before it knows.
     case diesAfter = "dies after"
+    /// The answer is lost at once, and it is done some seconds later. Of what must not be done twice.
+    case landsLate = "lands late"
+    /// The daemon dies, and it is done some seconds later.
+    case diesAndLands = "dies, lands"
 
     public func befalls(_ step: Step) -> Bool {
-        step.place != .state || [.refused, .diesBefore, .diesAfter].contains(self)
+        switch self {
+        case .refused, .diesBefore, .diesAfter: true
+        case .answerLost, .throttled, .failed: step.place != .state
+        case .landsLate, .diesAndLands: step.place == .secondary && ["createRun", "createLoggedModel", "createVersion"].contains(step.name)
+        }
     }
+    var isDeath: Bool { [.diesBefore, .diesAfter, .diesAndLands].contains(self) }
 
     var error: StoreError? {
         switch self {
@@ -146,8 +157,10 @@ public final class RandomFates: Fates {
             state.spell?.rest -= 1
             return spell.fate
         }
-        guard state.chance.oneIn(step == focus ? 2 : rarity), let fate = state.chance.pick(Fate.allCases.filter { $0.befalls(step) }) else { return nil }
-        if fate == .diesBefore || fate == .diesAfter {
+        guard state.chance.oneIn(step == focus ? 2 : rarity), let fate = state.chance.pick(Fate.allCases.filter { $0.befalls(step) }) else {
+            return nil
+        }
+        if fate.isDeath {
             guard state.deaths < 6 else { return nil }
             state.deaths += 1
         } else if state.chance.oneIn(8) {

@@ -31,8 +31,10 @@ extension PlantedBug {
         PlantedBug(
             "a key is finished with what came meanwhile",
             trigger: "AFTER UPDATE OF lsn ON change_log BEGIN DELETE FROM change_log WHERE lsn = new.lsn; END"),
-        PlantedBug("a key is finished when it is taken", trigger: "AFTER INSERT ON intent BEGIN "
-            + "DELETE FROM change_log WHERE kind = new.kind AND id = new.id; END"),
+        PlantedBug(
+            "a key is finished when it is taken",
+            trigger: "AFTER INSERT ON intent BEGIN "
+                + "DELETE FROM change_log WHERE kind = new.kind AND id = new.id; END"),
         PlantedBug("grown series are not kept", trigger: "AFTER INSERT ON changed_series BEGIN DELETE FROM changed_series; END"),
         PlantedBug(
             "files are not queued", trigger: "BEFORE INSERT ON change_log WHEN new.kind = 'run_artifacts' BEGIN SELECT RAISE(IGNORE); END"),
@@ -48,6 +50,7 @@ extension PlantedBug {
 
     /// What is sent.
     private static let wire = [
+        PlantedBug("what may be under way is not waited for", configure: { $0.mirror.landingTime = 0 }),
         PlantedBug("a creation is sent twice", there: { $0.name == "createRun" ? .twice : nil }),
         PlantedBug("a version is sent twice", there: { $0.name == "createVersion" ? .twice : nil }),
         PlantedBug("a batch is sent twice", there: { $0.name == "logBatch" ? .twice : nil }),

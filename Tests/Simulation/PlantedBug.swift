@@ -13,11 +13,15 @@ public struct PlantedBug: Sendable {
     var here: (@Sendable (FakeStore.Operation) -> FakeStore.Lie?)?
     /// What becomes of the changes that a feed has read.
     var changes: (@Sendable ([Change]) -> [Change])?
+    /// A precaution that is not taken.
+    var configure: (@Sendable (inout LiveConfiguration) -> Void)?
 
     init(
         _ name: String, trigger: String? = nil, there: (@Sendable (FakeStore.Operation) -> FakeStore.Lie?)? = nil,
-        here: (@Sendable (FakeStore.Operation) -> FakeStore.Lie?)? = nil, changes: (@Sendable ([Change]) -> [Change])? = nil
+        here: (@Sendable (FakeStore.Operation) -> FakeStore.Lie?)? = nil, changes: (@Sendable ([Change]) -> [Change])? = nil,
+        configure: (@Sendable (inout LiveConfiguration) -> Void)? = nil
     ) {
+        self.configure = configure
         self.name = name
         self.trigger = trigger
         self.there = there

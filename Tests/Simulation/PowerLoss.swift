@@ -62,7 +62,9 @@ public enum PowerLoss {
         layer.pointee.pAppData = UnsafeMutableRawPointer(real)
         layer.pointee.szOsFile = Int32(MemoryLayout<File>.stride) + real.pointee.szOsFile
         layer.pointee.xOpen = { layer, name, file, flags, outFlags in
-            guard let layer, let file, let real = layer.pointee.pAppData?.assumingMemoryBound(to: sqlite3_vfs.self) else { return SQLITE_ERROR }
+            guard let layer, let file, let real = layer.pointee.pAppData?.assumingMemoryBound(to: sqlite3_vfs.self) else {
+                return SQLITE_ERROR
+            }
             let raw = UnsafeMutableRawPointer(file)
             let inner = (raw + MemoryLayout<File>.stride).assumingMemoryBound(to: sqlite3_file.self)
             inner.pointee.pMethods = nil
@@ -85,7 +87,9 @@ public enum PowerLoss {
             ours(file).pointee.path = nil
             return result
         }
-        methods.pointee.xRead = { file, buffer, count, offset in real(file).pointee.pMethods.pointee.xRead(real(file), buffer, count, offset) }
+        methods.pointee.xRead = { file, buffer, count, offset in
+            real(file).pointee.pMethods.pointee.xRead(real(file), buffer, count, offset)
+        }
         methods.pointee.xWrite = { file, buffer, count, offset in
             remember(file, Int(offset), Int(count))
             return real(file).pointee.pMethods.pointee.xWrite(real(file), buffer, count, offset)
@@ -127,7 +131,9 @@ public enum PowerLoss {
 
     private static func real(_ file: UnsafeMutablePointer<sqlite3_file>?) -> UnsafeMutablePointer<sqlite3_file> { ours(file).pointee.real }
 
-    private static func path(of file: UnsafeMutablePointer<sqlite3_file>?) -> String? { ours(file).pointee.path.map { String(cString: $0) } }
+    private static func path(of file: UnsafeMutablePointer<sqlite3_file>?) -> String? {
+        ours(file).pointee.path.map { String(cString: $0) }
+    }
 
     private static func length(of file: UnsafeMutablePointer<sqlite3_file>?) -> Int {
         var size: sqlite3_int64 = 0

@@ -23,7 +23,8 @@ public struct RandomSimulation: Sendable {
         let isPolling = chance.oneIn(5) && planted?.changes == nil
         let appends = chance.oneIn(4)
         var world = World(
-            seed: seed, feed: isPolling ? .polling : .journal, readsDatabase: !isPolling && chance.oneIn(3), appendsPoints: appends, statePath: path, planted: planted)
+            seed: seed, feed: isPolling ? .polling : .journal, readsDatabase: !isPolling && chance.oneIn(3), appendsPoints: appends,
+            statePath: path, planted: planted)
         defer {
             StateTemplate.remove(path)
             Files.remove(path + ".lock")
@@ -49,7 +50,8 @@ public struct RandomSimulation: Sendable {
             fates: fates, heal: { fates.heal() }, losesState: losesState,
             before: {
                 if earlier == 2 { try await Workload(store: primary).everything(modelMetrics: !appends) }
-                await Users(primary, scheduler, seed: seed &* 31, label: "early", favouritesOf: seed, logsModelMetrics: !appends).work(earlier == 1 ? 6 : 0)
+                await Users(primary, scheduler, seed: seed &* 31, label: "early", favouritesOf: seed, logsModelMetrics: !appends).work(
+                    earlier == 1 ? 6 : 0)
             },
             work: {
                 await withTaskGroup(of: Void.self) { group in
@@ -57,7 +59,7 @@ public struct RandomSimulation: Sendable {
                         group.addTask {
                             await Users(
                                 primary, scheduler, seed: seed &+ UInt64(person) << 40, label: "user\(person)",
-                                favouritesOf: seed, focus: fates.focus, logsModelMetrics: !appends
+                                favouritesOf: seed, focus: fates.focus, logsModelMetrics: !appends, pointsOfLongEnded: !isPolling
                             ).work(acts)
                         }
                     }

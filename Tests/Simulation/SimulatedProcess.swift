@@ -45,6 +45,12 @@ final class SimulatedProcess: FakeStore.Passage, SimulatedDisk, Sendable {
             die()
             throw Died()
         }
+        if fate == .landsLate || fate == .diesAndLands {
+            let lost: any Error = StoreError(.retry(after: nil), .unreachable, isInDoubt: true, "the answer was lost")
+            if fate == .diesAndLands { die() }
+            let (scheduler, pause) = (scheduler, Int64(scheduler.chance.below(9000)))
+            throw FakeStore.Late(fate == .diesAndLands ? Died() : lost) { try? await scheduler.sleep(milliseconds: pause) }
+        }
         if let error = fate?.error { throw error }
         return { [self] in
             if fate == .diesAfter { die() }

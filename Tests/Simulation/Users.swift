@@ -8,6 +8,8 @@ struct Users: Sendable {
     private let clock: SimulatedClock
     /// A store that appends points would have those of a model and its run twice: no such store has logged models.
     private let logsModelMetrics: Bool
+    /// By polling nobody sees points of a run long ended that are not its latest.
+    private let pointsOfLongEnded: Bool
     private let chance: Locked<Chance>
     private let label: String
     /// Half of what they do: who does a few things often meets what nobody meets who does everything now and then.
@@ -25,8 +27,9 @@ struct Users: Sendable {
 
     init(
         _ store: FakeStore, _ scheduler: Scheduler, seed: UInt64, label: String, favouritesOf world: UInt64, focus: Step? = nil,
-        logsModelMetrics: Bool = true
+        logsModelMetrics: Bool = true, pointsOfLongEnded: Bool = true
     ) {
+        self.pointsOfLongEnded = pointsOfLongEnded
         self.store = store
         self.scheduler = scheduler
         self.label = label
@@ -123,6 +126,7 @@ struct Users: Sendable {
 
     /// Ties, late ones, NaN, and points that are there already.
     private func logPoints(_ run: Run) async throws {
+        if !pointsOfLongEnded, let end = run.endTime, end < clock.nowMilliseconds - 600_000 { return }
         var batch = RunBatch()
         for _ in 0...draw(4) {
             let value = draw(8) == 0 ? Double.nan : Double(draw(4))

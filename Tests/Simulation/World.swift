@@ -81,7 +81,8 @@ public struct World: Sendable {
         outcome.withLock { outcome in
             outcome.trace = scheduler.trace
             outcome.steps = scheduler.steps
-            outcome.kind = "\(feedKind.rawValue)\(primary.dialect.readsHistorySince ? ", database" : "")\(secondary.dialect.metricsAreIdempotent ? "" : ", appends points")"
+            outcome.kind =
+                "\(feedKind.rawValue)\(primary.dialect.readsHistorySince ? ", database" : "")\(secondary.dialect.metricsAreIdempotent ? "" : ", appends points")"
         }
         return outcome.withLock { $0 }
     }
@@ -199,6 +200,7 @@ public struct World: Sendable {
         configuration.fileGrace = 30
         configuration.reportPause = 30
         configuration.requestPause = 5
+        planted?.configure?(&configuration)
         let (primary, clock, feedKind, sweptUntil, planted) = (primary, clock, feedKind, sweptUntil, planted)
         return LiveReplication(
             primary: primary, secondary: secondary, state: state, configuration: configuration, board: ProgressBoard(), clock: clock,

@@ -60,7 +60,9 @@ import Testing
 
     /// Bugs that show at once; all of them are the program's.
     @Test func plantedBugsAreFound() {
-        let early = ["a creation is sent twice", "a file is taken for written", "a feed overlooks experiments", "a run is read once and never again"]
+        let early = [
+            "a creation is sent twice", "a file is taken for written", "a feed overlooks experiments", "a run is read once and never again",
+        ]
         let catches = BugHunt.run(PlantedBug.all.filter { early.contains($0.name) }, seeds: 50)
         #expect(catches.count == early.count)
         #expect(catches.filter { $0.seed == nil }.map(\.bug) == [])

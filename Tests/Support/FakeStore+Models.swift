@@ -4,7 +4,7 @@ extension FakeStore {
     // MARK: - Logged models
 
     public func createLoggedModel(_ model: NewLoggedModel) async throws -> LoggedModel {
-        try await perform("createLoggedModel", model.name, detail: Self.text(model.tags)) { state throws(StoreError) in
+        try await perform("createLoggedModel", model.name, detail: Self.text(model.tags)) { [self] state throws(StoreError) in
             guard let experiment = state.experiments[model.experiment] else { throw notFound("experiment \(model.experiment)") }
             guard experiment.lifecycle == .active else { throw invalid("experiment \(model.experiment) must be active") }
             let id = LoggedModelID("m-" + freshID(&state))
@@ -20,7 +20,7 @@ extension FakeStore {
     }
 
     public func setStatus(_ status: LoggedModel.Status, ofLoggedModel id: LoggedModelID) async throws {
-        try await perform("setLoggedModelStatus", id.rawValue, detail: status.rawValue) { state throws(StoreError) in
+        try await perform("setLoggedModelStatus", id.rawValue, detail: status.rawValue) { [self] state throws(StoreError) in
             try known(id, in: state)
             state.loggedModels[id]?.status = status
             let now = state.tick()
@@ -29,14 +29,14 @@ extension FakeStore {
     }
 
     public func setTags(_ tags: [Tag], ofLoggedModel id: LoggedModelID) async throws {
-        try await perform("setLoggedModelTags", id.rawValue, detail: Self.text(tags)) { state throws(StoreError) in
+        try await perform("setLoggedModelTags", id.rawValue, detail: Self.text(tags)) { [self] state throws(StoreError) in
             try known(id, in: state)
             for tag in tags { state.loggedModels[id]?.tags[tag.key] = tag.value }
         }
     }
 
     public func deleteTag(_ key: String, ofLoggedModel id: LoggedModelID) async throws {
-        try await perform("deleteLoggedModelTag", id.rawValue, detail: key) { state throws(StoreError) in
+        try await perform("deleteLoggedModelTag", id.rawValue, detail: key) { [self] state throws(StoreError) in
             try known(id, in: state)
             guard state.loggedModels[id]?.tags[key] != nil else { throw notFound("tag \(key) of logged model \(id)") }
             state.loggedModels[id]?.tags[key] = nil
@@ -44,7 +44,7 @@ extension FakeStore {
     }
 
     public func logParams(_ params: [Param], toLoggedModel id: LoggedModelID) async throws {
-        try await perform("logLoggedModelParams", id.rawValue, detail: "\(params.count) params") { state throws(StoreError) in
+        try await perform("logLoggedModelParams", id.rawValue, detail: "\(params.count) params") { [self] state throws(StoreError) in
             try known(id, in: state)
             let keys = Set(state.loggedModels[id]?.params.map(\.key) ?? [])
             if let twice = params.first(where: { keys.contains($0.key) }) { throw exists("param \(twice.key) of logged model \(id)") }
@@ -55,7 +55,7 @@ extension FakeStore {
 
     public func logMetrics(_ metrics: [ModelMetric], ofLoggedModel id: LoggedModelID, toRun run: RunID) async throws {
         try await logBatch(RunBatch(metrics: metrics.map { MetricRow(key: $0.key, point: $0.point) }), toRun: run)
-        try await perform("logLoggedModelMetrics", id.rawValue, detail: "\(metrics.count) metrics") { state throws(StoreError) in
+        try await perform("logLoggedModelMetrics", id.rawValue, detail: "\(metrics.count) metrics") { [self] state throws(StoreError) in
             try known(id, in: state)
             for var metric in metrics {
                 metric.run = run
@@ -69,7 +69,7 @@ extension FakeStore {
     }
 
     public func deleteLoggedModel(_ id: LoggedModelID) async throws {
-        try await perform("deleteLoggedModel", id.rawValue) { state throws(StoreError) in
+        try await perform("deleteLoggedModel", id.rawValue) { [self] state throws(StoreError) in
             try known(id, in: state)
             state.deletedLoggedModels.insert(id)
             let now = state.tick()
@@ -84,7 +84,7 @@ extension FakeStore {
     // MARK: - Registry
 
     public func createRegisteredModel(_ name: ModelName, description: String, tags: [Tag]) async throws {
-        try await perform("createRegisteredModel", name.rawValue) { state throws(StoreError) in
+        try await perform("createRegisteredModel", name.rawValue) { [self] state throws(StoreError) in
             guard !name.rawValue.isEmpty, !name.rawValue.contains("/"), !name.rawValue.contains(":") else {
                 throw invalid("\(name) is no name for a registered model")
             }
@@ -97,7 +97,7 @@ extension FakeStore {
     }
 
     public func renameRegisteredModel(_ name: ModelName, to newName: ModelName) async throws {
-        try await perform("renameRegisteredModel", name.rawValue, detail: newName.rawValue) { state throws(StoreError) in
+        try await perform("renameRegisteredModel", name.rawValue, detail: newName.rawValue) { [self] state throws(StoreError) in
             guard var record = state.registered[name] else { throw notFound("registered model \(name)") }
             guard state.registered[newName] == nil else { throw exists("registered model \(newName)") }
             record.model.name = newName
@@ -127,7 +127,7 @@ extension FakeStore {
     }
 
     public func setAlias(_ alias: String, to version: Int, ofRegisteredModel name: ModelName) async throws {
-        try await change("setAlias", name, detail: "\(alias)=\(version)") { record throws(StoreError) in
+        try await change("setAlias", name, detail: "\(alias)=\(version)") { [self] record throws(StoreError) in
             guard record.versions[version] != nil else { throw notFound("version \(version) of \(name)") }
             record.model.aliases[alias] = version
         }
@@ -138,7 +138,7 @@ extension FakeStore {
     }
 
     public func deleteRegisteredModel(_ name: ModelName) async throws {
-        try await perform("deleteRegisteredModel", name.rawValue) { state throws(StoreError) in
+        try await perform("deleteRegisteredModel", name.rawValue) { [self] state throws(StoreError) in
             guard state.registered.removeValue(forKey: name) != nil else { throw notFound("registered model \(name)") }
         }
     }
@@ -170,16 +170,16 @@ extension FakeStore {
     }
 
     public func deleteVersion(_ number: Int, of name: ModelName) async throws {
-        try await change("deleteVersion", name, detail: String(number)) { record throws(StoreError) in
+        try await change("deleteVersion", name, detail: String(number)) { [self] record throws(StoreError) in
             guard record.versions.removeValue(forKey: number) != nil else { throw notFound("version \(number) of \(name)") }
             record.model.aliases = record.model.aliases.filter { $0.value != number }
         }
     }
 
     private func change<R: Sendable>(
-        _ operation: String, _ name: ModelName, detail: String = "", _ body: (inout ModelRecord) throws(StoreError) -> R
+        _ operation: String, _ name: ModelName, detail: String = "", _ body: @escaping @Sendable (inout ModelRecord) throws(StoreError) -> R
     ) async throws -> R {
-        try await perform(operation, name.rawValue, detail: detail) { state throws(StoreError) in
+        try await perform(operation, name.rawValue, detail: detail) { [self] state throws(StoreError) in
             guard var record = state.registered[name] else { throw notFound("registered model \(name)") }
             let result = try body(&record)
             record.model.lastUpdateTime = state.tick()
@@ -189,9 +189,9 @@ extension FakeStore {
     }
 
     private func change(
-        _ operation: String, _ name: ModelName, _ number: Int, detail: String, _ body: (inout ModelVersion) -> Void
+        _ operation: String, _ name: ModelName, _ number: Int, detail: String, _ body: @escaping @Sendable (inout ModelVersion) -> Void
     ) async throws {
-        try await change(operation, name, detail: "\(number) \(detail)") { record throws(StoreError) in
+        try await change(operation, name, detail: "\(number) \(detail)") { [self] record throws(StoreError) in
             guard var version = record.versions[number] else { throw notFound("version \(number) of \(name)") }
             body(&version)
             record.versions[number] = version

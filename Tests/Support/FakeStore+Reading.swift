@@ -2,11 +2,11 @@ public import Replication
 
 extension FakeStore {
     public func identity() async throws -> StoreIdentity {
-        try await read("identity", "") { _ throws(StoreError) in StoreIdentity("fake-\(name)") }
+        try await read("identity", "") { _ throws(StoreError) in StoreIdentity("fake-\(self.name)") }
     }
 
     public func experiments(_ page: PageToken?) async throws -> Page<Experiment> {
-        try await read("experiments", "") { state throws(StoreError) in
+        try await read("experiments", "") { [self] state throws(StoreError) in
             try self.page(state.experiments.values.sorted { Int($0.id.rawValue) ?? 0 < Int($1.id.rawValue) ?? 0 }, page)
         }
     }
@@ -20,7 +20,7 @@ extension FakeStore {
     }
 
     public func runs(_ query: RunQuery, _ page: PageToken?) async throws -> Page<Run> {
-        try await read("runs", query.experiments.map(\.rawValue).joined(separator: ",")) { state throws(StoreError) in
+        try await read("runs", query.experiments.map(\.rawValue).joined(separator: ",")) { [self] state throws(StoreError) in
             let found = state.runs.values.map(\.run).filter { run in
                 guard query.experiments.contains(run.experiment) else { return false }
                 if let from = query.startedFrom, run.startTime < from { return false }
@@ -70,7 +70,7 @@ extension FakeStore {
 
     public func histories(of runs: [RunID], metric: String) async throws -> [RunID: [MetricPoint]]? {
         let runs = Set(runs).sorted()
-        return try await read("histories", "\(metric) of \(runs.count)") { state throws(StoreError) in
+        return try await read("histories", "\(metric) of \(runs.count)") { [self] state throws(StoreError) in
             guard dialect.bulkHistoryRuns > 0 else { return nil }
             guard runs.count <= dialect.bulkHistoryRuns else { throw invalid("more than \(dialect.bulkHistoryRuns) runs in one call") }
             var answer: [RunID: [MetricPoint]] = [:]
@@ -87,7 +87,7 @@ extension FakeStore {
     }
 
     public func histories(of run: RunID, limit: Int) async throws -> [String: [MetricPoint]]? {
-        try await read("wholeRun", run.rawValue) { state throws(StoreError) in
+        try await read("wholeRun", run.rawValue) { [self] state throws(StoreError) in
             let metrics = (state.runs[run]?.history ?? [:]).keys
             let histories = Dictionary(uniqueKeysWithValues: metrics.map { ($0, Self.points(of: run, $0, in: state)) })
             return dialect.readsWholeRuns && histories.values.reduce(0, { $0 + $1.count }) <= limit ? histories : nil
@@ -101,7 +101,7 @@ extension FakeStore {
     }
 
     public func loggedModels(in experiments: [ExperimentID], _ page: PageToken?) async throws -> Page<LoggedModel> {
-        try await read("loggedModels", experiments.map(\.rawValue).joined(separator: ",")) { state throws(StoreError) in
+        try await read("loggedModels", experiments.map(\.rawValue).joined(separator: ",")) { [self] state throws(StoreError) in
             try self.page(Self.models(of: state, in: experiments), page)
         }
     }
@@ -124,7 +124,7 @@ extension FakeStore {
     }
 
     public func registeredModels(_ page: PageToken?) async throws -> Page<RegisteredModel> {
-        try await read("registeredModels", "") { state throws(StoreError) in
+        try await read("registeredModels", "") { [self] state throws(StoreError) in
             try self.page(state.registered.values.map(\.model).filter { !$0.isPrompt }.sorted { $0.name < $1.name }, page)
         }
     }
@@ -134,7 +134,7 @@ extension FakeStore {
     }
 
     public func versions(of model: ModelName, _ page: PageToken?) async throws -> Page<ModelVersion> {
-        try await read("versions", model.rawValue) { state throws(StoreError) in
+        try await read("versions", model.rawValue) { [self] state throws(StoreError) in
             let versions = state.registered[model]?.versions ?? [:]
             return try self.page(versions.values.sorted { $0.number < $1.number }, page)
         }
@@ -154,7 +154,7 @@ extension FakeStore {
     }
 
     public func artifacts(of owner: ArtifactOwner, under path: String, _ page: PageToken?) async throws -> Page<ArtifactEntry> {
-        try await read("artifacts", path) { state throws(StoreError) in
+        try await read("artifacts", path) { [self] state throws(StoreError) in
             var entries: [String: ArtifactEntry] = [:]
             let prefix = path.isEmpty ? "" : path + "/"
             for (file, bytes) in state.files[owner.id] ?? [:] where file.hasPrefix(prefix) {
@@ -170,7 +170,7 @@ extension FakeStore {
     public func readArtifact<R: Sendable>(
         _ path: String, of owner: ArtifactOwner, _ read: @Sendable (ByteStream) async throws -> R
     ) async throws -> R {
-        let bytes = try await self.read("readArtifact", path) { state throws(StoreError) in
+        let bytes = try await self.read("readArtifact", path) { [self] state throws(StoreError) in
             guard let bytes = state.files[owner.id]?[path] else { throw self.notFound("file \(path)") }
             return bytes
         }

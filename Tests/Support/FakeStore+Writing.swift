@@ -4,7 +4,7 @@ extension FakeStore {
     // MARK: - Experiments
 
     public func createExperiment(name: String, tags: [Tag]) async throws -> ExperimentID {
-        try await perform("createExperiment", name, detail: Self.text(tags)) { state throws(StoreError) in
+        try await perform("createExperiment", name, detail: Self.text(tags)) { [self] state throws(StoreError) in
             guard !name.isEmpty else { throw invalid("an experiment needs a name") }
             guard !state.experiments.values.contains(where: { $0.name == name }) else { throw exists("experiment \(name)") }
             let id = ExperimentID(String(state.nextExperiment))
@@ -18,7 +18,7 @@ extension FakeStore {
     }
 
     public func renameExperiment(_ id: ExperimentID, to name: String) async throws {
-        try await perform("renameExperiment", id.rawValue, detail: name) { state throws(StoreError) in
+        try await perform("renameExperiment", id.rawValue, detail: name) { [self] state throws(StoreError) in
             try active(id, in: state)
             guard !state.experiments.values.contains(where: { $0.name == name && $0.id != id }) else { throw exists("experiment \(name)") }
             state.experiments[id]?.name = name
@@ -28,14 +28,14 @@ extension FakeStore {
     }
 
     public func setTag(_ tag: Tag, ofExperiment id: ExperimentID) async throws {
-        try await perform("setExperimentTag", id.rawValue, detail: Self.text([tag])) { state throws(StoreError) in
+        try await perform("setExperimentTag", id.rawValue, detail: Self.text([tag])) { [self] state throws(StoreError) in
             try active(id, in: state)
             state.experiments[id]?.tags[tag.key] = tag.value
         }
     }
 
     public func deleteTag(_ key: String, ofExperiment id: ExperimentID) async throws {
-        try await perform("deleteExperimentTag", id.rawValue, detail: key) { state throws(StoreError) in
+        try await perform("deleteExperimentTag", id.rawValue, detail: key) { [self] state throws(StoreError) in
             try active(id, in: state)
             guard state.experiments[id]?.tags[key] != nil else { throw notFound("tag \(key) of experiment \(id)") }
             state.experiments[id]?.tags[key] = nil
@@ -43,14 +43,14 @@ extension FakeStore {
     }
 
     public func deleteExperiment(_ id: ExperimentID) async throws {
-        try await perform("deleteExperiment", id.rawValue) { state throws(StoreError) in
+        try await perform("deleteExperiment", id.rawValue) { [self] state throws(StoreError) in
             guard state.experiments[id]?.lifecycle == .active else { throw notFound("active experiment \(id)") }
             setLifecycle(.deleted, of: id, in: &state)
         }
     }
 
     public func restoreExperiment(_ id: ExperimentID) async throws {
-        try await perform("restoreExperiment", id.rawValue) { state throws(StoreError) in
+        try await perform("restoreExperiment", id.rawValue) { [self] state throws(StoreError) in
             guard state.experiments[id]?.lifecycle == .deleted else { throw notFound("deleted experiment \(id)") }
             setLifecycle(.active, of: id, in: &state)
         }
@@ -71,7 +71,7 @@ extension FakeStore {
     // MARK: - Runs
 
     public func createRun(_ run: NewRun) async throws -> Run {
-        try await perform("createRun", run.name, detail: Self.text(run.tags)) { state throws(StoreError) in
+        try await perform("createRun", run.name, detail: Self.text(run.tags)) { [self] state throws(StoreError) in
             try active(run.experiment, in: state)
             let tagged = run.tags["mlflow.runName"]
             if let tagged, !run.name.isEmpty, tagged != run.name { throw invalid("two names for one run: \(run.name) and \(tagged)") }
@@ -90,7 +90,7 @@ extension FakeStore {
     }
 
     public func updateRun(_ id: RunID, status: Run.Status?, endTime: Int64?, name: String?) async throws {
-        try await perform("updateRun", id.rawValue, detail: status?.rawValue ?? "") { state throws(StoreError) in
+        try await perform("updateRun", id.rawValue, detail: status?.rawValue ?? "") { [self] state throws(StoreError) in
             try active(id, in: state)
             if let status { state.runs[id]?.run.status = status }
             if let endTime { state.runs[id]?.run.endTime = endTime }
@@ -103,7 +103,7 @@ extension FakeStore {
 
     public func logBatch(_ batch: RunBatch, toRun id: RunID) async throws {
         let detail = "\(batch.metrics.count) metrics, \(batch.params.count) params, \(batch.tags.count) tags"
-        try await perform("logBatch", id.rawValue, detail: detail) { state throws(StoreError) in
+        try await perform("logBatch", id.rawValue, detail: detail) { [self] state throws(StoreError) in
             guard batch.metrics.count <= dialect.batchMetrics, batch.params.count <= dialect.batchParams,
                 batch.tags.count <= dialect.batchTags, batch.count <= dialect.batchItems
             else { throw invalid("the batch is over the limits: \(detail)") }
@@ -155,7 +155,7 @@ extension FakeStore {
     }
 
     public func deleteTag(_ key: String, ofRun id: RunID) async throws {
-        try await perform("deleteRunTag", id.rawValue, detail: key) { state throws(StoreError) in
+        try await perform("deleteRunTag", id.rawValue, detail: key) { [self] state throws(StoreError) in
             try active(id, in: state)
             guard state.runs[id]?.run.tags[key] != nil else { throw notFound("tag \(key) of run \(id)") }
             state.runs[id]?.run.tags[key] = nil
@@ -164,7 +164,7 @@ extension FakeStore {
 
     public func logInputs(datasets: [DatasetInput], models: [LoggedModelID], toRun id: RunID) async throws {
         try await perform("logInputs", id.rawValue, detail: "\(datasets.count) datasets, \(models.count) models") {
-            state throws(StoreError) in
+            [self] state throws(StoreError) in
             try active(id, in: state)
             // A dataset is one thing per experiment, name and digest: the first to name it says what it is.
             let experiment = state.runs[id]?.run.experiment
@@ -187,7 +187,7 @@ extension FakeStore {
 
     public func logOutputs(_ outputs: [ModelOutput], toRun id: RunID) async throws {
         try await perform("logOutputs", id.rawValue, detail: outputs.map(\.model.rawValue).joined(separator: ",")) {
-            state throws(StoreError) in
+            [self] state throws(StoreError) in
             try active(id, in: state)
             let known = Set(state.runs[id]?.run.modelOutputs.map(\.model) ?? [])
             if let twice = outputs.first(where: { known.contains($0.model) }) { throw exists("output \(twice.model) of run \(id)") }
@@ -196,14 +196,14 @@ extension FakeStore {
     }
 
     public func deleteRun(_ id: RunID) async throws {
-        try await perform("deleteRun", id.rawValue) { state throws(StoreError) in
+        try await perform("deleteRun", id.rawValue) { [self] state throws(StoreError) in
             guard state.runs[id] != nil else { throw notFound("run \(id)") }
             state.runs[id]?.run.lifecycle = .deleted
         }
     }
 
     public func restoreRun(_ id: RunID) async throws {
-        try await perform("restoreRun", id.rawValue) { state throws(StoreError) in
+        try await perform("restoreRun", id.rawValue) { [self] state throws(StoreError) in
             guard state.runs[id] != nil else { throw notFound("run \(id)") }
             state.runs[id]?.run.lifecycle = .active
         }
@@ -222,7 +222,7 @@ extension FakeStore {
         var content: [UInt8] = []
         while let chunk = try await bytes.next() { content += chunk }
         let written = content
-        try await perform("writeArtifact", path, detail: "\(size) bytes") { state throws(StoreError) in
+        try await perform("writeArtifact", path, detail: "\(size) bytes") { [self] state throws(StoreError) in
             guard Int64(written.count) == size else {
                 throw StoreError(.retry(after: nil), .truncated, "\(name): \(written.count) bytes came for \(path), not \(size)")
             }

@@ -38,7 +38,17 @@ public final class FakeStore: WritableStore {
         ///
         /// - Returns: the way of the answer, once it is done.
         /// - Throws: what keeps it from being done.
+        /// - Throws: what keeps it from being done; `Late` when it is done all the same, later.
         func request(_ operation: Operation, at store: String) async throws -> @Sendable () async throws -> Void
+    }
+    /// The client is told something else, or is no more, while its request is on its way.
+    public struct Late: Error {
+        public var error: any Error
+        public var arrival: @Sendable () async -> Void
+        public init(_ error: any Error, arrival: @escaping @Sendable () async -> Void) {
+            self.error = error
+            self.arrival = arrival
+        }
     }
     /// Of the client whose task this is; nil: every call is done at once.
     @TaskLocal public static var passage: (any Passage)?
@@ -164,7 +174,8 @@ public final class FakeStore: WritableStore {
     // MARK: - One operation
 
     func perform<R: Sendable>(
-        _ name: String, _ target: String, isWrite: Bool = true, detail: String = "", _ body: (inout State) throws(StoreError) -> R
+        _ name: String, _ target: String, isWrite: Bool = true, detail: String = "",
+        _ body: @escaping @Sendable (inout State) throws(StoreError) -> R
     ) async throws -> R {
         try Task.checkCancellation()
         let operation = Operation(name: name, target: target, isWrite: isWrite, detail: detail)
@@ -172,24 +183,38 @@ public final class FakeStore: WritableStore {
             if isWrite { state.log.append(operation) }
             return state.fault
         }
-        let answer = try await Self.passage?.request(operation, at: self.name)
+        let answer: (@Sendable () async throws -> Void)?
+        do { answer = try await Self.passage?.request(operation, at: self.name) } catch let late as Late {
+            // Nobody waits for it any more.
+            Task {
+                await late.arrival()
+                _ = try? carryOut(operation, body)
+            }
+            throw late.error
+        }
         // The hook runs outside the lock: it may look at the store.
         let fault = hook?(operation)
         if case .before(let error) = fault { throw error }
-        let result = try state.withLock { state throws(StoreError) in
-            if let lie = Self.passage == nil ? nil : state.lie?(operation) { return try state.tell(lie, operation, body) }
-            guard isWrite, state.journal != nil else { return try body(&state) }
-            let before = state
-            let result = try body(&state)
-            state.note(changesSince: before)
-            return result
-        }
+        let result = try carryOut(operation, body)
         if case .after(let error) = fault { throw error }
         try await answer?()
         return result
     }
 
-    func read<R: Sendable>(_ name: String, _ target: String, _ body: (inout State) throws(StoreError) -> R) async throws -> R {
+    private func carryOut<R: Sendable>(_ operation: Operation, _ body: (inout State) throws(StoreError) -> R) throws -> R {
+        try state.withLock { state throws(StoreError) in
+            if let lie = Self.passage == nil ? nil : state.lie?(operation) { return try state.tell(lie, operation, body) }
+            guard operation.isWrite, state.journal != nil else { return try body(&state) }
+            let before = state
+            let result = try body(&state)
+            state.note(changesSince: before)
+            return result
+        }
+    }
+
+    func read<R: Sendable>(
+        _ name: String, _ target: String, _ body: @escaping @Sendable (inout State) throws(StoreError) -> R
+    ) async throws -> R {
         try await perform(name, target, isWrite: false, body)
     }
 

@@ -60,6 +60,8 @@ public final class MLflowServer: Sendable {
         }
         var variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         variables["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        // A dozen processes that nothing here needs, at some seconds of processor time each.
+        variables["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] ?? "false"
         command = arguments + options
         self.variables = variables
         process = Locked(
@@ -75,7 +77,8 @@ public final class MLflowServer: Sendable {
         guard try await isUp() else { throw Failure.notStarted(log) }
     }
 
-    private func kill() {
+    /// Kills it amid whatever it does; `restart` brings it back.
+    public func kill() {
         let id = process.withLock { $0 }
         Glibc.kill(-id, SIGKILL)
         var status: Int32 = 0

@@ -37,6 +37,8 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
         var recent: [RecentPoints.Note] = []
     }
 
+    private var pointsKey: EntityKey { EntityKey(.run, "points of " + run.rawValue) }
+
     private typealias Group = BatchSender<Primary, Secondary>.Group
 
     func write(params: [Param], tags: [Tag], _ changed: [ChangedSeries], into base: inout Base) async throws -> Written {
@@ -57,7 +59,12 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
             sender: BatchSender(mirror: mirror, run: run, target: target, gate: gate), series: saved?.series ?? [:])
         var inDoubt = asksSecondary
         if !mirror.secondary.dialect.metricsAreIdempotent, !changed.isEmpty {
-            inDoubt = try mirror.state.noteOrFind(Intent(.run(run), .metrics)) || inDoubt
+            if try mirror.state.noteOrFind(Intent(.run(run), .metrics)) {
+                inDoubt = true
+                try await mirror.waitForLanding(of: pointsKey)
+            }
+            let now = mirror.clock.monotonicSeconds
+            mirror.sent.withLock { $0[pointsKey] = now }
         }
         let asks = inDoubt
         try await withThrowingTaskGroup(of: BatchSender<Primary, Secondary>.Sent.self) { group in
@@ -74,6 +81,7 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
             }
             try await round.sender.sendLast(round.builder.finish(), &group)
         }
+        mirror.sent.withLock { $0[pointsKey] = nil }
         base.series = round.series
         return Written(points: round.sender.points, recent: round.recent)
     }

@@ -134,8 +134,10 @@ extension Mirror {
         let isInDoubt = try state.noteOrFind(Intent(key, .create), writing: record.tags.map { .tag($0.key) })
         var there: LoggedModel?
         if isInDoubt {
-            there = try await secondary.loggedModels(in: [experiment.secondary], tagged: Tag(idKey, record.id.rawValue))
-                .first { stamp.owner(idKey, of: $0.tags) == .ours(id: record.id.rawValue) }
+            there = try await find(inDoubt: key) {
+                try await secondary.loggedModels(in: [experiment.secondary], tagged: Tag(idKey, record.id.rawValue))
+                    .first { stamp.owner(idKey, of: $0.tags) == .ours(id: record.id.rawValue) }
+            }
         }
         let wasFound = there != nil
         let model: LoggedModel
@@ -149,7 +151,7 @@ extension Mirror {
                 experiment: experiment.secondary, name: record.name, modelType: record.modelType, sourceRun: run, params: record.params,
                 tags: RunImage.rewritten(tags, map) + stamp.tags(key))
             try await makeWritable(experiment)
-            model = try await secondary.createLoggedModel(new)
+            model = try await sending(key) { try await secondary.createLoggedModel(new) }
         }
         // Its content, status and files follow as an entry of its own.
         try state.created(

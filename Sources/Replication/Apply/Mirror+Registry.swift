@@ -82,6 +82,7 @@ extension Mirror {
                 message: "\(entry.key): its copy \"\(name)\" was deleted on the secondary; it is not brought back")
         }
         try await writeModelFields(record, actual, name, &work)
+        if !work.inDoubt.isEmpty { try await waitForLanding(of: entry.key) }
         var there = try await allVersions(secondary, name)
         // Numbers that were used there and are hidden now count too.
         let noted = Int(work.base?[RegistryWork.highestField]?.rawValue ?? 0)

@@ -280,7 +280,7 @@ extension Mirror {
     ) async throws -> (target: RunTarget, actual: Run, isNew: Bool) {
         let key = EntityKey.run(record.id)
         let isInDoubt = try state.noteOrFind(Intent(key, .create), writing: RunImage.rewritten(record.tags, map).map { .tag($0.key) })
-        if isInDoubt, let found = try await stamped(record.id, in: experiment.secondary) {
+        if isInDoubt, let found = try await find(inDoubt: key, { try await stamped(record.id, in: experiment.secondary) }) {
             try state.created(identity(of: record.id, found))
             board.count { $0.runs.adopted += 1 }
             return (RunTarget(id: found.id, root: found.artifactURI), found, false)
@@ -294,7 +294,7 @@ extension Mirror {
             experiment: experiment.secondary, name: record.name, userID: record.userID, startTime: record.startTime,
             tags: image.filter { $0.key != "mlflow.runName" || $0.value == record.name })
         try await makeWritable(experiment)
-        let created = try await secondary.createRun(new)
+        let created = try await sending(key) { try await secondary.createRun(new) }
         try state.created(identity(of: record.id, created))
         board.count { $0.runs.created += 1 }
         return (RunTarget(id: created.id, root: created.artifactURI), created, true)

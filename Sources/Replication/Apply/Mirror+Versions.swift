@@ -84,7 +84,7 @@ extension Mirror {
             var placeholder = new
             placeholder.tags = stamp.tags(Stamp.versionKey, Stamp.placeholderID) + [Tag(Stamp.placeholderKey, "true")]
             placeholder.description = "keeps a number of a deleted version"
-            let number = try await secondary.createVersion(placeholder)
+            let number = try await sending(work.key) { [placeholder] in try await secondary.createVersion(placeholder) }
             guard number > work.highestNumber else {
                 // A store that uses numbers again: no number can be kept free there.
                 try await secondary.deleteVersion(number, of: new.model)
@@ -97,7 +97,7 @@ extension Mirror {
         work.knowsHighest = true
         let number: Int
         do {
-            number = try await secondary.createVersion(new)
+            number = try await sending(work.key) { try await secondary.createVersion(new) }
         } catch let error as StoreError where error.isInDoubt {
             guard let found = try await allVersions(secondary, new.model).first(where: { isOurs($0, version) }) else { throw error }
             number = found.number

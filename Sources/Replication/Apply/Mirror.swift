@@ -21,6 +21,9 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     /// What the primary's experiments were called when they were looked at last.
     let experimentNames = Locked<[ExperimentID: String]>([:])
     let paused = Locked(PausedNow())
+    /// Writes that must not be done twice, by when they were sent. Monotonic seconds, as `startedAt`.
+    let sent = Locked<[EntityKey: Double]>([:])
+    let startedAt: Double
     private let appliedAt = Locked<Int64?>(nil)
     /// Milliseconds since 1970.
     var lastAppliedAt: Int64? { appliedAt.withLock { $0 } }
@@ -38,6 +41,7 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         self.stamp = stamp
         self.board = board
         self.clock = clock
+        startedAt = clock.monotonicSeconds
         self.logger = logger
         fresh = FreshRecords()
         filePermits = Permits(configuration.artifactWindow)

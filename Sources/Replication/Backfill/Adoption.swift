@@ -10,14 +10,26 @@ struct Adoption<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     func run() async throws {
         guard try !mirror.state.hasAdopted() else { return }
         mirror.board.update { $0.phase = "looking for earlier copies" }
-        async let models: Void = adoptRegisteredModels()
-        let experiments = try await adoptExperiments()
-        for experiment in experiments {
-            try await adoptRuns(experiment)
-            if secondary.dialect.hasLoggedModels { try await adoptLoggedModels(experiment) }
+        if mirror.state.wasOlderCopy {
+            mirror.logger.notice(
+                "the state file is an older copy, or has lost its lock file: what is on the secondary is looked for by its stamps")
         }
-        try await models
+        let found = try await adoptAll()
+        // Who made them may have been at work a moment ago.
+        if found > 0, try await mirror.waitForLanding(of: EntityKey(.run, "adopted")) { _ = try await adoptAll() }
         try mirror.state.setAdopted()
+    }
+
+    /// - Returns: how many things of ours are there.
+    private func adoptAll() async throws -> Int {
+        async let models = adoptRegisteredModels()
+        let experiments = try await adoptExperiments()
+        var found = experiments.count
+        for experiment in experiments {
+            found += try await adoptRuns(experiment)
+            if secondary.dialect.hasLoggedModels { found += try await adoptLoggedModels(experiment) }
+        }
+        return try await found + models
     }
 
     private func adoptExperiments() async throws -> [ExperimentID] {
@@ -29,26 +41,35 @@ struct Adoption<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         return found
     }
 
-    private func adoptRuns(_ experiment: ExperimentID) async throws {
+    private func adoptRuns(_ experiment: ExperimentID) async throws -> Int {
+        var found = 0
         let query = RunQuery(experiments: [experiment], tag: Tag(Stamp.storeKey, stamp.store.rawValue), pageSize: 250)
         try await mirror.retrying.pages({ try await secondary.runs(query, $0) }) { page in
             let count = try adopt(.run, page.elements.map { ($0.id.rawValue, $0.tags, $0.artifactURI) })
             mirror.board.count { $0.runs.adopted += count }
+            found += count
         }
+        return found
     }
 
-    private func adoptLoggedModels(_ experiment: ExperimentID) async throws {
+    private func adoptLoggedModels(_ experiment: ExperimentID) async throws -> Int {
+        var found = 0
         try await mirror.retrying.pages({ try await secondary.loggedModels(in: [experiment], $0) }) { page in
             let count = try adopt(.loggedModel, page.elements.map { ($0.id.rawValue, $0.tags, $0.artifactURI) })
             mirror.board.count { $0.loggedModels.adopted += count }
+            found += count
         }
+        return found
     }
 
-    private func adoptRegisteredModels() async throws {
+    private func adoptRegisteredModels() async throws -> Int {
+        var found = 0
         try await mirror.retrying.pages({ try await secondary.registeredModels($0) }) { page in
             let count = try adopt(.registeredModel, page.elements.map { ($0.name.rawValue, $0.tags, nil) })
             mirror.board.count { $0.registeredModels.adopted += count }
+            found += count
         }
+        return found
     }
 
     private func isOurs(_ kind: EntityKey.Kind, _ tags: [Tag]) -> Bool {

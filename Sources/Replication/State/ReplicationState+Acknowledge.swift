@@ -81,7 +81,7 @@ private let fieldPrefix = "field:"
 
 extension ReplicationState {
     public func acknowledge(_ done: Acknowledgement, at milliseconds: Int64) throws {
-        try transaction("acknowledge") { db in
+        try progress("acknowledge") { db in
             if let identity = done.identity { try Self.upsert(identity, db) }
             try Self.append(done.followUps, at: milliseconds, db)
             for conflict in done.conflicts { try Self.note(conflict, at: milliseconds, db) }
@@ -163,7 +163,7 @@ extension ReplicationState {
     public func created(
         _ identity: Identity, followUps: [EntityKey] = [], at milliseconds: Int64 = 0
     ) throws {
-        try transaction("created") { db in
+        try progress("created") { db in
             try Self.upsert(identity, db)
             try Self.append(followUps, at: milliseconds, db)
             try db.cachedStatement(sql: "DELETE FROM intent WHERE kind = ? AND id = ? AND operation = 'create'")
@@ -175,7 +175,7 @@ extension ReplicationState {
 
     /// How far a run's metric histories are written, while it is not finished.
     public func save(_ base: Base, of kind: EntityKey.Kind, _ primaryID: String) throws {
-        try transaction("marks") { db in
+        try progress("marks") { db in
             try db.cachedStatement(sql: "UPDATE identity SET base = ? WHERE kind = ? AND primary_id = ?")
                 .execute(arguments: [Data(base.encoded()), kind.rawValue, primaryID])
         }

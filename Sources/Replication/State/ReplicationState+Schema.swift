@@ -4,7 +4,9 @@ extension ReplicationState {
     /// "mlmr" in SQLite's header: tells our files from anyone else's.
     static let applicationID: Int32 = 0x6d6c_6d72
     /// Each step leads from the version before it to its own; a file of an earlier version is brought up when it is opened.
-    private static let steps: [@Sendable (Database) throws -> Void] = [createFirstSchema, addLiveReplication, addHeldChanges]
+    private static let steps: [@Sendable (Database) throws -> Void] = [
+        createFirstSchema, addLiveReplication, addHeldChanges, addProgress,
+    ]
     static var schemaVersion: Int { steps.count }
 
     static func migrate(_ db: Database) throws {
@@ -170,5 +172,21 @@ extension ReplicationState {
                 -- They come last: whether there is one is asked all the time.
                 CREATE INDEX change_log_deletions ON change_log (lsn) WHERE kind = 'experiment_deletion';
                 """)
+    }
+
+    private static func addProgress(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                -- Counts what was done on the secondary; the lock file has it too, and tells an older copy of this file by it.
+                ALTER TABLE pair ADD COLUMN progress INTEGER NOT NULL DEFAULT 0;
+                """)
+    }
+
+    /// What is in an older copy of a state file is not to be trusted: with it, what was made since would be made again.
+    static func forgetAll(_ db: Database) throws {
+        for table in ["change_log", "changed_series", "identity", "artifact", "intent", "feed", "file_watch", "dead_letter"] {
+            try db.execute(sql: "DELETE FROM \(table)")
+        }
+        try db.execute(sql: "UPDATE pair SET adopted = 0")
     }
 }

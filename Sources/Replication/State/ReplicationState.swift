@@ -14,6 +14,8 @@ public final class ReplicationState: Sendable {
     private let commits = Locked(0)
     private static let commitsBetweenFolds = 2000
     private let disk: (any SimulatedDisk)?
+    /// It was behind what its last owner had done: everything in it was forgotten.
+    public let wasOlderCopy: Bool
     public let path: String
 
     /// Opens the file or makes it, and becomes its one owner.
@@ -29,16 +31,22 @@ public final class ReplicationState: Sendable {
     private init(path: String, disk: (any SimulatedDisk)?) throws {
         self.path = path
         self.disk = disk
-        lock = try OwnerLock(besides: path)
+        let lock = try OwnerLock(besides: path)
+        self.lock = lock
         try Self.createPrivately(path)
         do {
             database = try Self.openDatabase(path)
             try Self.prepare(database, path)
-            generation = try database.write { db in
+            (generation, wasOlderCopy) = try database.write { db in
                 try Self.migrate(db)
-                try db.execute(sql: "UPDATE pair SET generation = generation + 1")
-                return try Int64.fetchOne(db, sql: "SELECT generation FROM pair") ?? 0
+                let progress = try Int64.fetchOne(db, sql: "SELECT progress FROM pair") ?? 0
+                let isOlderCopy = progress > 0 && lock.noted.map { $0 > progress } ?? true
+                if isOlderCopy { try Self.forgetAll(db) }
+                try db.execute(
+                    sql: "UPDATE pair SET generation = generation + 1, progress = max(progress, ?)", arguments: [lock.noted ?? 0])
+                return (try Int64.fetchOne(db, sql: "SELECT generation FROM pair") ?? 0, isOlderCopy)
             }
+            lock.note(progress: max(try database.read { try Int64.fetchOne($0, sql: "SELECT progress FROM pair") ?? 0 }, lock.noted ?? 0))
         } catch let error as DatabaseError {
             throw Self.explain(error, path)
         }
@@ -54,6 +62,7 @@ public final class ReplicationState: Sendable {
         disk = nil
         lock = nil
         generation = nil
+        wasOlderCopy = false
         guard access(path, F_OK) == 0 else {
             throw StateError(.missing, "\(path): no such file. The first `mlmirror backfill` or `mlmirror run` makes it.")
         }
@@ -99,6 +108,16 @@ public final class ReplicationState: Sendable {
             return result
         }
         try disk?.hasCommitted(what)
+        return result
+    }
+
+    /// One transaction that follows a write to the secondary.
+    func progress<R>(_ what: String, _ body: (Database) throws -> R) throws -> R {
+        let (result, progress) = try transaction(what) { db in
+            let result = try body(db)
+            return (result, try Int64.fetchOne(db.cachedStatement(sql: "UPDATE pair SET progress = progress + 1 RETURNING progress")) ?? 0)
+        }
+        lock?.note(progress: progress)
         return result
     }
 
@@ -157,6 +176,12 @@ public final class ReplicationState: Sendable {
             if tables > 0, let report = try String.fetchOne(db, sql: "PRAGMA quick_check(1)"), report != "ok" {
                 throw damaged(path, report)
             }
+            // The quick one does not look at the order of keys, and a row that is not found would be made again.
+            if try db.tableExists("identity"), let report = try String.fetchOne(db, sql: "PRAGMA integrity_check('identity')"),
+                report != "ok"
+            {
+                throw damaged(path, report)
+            }
             try db.execute(sql: "PRAGMA journal_mode = WAL")
             // After WAL is on: an acknowledged write must survive a loss of power.
             try db.execute(sql: "PRAGMA synchronous = FULL")
@@ -171,6 +196,7 @@ public final class ReplicationState: Sendable {
             throw StateError(.foreign, "\(path): an SQLite database, but not an mlmirror state file. Name another file with --state.")
         }
         let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+        if version < 0 || tables > 0 && version == 0 { throw damaged(path, "its schema version is \(version)") }
         if version > schemaVersion {
             throw StateError(
                 .newerSchema,

@@ -17,6 +17,7 @@ enum StateCopy {
             // Folds the database's log into the one file that is copied, and takes the owner's lock while it does.
             try ReplicationState.open(path: path).close()
             try FileManager.default.copyItem(atPath: path, toPath: copy)
+            try FileManager.default.copyItem(atPath: path + ".lock", toPath: copy + ".lock")
         }
         return try await body(copy)
     }
