@@ -55,7 +55,9 @@ simulate:
 
 tsan:
 	swift build --build-tests --sanitize thread --scratch-path .build/tsan
-	swift test --skip-build --sanitize thread --scratch-path .build/tsan --filter 'CurlTests|SimulationTests|ReplicationTests'
+	for suite in CurlTests SimulationTests ReplicationTests; do \
+		swift test --skip-build --sanitize thread --scratch-path .build/tsan --filter $$suite || exit 1; \
+	done
 
 torture:
 	swift build -c release --product simulate

@@ -50,9 +50,11 @@ class Soak:
     def start_daemon(self):
         primary, secondary = self.servers["primary"], self.servers["secondary"]
         flags = [] if self.options.poll else ["--primary-database", f"sqlite:///{primary.database}"]
-        self.daemon = common.Daemon(primary, secondary, self.folder / "state.db", *flags)
+        self.daemon, self.started = common.Daemon(primary, secondary, self.folder / "state.db", *flags), time.monotonic()
 
     def restart_daemon(self, hard):
+        # A process that is just being loaded knows no signals yet.
+        time.sleep(max(0, self.started + 5 - time.monotonic()))
         if hard:
             self.daemon.process.kill()
             self.daemon.process.wait()
