@@ -134,7 +134,10 @@ import Testing
     @Test func twoStoresOfOneIdentityAreToldApartByWhatTheyHold() async throws {
         let fixture = try MirrorFixture(primary: FakeStore(name: "twin"), secondary: FakeStore(name: "twin"))
         await #expect { try await fixture.backfill() } throws: {
-            ($0 as? StoreError)?.isRetriable == true && "\($0)".contains("cannot be told apart")
+            ($0 as? MirrorError)?.kind == .sameStore && "\($0)".contains("cannot be told apart")
+        }
+        await #expect { try await Pair.identify(fixture.primary, fixture.secondary, name: "p", waits: true) } throws: {
+            ($0 as? StoreError)?.isRetriable == true
         }
         #expect(fixture.secondary.writes.isEmpty)
         fixture.secondary.now += 5000

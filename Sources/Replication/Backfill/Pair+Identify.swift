@@ -1,9 +1,11 @@
 extension Pair {
     /// Asks both stores who they are.
     ///
-    /// - Throws: `MirrorError` when both are one store, whatever they are called; a `StoreError` to be retried while they hold nothing yet
-    ///   that would tell them apart.
-    public static func identify(_ primary: some TrackingStore, _ secondary: some TrackingStore, name: String) async throws -> Pair {
+    /// - Parameter waits: while they hold nothing that would tell them apart, the error is a `StoreError` to be retried.
+    /// - Throws: `MirrorError` when both are one store, whatever they are called, or cannot be told apart.
+    public static func identify(
+        _ primary: some TrackingStore, _ secondary: some TrackingStore, name: String, waits: Bool = false
+    ) async throws -> Pair {
         async let one = primary.identity()
         async let other = secondary.identity()
         let pair = Pair(name: name, primary: try await one, secondary: try await other)
@@ -16,10 +18,11 @@ extension Pair {
                 "\(primary.name) and \(secondary.name) are one and the same store (identity \(pair.primary)). "
                     + "Primary and secondary must be two; check both URIs.")
         case .unknown:
-            throw StoreError(
-                .retry(after: nil), .invalid,
+            let message =
                 "\(primary.name) and \(secondary.name) cannot be told apart: both hold nothing but one experiment, made in the same "
-                    + "millisecond. If they are one server, correct the URIs; if they are two, create an experiment in either.")
+                + "millisecond. If they are one server, correct the URIs; if they are two, create an experiment in either."
+            if waits { throw StoreError(.retry(after: nil), .invalid, message) }
+            throw MirrorError(.sameStore, message)
         }
     }
 

@@ -106,7 +106,7 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
     /// Asks both stores who they are, for as long as that takes, and compares with what the state file says.
     private func identified(_ health: StoreHealth<Primary, Secondary>) async throws -> Pair {
         try await patiently("connecting", health) {
-            let pair = try await Pair.identify(primary, secondary, name: configuration.mirror.pair)
+            let pair = try await Pair.identify(primary, secondary, name: configuration.mirror.pair, waits: true)
             try state.bind(pair)
             return pair
         }
