@@ -52,15 +52,17 @@ extension Mirror {
         }
     }
 
-    /// Small files are read again at most once a minute while their owner is active; when it has ended, or was deleted, and at the last look of all.
+    /// Small files are read again at most once a minute while their owner has not ended; when it has, or was deleted, and at the last look of all.
     private func fileLook(_ entry: ChangeLogEntry, _ owners: Owners) -> FileLook {
         var look = FileLook(isOwnerSettled: owners.isSettled, readsSmallFiles: false, isDeep: configuration.deep)
         guard configuration.filePause != nil else {
             look.isDeep = look.isDeep || !owners.isSettled
             return look
         }
-        if owners.isSettled || owners.isDeleted {
+        if owners.isSettled {
             look.readsSmallFiles = entry.extent == .whole
+        } else if owners.isDeleted, entry.extent == .whole {
+            look.readsSmallFiles = true
         } else {
             let now = clock.nowMilliseconds
             look.readsSmallFiles = readings.withLock { readings in
