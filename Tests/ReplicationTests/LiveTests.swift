@@ -295,4 +295,29 @@ import Testing
         }
         #expect(try await fixture.pair.verify().differences == [])
     }
+
+    /// Nothing is known of such a run when it is seen first, and a file leaves no trace.
+    @Test(arguments: [true, false]) func filesThatComeIntoADeletedRunAreFound(isKnownBefore: Bool) async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let primary = fixture.pair.primary
+        let workload = Workload(store: primary)
+        let run = try await workload.run(in: ExperimentID("0"), "deleted", end: false)
+        if !isKnownBefore { try await primary.deleteRun(run.id) }
+        try await fixture.live { daemon in
+            try await daemon.settled()
+            if isKnownBefore {
+                try await primary.deleteRun(run.id)
+                fixture.feed.say([Change(.run(run.id))])
+                try await daemon.until("deleted there") {
+                    try daemon.state.identity(.run, run.id.rawValue)?.base?[.init("lifecycle")] == FieldDigest("deleted")
+                }
+                try await daemon.settled()
+            }
+            try await workload.file("late/part 2.txt", "bytes", of: ArtifactOwner(.run(run.id), root: run.artifactURI))
+            try await daemon.until("found") {
+                try daemon.state.manifest(of: EntityKey(.runArtifacts, run.id.rawValue))["late/part 2.txt"] != nil
+            }
+        }
+        #expect(try await fixture.pair.verify().differences == [])
+    }
 }

@@ -29,8 +29,12 @@ extension Mirror {
         }
     }
 
-    func fileWatch(of run: Run) -> FileWatch? {
-        run.lifecycle == .deleted ? nil : fileWatch(of: run.id, endTime: run.status.isTerminal ? run.endTime ?? clock.nowMilliseconds : nil)
+    /// - Parameter isNew: whether nothing is known of it yet.
+    func fileWatch(of run: Run, isNew: Bool) -> FileWatch? {
+        let endTime = run.status.isTerminal ? run.endTime ?? clock.nowMilliseconds : nil
+        guard run.lifecycle == .deleted else { return fileWatch(of: run.id, endTime: endTime) }
+        // When it was deleted is not told, and who was writing files into it may not be done. What had ended before we knew of it is another matter.
+        return fileWatch(of: run.id, endTime: isNew ? endTime ?? clock.nowMilliseconds : clock.nowMilliseconds)
     }
 
     /// A logged model's files are put into it while it is pending.

@@ -67,7 +67,7 @@ extension Mirror {
                 Acknowledgement(
                     entry: entry, identity: identity, conflicts: plan.conflicts, followUps: followUps,
                     letters: tooLong(plan.tooLong, of: entry.key),
-                    watch: plan.isRespectedDeletion ? nil : fileWatch(of: record),
+                    watch: plan.isRespectedDeletion ? nil : fileWatch(of: record, isNew: known?.base == nil),
                     endsWatch: record.status.isTerminal || record.lifecycle == .deleted ? fileWatchEnd : nil))
             noteRecent(written, of: id, series)
             board.count { counts in

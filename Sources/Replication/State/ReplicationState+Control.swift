@@ -169,7 +169,7 @@ extension ReplicationState {
             sql: """
                 INSERT INTO file_watch VALUES (?, ?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET
                     next_at = min(next_at, excluded.next_at), pause = excluded.pause,
-                    until = iif(until IS NULL OR excluded.until IS NULL, excluded.until, until)
+                    until = iif(until IS NULL OR excluded.until IS NULL, excluded.until, max(until, excluded.until))
                 """
         ).execute(arguments: [watch.owner.kind.rawValue, watch.owner.id, milliseconds + watch.pause, watch.pause, watch.until])
     }
