@@ -1,3 +1,4 @@
+import Logging
 import TestSupport
 import Testing
 
@@ -288,5 +289,33 @@ extension SecondLookTests {
         #expect(summary.counts.conflicts == 0 && summary.failures == [])
         #expect(try await fixture.verify(state: "lost.db").differences == [])
         #expect(try await fixture.secondary.version(of: name, 4) != nil)
+    }
+}
+
+/// What was given up without an answer may still be done.
+@Suite struct LandingTests {
+    @Test func aSlowWriteIsWaitedForFromWhenItWasGivenUp() async throws {
+        let fixture = try MirrorFixture()
+        let state = try ReplicationState.open(path: fixture.statePath)
+        let clock = ScaledClock()
+        let mirror = Mirror(
+            primary: fixture.primary, secondary: fixture.secondary, state: state, configuration: fixture.configuration(),
+            stamp: Stamp(pair: "p", store: StoreIdentity("s")), board: ProgressBoard(), clock: clock,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let key = EntityKey.run(RunID("1"))
+        let landing = mirror.configuration.landingTime
+        #expect(landing >= 5)
+        // Longer under way than what is waited for.
+        await #expect(throws: StoreError.self) {
+            try await mirror.sending(key) {
+                try await clock.sleep(seconds: landing * 3)
+                throw StoreError(.retry(after: nil), .unreachable, isInDoubt: true, "no answer")
+            }
+        }
+        let before = clock.monotonicSeconds
+        #expect(try await mirror.waitForLanding(of: key))
+        #expect(clock.monotonicSeconds - before >= landing / 2)
+        #expect(try await !mirror.waitForLanding(of: key))
+        try state.close()
     }
 }

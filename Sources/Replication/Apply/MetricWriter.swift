@@ -63,10 +63,22 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
                 inDoubt = true
                 try await mirror.waitForLanding(of: pointsKey)
             }
-            let now = mirror.clock.monotonicSeconds
-            mirror.sent.withLock { $0[pointsKey] = now }
         }
-        let asks = inDoubt
+        do {
+            try await writeRows(params: params, tags: tags, changed, asksSecondary: inDoubt, &round)
+        } catch {
+            // One batch was refused, or its answer lost; others may have been under way when they were given up.
+            mirror.noteGivenUp(pointsKey)
+            throw error
+        }
+        mirror.sent.withLock { $0[pointsKey] = nil }
+        base.series = round.series
+        return Written(points: round.sender.points, recent: round.recent)
+    }
+
+    private func writeRows(
+        params: [Param], tags: [Tag], _ changed: [ChangedSeries], asksSecondary asks: Bool, _ round: inout Round
+    ) async throws {
         try await withThrowingTaskGroup(of: BatchSender<Primary, Secondary>.Sent.self) { group in
             for param in params { try await send(round.builder.add(param), &round, &group) }
             for tag in tags { try await send(round.builder.add(tag), &round, &group) }
@@ -81,9 +93,6 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
             }
             try await round.sender.sendLast(round.builder.finish(), &group)
         }
-        mirror.sent.withLock { $0[pointsKey] = nil }
-        base.series = round.series
-        return Written(points: round.sender.points, recent: round.recent)
     }
 
     // MARK: What is new of one series

@@ -10,7 +10,7 @@ extension Mirror {
     /// - Returns: whether it took any time.
     @discardableResult
     func waitForLanding(of key: EntityKey) async throws -> Bool {
-        // Sent by this process, or by one that ended before it began.
+        // Given up by this process, or sent by one that ended before it began.
         let since = sent.withLock { $0[key] } ?? startedAt
         let rest = since + configuration.landingTime - clock.monotonicSeconds
         guard rest > 0 else { return false }
@@ -18,10 +18,8 @@ extension Mirror {
         return true
     }
 
-    /// Sends a write that must not be done twice, and remembers when until its end is known.
+    /// Sends a write that must not be done twice, and remembers when it was given up without an answer.
     func sending<R>(_ key: EntityKey, _ send: () async throws -> R) async throws -> R {
-        let now = clock.monotonicSeconds
-        sent.withLock { $0[key] = now }
         do {
             let result = try await send()
             sent.withLock { $0[key] = nil }
@@ -29,6 +27,15 @@ extension Mirror {
         } catch let error as StoreError where !error.isInDoubt {
             sent.withLock { $0[key] = nil }
             throw error
+        } catch {
+            noteGivenUp(key)
+            throw error
         }
+    }
+
+    /// A slow server goes on with what nobody waits for any longer: what counts is when it was given up, not when it was sent.
+    func noteGivenUp(_ key: EntityKey) {
+        let now = clock.monotonicSeconds
+        sent.withLock { $0[key] = now }
     }
 }
