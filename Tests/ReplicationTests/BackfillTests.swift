@@ -130,6 +130,17 @@ import Testing
         #expect(store.writes.count == before)
     }
 
+    /// One server by two addresses, in use while it is looked at.
+    @Test func aBusyStoreOnBothSidesIsRefused() async throws {
+        let fixture = try MirrorFixture(primary: FakeStore(name: "twin"), secondary: FakeStore(name: "twin"))
+        fixture.secondary.now = fixture.primary.now
+        for store in [fixture.primary, fixture.secondary] { try await Workload(store: store).run(in: ExperimentID("0"), "r", start: 1) }
+        try await Workload(store: fixture.secondary).run(in: ExperimentID("0"), "a moment later", start: 2)
+        await #expect { try await fixture.backfill() } throws: { ($0 as? MirrorError)?.kind == .sameStore }
+        _ = try await fixture.primary.createExperiment(name: "a", tags: [])
+        await #expect { try await fixture.backfill() } throws: { ($0 as? MirrorError)?.kind == .sameStore }
+    }
+
     /// Two servers that were made in the same millisecond have one identity.
     @Test func twoStoresOfOneIdentityAreToldApartByWhatTheyHold() async throws {
         let fixture = try MirrorFixture(primary: FakeStore(name: "twin"), secondary: FakeStore(name: "twin"))

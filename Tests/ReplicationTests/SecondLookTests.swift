@@ -210,6 +210,34 @@ import Testing
         for name in ["old", "prod", "next"] { #expect(try await fixture.secondary.experiment(named: name) != nil, "\(name)") }
     }
 
+    /// Nobody waits for a copy to make way that cannot: its new name is somebody else's.
+    @Test func aNameThatCannotBeGivenOnHoldsUpNothing() async throws {
+        let fixture = try MirrorFixture()
+        let first = try await fixture.primary.createExperiment(name: "x", tags: [])
+        try await fixture.backfill()
+        let theirs = try await fixture.secondary.createExperiment(name: "y", tags: [])
+        try await fixture.primary.renameExperiment(first, to: "y")
+        let second = try await fixture.primary.createExperiment(name: "x", tags: [])
+        let asked = Locked(0)
+        fixture.primary.setFault { _ in
+            let isEndless = asked.withLock { asked in
+                asked += 1
+                return asked > 2000
+            }
+            return isEndless ? .before(StoreError(.stop, .invalid, "the primary is asked without end")) : nil
+        }
+        #expect(try await fixture.backfill().failures == [])
+        let pair = fixture.configuration().pair
+        let there = try await fixture.secondary.experiments(nil).elements
+        #expect(there.contains { $0.name == "\(pair)/x" })
+        #expect(there.contains { $0.name == "x" } && there.contains { $0.name == "y" && $0.id == theirs })
+        // Once the name is free, both get theirs.
+        try await fixture.secondary.renameExperiment(theirs, to: "z")
+        for id in [first, second] { try await fixture.primary.setTag(Tag("a", "b"), ofExperiment: id) }
+        for _ in 0..<2 { try await fixture.backfill() }
+        #expect(try await fixture.secondary.experiment(named: "y") != nil)
+    }
+
     @Test func repairRemovesWhatIsTooMuchOfOurs() async throws {
         let fixture = try MirrorFixture()
         try await Workload(store: fixture.primary).everything()
@@ -317,5 +345,86 @@ extension SecondLookTests {
         #expect(clock.monotonicSeconds - before >= landing / 2)
         #expect(try await !mirror.waitForLanding(of: key))
         try state.close()
+    }
+
+    /// What lands while somebody looks for it is seen by the next look, however long the first one took.
+    @Test(arguments: [false, true]) func whatLandsBehindASlowLookIsFound(wasGivenUp: Bool) async throws {
+        let fixture = try MirrorFixture()
+        let state = try ReplicationState.open(path: fixture.statePath)
+        let mirror = Mirror(
+            primary: fixture.primary, secondary: fixture.secondary, state: state, configuration: fixture.configuration(),
+            stamp: Stamp(pair: "p", store: StoreIdentity("s")), board: ProgressBoard(), clock: fixture.clock,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let key = EntityKey.run(RunID("1"))
+        if wasGivenUp {
+            mirror.noteGivenUp(key)
+            // The secondary hung meanwhile, with what it was sent before it.
+            try await fixture.clock.sleep(seconds: 600)
+        }
+        let answered = Locked<Double?>(nil)
+        let found = try await mirror.find(inDoubt: key) { () async throws -> Bool? in
+            if let first = answered.withLock({ $0 }) {
+                #expect(!wasGivenUp || fixture.clock.monotonicSeconds - first >= mirror.configuration.landingTime)
+                return true
+            }
+            try await fixture.clock.sleep(seconds: mirror.configuration.landingTime * 2)
+            answered.withLock { $0 = fixture.clock.monotonicSeconds }
+            return nil
+        }
+        #expect(found == true)
+        try state.close()
+    }
+
+    /// It is under way when the daemon dies, and renamed on the primary before the next one looks for it.
+    @Test func anExperimentThatLandsLateIsNotMadeAgain() async throws {
+        let fixture = try MirrorFixture()
+        let experiment = try await fixture.primary.createExperiment(name: "before", tags: [Tag("a", "b")])
+        fixture.secondary.setFault { operation in
+            operation.name == "createExperiment" ? .before(StoreError(.stop, .unauthorized, isInDoubt: true, "dies here")) : nil
+        }
+        _ = try? await fixture.backfill()
+        fixture.secondary.setFault(nil)
+        try await fixture.primary.renameExperiment(experiment, to: "after")
+        let state = try ReplicationState.open(path: fixture.statePath)
+        let stamp = Stamp(pair: fixture.configuration().pair, store: try #require(try state.pair()).primary)
+        try state.close()
+        let landing = LandingClock(fixture.clock) {
+            _ = try? await fixture.secondary.createExperiment(name: "before", tags: stamp.tags(.experiment(experiment)))
+        }
+        let again = try ReplicationState.open(path: fixture.statePath)
+        _ = try await Backfill(
+            primary: fixture.primary, secondary: fixture.secondary, state: again, configuration: fixture.configuration(),
+            board: ProgressBoard(), clock: landing, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        ).run()
+        try again.close()
+        await landing.land()
+        try await fixture.backfill()
+        let copies = try await fixture.secondary.experiments(nil).elements.filter { $0.name != "Default" }
+        #expect(copies.map(\.name) == ["after"])
+    }
+}
+
+/// Something lands at the first wait, or when nobody waits for it any more.
+private final class LandingClock: ReplicationClock {
+    private let clock: InstantClock
+    private let landing: @Sendable () async -> Void
+    private let hasLanded = Locked(false)
+    init(_ clock: InstantClock, _ landing: @escaping @Sendable () async -> Void) {
+        self.clock = clock
+        self.landing = landing
+    }
+    var nowMilliseconds: Int64 { clock.nowMilliseconds }
+    var monotonicSeconds: Double { clock.monotonicSeconds }
+    func sleep(seconds: Double) async throws {
+        await land()
+        try await clock.sleep(seconds: seconds)
+    }
+    /// Unless it has.
+    func land() async {
+        let isFirst = hasLanded.withLock { hasLanded in
+            defer { hasLanded = true }
+            return !hasLanded
+        }
+        if isFirst { await landing() }
     }
 }

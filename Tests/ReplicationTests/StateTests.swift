@@ -1,3 +1,4 @@
+import Foundation
 import GRDB
 import Hashing
 import TestSupport
@@ -96,6 +97,36 @@ import Testing
         #expect(try state.entries(after: .zero, kinds: [.run], limit: 9).map(\.key) == [key("a")])
         try state.hold(key("a"))
         #expect(try state.entries(after: .zero, kinds: [.run], limit: 9).isEmpty && state.heldCount() == 1)
+        try state.close()
+    }
+
+    /// Put back from a copy that an earlier version made, which did not count its progress.
+    @Test func anOlderCopyWithoutProgressIsRecognized() throws {
+        let path = folder.file("uncounted.db")
+        var state = try ReplicationState.open(path: path)
+        try state.created(Identity(kind: .run, primaryID: "1", secondaryID: "2"))
+        try state.close()
+        let queue = try DatabaseQueue(path: path)
+        try queue.writeWithoutTransaction { try $0.execute(sql: "UPDATE pair SET progress = 0") }
+        try queue.close()
+        state = try ReplicationState.open(path: path)
+        #expect(try state.wasOlderCopy && state.identity(.run, "1") == nil)
+        try state.close()
+    }
+
+    /// A copy from before something may have been created does not know what to look for.
+    @Test func anIntentIsProgress() throws {
+        let path = folder.file("intents.db")
+        var state = try ReplicationState.open(path: path)
+        try state.created(Identity(kind: .run, primaryID: "1", secondaryID: "2"))
+        try state.close()
+        let copy = try Data(contentsOf: URL(fileURLWithPath: path))
+        state = try ReplicationState.open(path: path)
+        #expect(try !state.noteOrFind(Intent(key("3"), .create)))
+        try state.close()
+        try copy.write(to: URL(fileURLWithPath: path))
+        state = try ReplicationState.open(path: path)
+        #expect(state.wasOlderCopy)
         try state.close()
     }
 

@@ -60,7 +60,8 @@ public enum Fate: String, Sendable, CaseIterable {
         switch self {
         case .refused, .diesBefore, .diesAfter: true
         case .answerLost, .throttled, .failed: step.place != .state
-        case .landsLate, .diesAndLands: step.place == .secondary && ["createRun", "createLoggedModel", "createVersion"].contains(step.name)
+        case .landsLate, .diesAndLands:
+            step.place == .secondary && ["createExperiment", "createRun", "createLoggedModel", "createVersion"].contains(step.name)
         }
     }
     var isDeath: Bool { [.diesBefore, .diesAfter, .diesAndLands].contains(self) }

@@ -71,7 +71,7 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
             mirror.noteGivenUp(pointsKey)
             throw error
         }
-        mirror.sent.withLock { $0[pointsKey] = nil }
+        mirror.noteAnswered(pointsKey)
         base.series = round.series
         return Written(points: round.sender.points, recent: round.recent)
     }

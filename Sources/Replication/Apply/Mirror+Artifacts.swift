@@ -62,7 +62,8 @@ extension Mirror {
         if owners.isSettled {
             look.readsSmallFiles = entry.extent == .whole
         } else if owners.isDeleted, entry.extent == .whole {
-            look.readsSmallFiles = true
+            // It may stay as it is for good: nothing else reads its large files again.
+            look.isDeep = true
         } else {
             let now = clock.nowMilliseconds
             look.readsSmallFiles = readings.withLock { readings in

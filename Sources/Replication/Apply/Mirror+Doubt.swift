@@ -3,18 +3,26 @@ extension Mirror {
     /// Looks for what an earlier attempt may have created. That it is not there is believed only when nothing can be under way any more: a
     /// process that was killed a moment ago may have sent it.
     func find<Found>(inDoubt key: EntityKey, _ look: () async throws -> Found?) async throws -> Found? {
+        let began = clock.monotonicSeconds
         if let found = try await look() { return found }
-        return try await waitForLanding(of: key) ? try await look() : nil
+        return try await waitForLanding(of: key, lookBegan: began) ? try await look() : nil
     }
 
-    /// - Returns: whether it took any time.
+    /// Waits until nothing can be under way any more. Called when the secondary has answered since: one that hangs has what it was
+    /// sent still before it.
+    ///
+    /// - Parameter lookBegan: in monotonic seconds; nil: no look yet. A look is as old as its beginning: what landed behind it, it did
+    ///   not see.
+    /// - Returns: whether that look came too early, and another one is needed.
     @discardableResult
-    func waitForLanding(of key: EntityKey) async throws -> Bool {
+    func waitForLanding(of key: EntityKey, lookBegan: Double? = nil) async throws -> Bool {
+        let now = clock.monotonicSeconds
         // Given up by this process, or sent by one that ended before it began.
-        let since = sent.withLock { $0[key] } ?? startedAt
-        let rest = since + configuration.landingTime - clock.monotonicSeconds
-        guard rest > 0 else { return false }
-        try await clock.sleep(seconds: rest)
+        let wasGivenUp = sent.withLock { $0.contains(key) }
+        let landed = (wasGivenUp ? now : startedAt) + configuration.landingTime
+        guard lookBegan ?? now < landed else { return false }
+        if landed > now { try await clock.sleep(seconds: landed - now) }
+        _ = sent.withLock { $0.remove(key) }
         return true
     }
 
@@ -22,10 +30,10 @@ extension Mirror {
     func sending<R>(_ key: EntityKey, _ send: () async throws -> R) async throws -> R {
         do {
             let result = try await send()
-            sent.withLock { $0[key] = nil }
+            noteAnswered(key)
             return result
         } catch let error as StoreError where !error.isInDoubt {
-            sent.withLock { $0[key] = nil }
+            noteAnswered(key)
             throw error
         } catch {
             noteGivenUp(key)
@@ -33,9 +41,8 @@ extension Mirror {
         }
     }
 
-    /// A slow server goes on with what nobody waits for any longer: what counts is when it was given up, not when it was sent.
-    func noteGivenUp(_ key: EntityKey) {
-        let now = clock.monotonicSeconds
-        sent.withLock { $0[key] = now }
-    }
+    /// A slow server goes on with what nobody waits for any longer.
+    func noteGivenUp(_ key: EntityKey) { _ = sent.withLock { $0.insert(key) } }
+
+    func noteAnswered(_ key: EntityKey) { _ = sent.withLock { $0.remove(key) } }
 }

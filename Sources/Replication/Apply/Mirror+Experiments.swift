@@ -15,6 +15,8 @@ extension Mirror {
     static var lifecycleField: Base.Field { Base.Field("lifecycle") }
     /// Somebody else's experiment, ours added beside what is there: it is never deleted, restored or renamed.
     static var foreignField: Base.Field { Base.Field("foreign") }
+    /// The primary's name for it that is somebody else's on the secondary: nobody waits for it to make way.
+    static var nameRefusedField: Base.Field { Base.Field("name_refused") }
     static var takenAwayField: Base.Field { Base.Field("taken_away") }
     /// Deleted on the secondary by somebody: also when the primary's is deleted later, and returns, it stays so.
     static var deletedByOthersField: Base.Field { Base.Field("deleted_by_others") }
@@ -163,7 +165,9 @@ extension Mirror {
             switch try await renameIfNeeded(record, actual, base, isForeign, waits: waits, &conflicts) {
             case .none: break
             case .done: wrote = true
-            case .taken: isNamed = false
+            case .taken:
+                isNamed = false
+                fields[Self.nameRefusedField] = FieldDigest(record.name)
             case .aside:
                 (wrote, isNamed) = (true, false)
                 followUps.append(key)
@@ -202,7 +206,7 @@ extension Mirror {
         let idKey = Stamp.idKey(.experiment)
         // One that was made in an attempt whose end nobody knows may bear an earlier name.
         if try state.noteOrFind(Intent(.experiment(record.id), .create)),
-            let made = try await stampedExperiment(record.id)
+            let made = try await find(inDoubt: .experiment(record.id), { try await stampedExperiment(record.id) })
         {
             board.count { $0.experiments.adopted += 1 }
             return (made, made.tags.contains { $0.key == Stamp.adoptedKey })
@@ -226,7 +230,7 @@ extension Mirror {
                     board.count { $0.experiments.adopted += 1 }
                     return (found, true)
                 case .ours, .nobody, .anotherPair:
-                    if waits, let other = try await renamedSince(found) { throw Waits(key: other) }
+                    if waits, let other = try await renamedSince(found, asking: record.id) { throw Waits(key: other) }
                     try await requireStill(found)
                     conflicts.append(
                         Conflict(
@@ -238,7 +242,7 @@ extension Mirror {
             let id: ExperimentID
             try state.noteWrites(tags.map { .tag($0.key) }, of: .experiment(record.id))
             do {
-                id = try await secondary.createExperiment(name: name, tags: tags)
+                id = try await sending(.experiment(record.id)) { try await secondary.createExperiment(name: name, tags: tags) }
             } catch let error as StoreError where error.isInDoubt || error.reason == .alreadyExists {
                 // Refused for certain: then none of these fields is ours.
                 if !error.isInDoubt { try state.forgetWrites(of: .experiment(record.id)) }
@@ -266,8 +270,8 @@ extension Mirror {
     }
 
     /// Whose copy this is, when the primary has given the name to another one and the copy has not followed yet: it is queued.
-    private func renamedSince(_ found: Experiment) async throws -> EntityKey? {
-        guard case .ours(let id) = stamp.owner(Stamp.idKey(.experiment), of: found.tags) else { return nil }
+    private func renamedSince(_ found: Experiment, asking: ExperimentID) async throws -> EntityKey? {
+        guard case .ours(let id) = stamp.owner(Stamp.idKey(.experiment), of: found.tags), id != asking.rawValue else { return nil }
         let key = EntityKey.experiment(ExperimentID(id))
         if try state.entry(key) != nil { return key }
         if try state.isSetAside(key) { return nil }
@@ -275,7 +279,7 @@ extension Mirror {
         guard found.lifecycle == .active, !found.tags.contains(where: { $0.key == Stamp.adoptedKey }),
             let base = try state.identity(.experiment, id)?.base,
             let owner = try await primary.experiment(ExperimentID(id)), owner.name != found.name,
-            base[Base.Field("name")] != FieldDigest(owner.name)
+            base[Base.Field("name")] != FieldDigest(owner.name), base[Self.nameRefusedField] != FieldDigest(owner.name)
         else { return nil }
         try append([key])
         return key
@@ -301,7 +305,7 @@ extension Mirror {
             return .none
         }
         if let found = try await secondary.experiment(named: record.name), found.id != actual.id {
-            if let other = try await renamedSince(found) {
+            if let other = try await renamedSince(found, asking: record.id) {
                 if waits { throw Waits(key: other) }
                 try await secondary.renameExperiment(actual.id, to: "\(configuration.pair)/experiment \(record.id)")
                 return .aside

@@ -21,8 +21,9 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     /// What the primary's experiments were called when they were looked at last.
     let experimentNames = Locked<[ExperimentID: String]>([:])
     let paused = Locked(PausedNow())
-    /// Writes that must not be done twice, by when they were given up without an answer. Monotonic seconds, as `startedAt`.
-    let sent = Locked<[EntityKey: Double]>([:])
+    /// Writes that must not be done twice and were given up without an answer.
+    let sent = Locked<Set<EntityKey>>([])
+    /// Monotonic seconds.
     let startedAt: Double
     private let appliedAt = Locked<Int64?>(nil)
     /// Milliseconds since 1970.

@@ -14,9 +14,10 @@ struct Adoption<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             mirror.logger.notice(
                 "the state file is an older copy, or has lost its lock file: what is on the secondary is looked for by its stamps")
         }
+        let began = mirror.clock.monotonicSeconds
         let found = try await adoptAll()
         // Who made them may have been at work a moment ago.
-        if found > 0, try await mirror.waitForLanding(of: EntityKey(.run, "adopted")) { _ = try await adoptAll() }
+        if found > 0, try await mirror.waitForLanding(of: EntityKey(.run, "adopted"), lookBegan: began) { _ = try await adoptAll() }
         try mirror.state.setAdopted()
     }
 

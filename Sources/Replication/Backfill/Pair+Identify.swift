@@ -33,28 +33,31 @@ extension Pair {
     }
 
     /// An identity rests on a time of creation in milliseconds: two stores that were made at once may share it. One store has the same
-    /// things on both sides, and two that are in use do not.
+    /// things on both sides; two share no more than the experiment that each was made with. Run ids are random: none is in two stores.
     private static func likeness(_ primary: some TrackingStore, _ secondary: some TrackingStore) async throws -> Likeness {
-        var likeness = Likeness.two
-        // Someone may create something between the two readings.
-        for _ in 0..<3 {
-            let here = try await sample(primary)
-            let there = try await sample(secondary)
-            guard here != there else {
-                likeness = here.count > 1 ? .one : .unknown
-                break
-            }
-        }
-        return likeness
+        var here = try await sample(primary)
+        let there = try await sample(secondary)
+        // Somebody may have made something between the two readings.
+        let again = try await sample(primary)
+        here.experiments.formUnion(again.experiments)
+        here.runs.formUnion(again.runs)
+        if !here.runs.isDisjoint(with: there.runs) || here.experiments.intersection(there.experiments).count > 1 { return .one }
+        guard here.experiments == there.experiments else { return .two }
+        return here.runs.isEmpty && there.runs.isEmpty ? .unknown : .two
     }
 
-    /// A page of the experiments, and of the runs of the first of them.
-    private static func sample(_ store: some TrackingStore) async throws -> Set<String> {
+    private struct Sample {
+        var experiments: Set<String> = []
+        var runs: Set<RunID> = []
+    }
+
+    /// A page of the experiments, and of their runs.
+    private static func sample(_ store: some TrackingStore) async throws -> Sample {
         let experiments = try await store.experiments(nil).elements
-        var sample = Set(experiments.map { "\($0.id) \($0.creationTime ?? 0)" })
-        if let only = experiments.first, experiments.count == 1 {
-            let runs = try await store.runs(RunQuery(experiments: [only.id], pageSize: 100), nil).elements
-            sample.formUnion(runs.map { "\($0.id)" })
+        var sample = Sample(experiments: Set(experiments.map { "\($0.id) \($0.creationTime ?? 0)" }))
+        if !experiments.isEmpty {
+            let query = RunQuery(experiments: experiments.prefix(10).map(\.id), pageSize: 100)
+            sample.runs = Set(try await store.runs(query, nil).elements.map(\.id))
         }
         return sample
     }

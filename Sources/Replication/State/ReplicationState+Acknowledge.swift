@@ -116,7 +116,8 @@ extension ReplicationState {
     ///
     /// - Parameter fields: what the write carries, as in `noteWrites`.
     public func noteOrFind(_ intent: Intent, writing fields: [Base.Field] = []) throws -> Bool {
-        try transaction("intent") { db in
+        // A copy of the file from before it does not know that something may have been created.
+        try progress("intent") { db in
             try db.cachedStatement(sql: "INSERT OR IGNORE INTO intent VALUES (?, ?, ?)")
                 .execute(arguments: [intent.key.kind.rawValue, intent.key.id, intent.operation.rawValue])
             let isThere = db.changesCount == 0

@@ -40,7 +40,9 @@ public final class ReplicationState: Sendable {
             (generation, wasOlderCopy) = try database.write { db in
                 try Self.migrate(db)
                 let progress = try Int64.fetchOne(db, sql: "SELECT progress FROM pair") ?? 0
-                let isOlderCopy = progress > 0 && lock.noted.map { $0 > progress } ?? true
+                // A copy from before progress was counted has none, and identities.
+                let isUsed = try progress > 0 || Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT * FROM identity)") ?? false
+                let isOlderCopy = isUsed && lock.noted.map { $0 > progress } ?? (progress > 0)
                 if isOlderCopy { try Self.forgetAll(db) }
                 try db.execute(
                     sql: "UPDATE pair SET generation = generation + 1, progress = max(progress, ?)", arguments: [lock.noted ?? 0])
