@@ -45,6 +45,13 @@ import Testing
         (503, json("TEMPORARILY_UNAVAILABLE"), .retry(after: nil), .serverFailure, true),
         (504, "", .retry(after: nil), .serverFailure, true),
         (302, "", .stop, .notMLflow, false),
+        // As Azure ML's services word them; an empty 404 is an unknown route.
+        (400, azure("INVALID_PARAMETER_VALUE", "ValidationError"), .setAside, .invalid, false),
+        (404, azure("RESOURCE_DOES_NOT_EXIST", "UserError"), .setAside, .notFound, false),
+        (404, azureService("UserError", "NotFound"), .setAside, .notFound, false),
+        (404, "", .setAside, .unsupported, false),
+        (429, azureService("UserError", "RequestThrottled"), .retry(after: nil), .throttled, false),
+        (500, azureService("ServiceError", "TransientError"), .retry(after: nil), .serverFailure, true),
     ]) func decides(
         _ status: Int, _ body: String, _ decision: StoreError.Decision, _ reason: StoreError.Reason, _ isInDoubt: Bool
     ) {
@@ -53,6 +60,27 @@ import Testing
         let readError = failure.error(read, status: status, headers: [], body: Array(body.utf8))
         #expect(readError.decision == decision && readError.reason == reason && !readError.isInDoubt)
         #expect(written.message.contains("http://h") && written.message.contains("creating a run") && written.message.contains("\(status)"))
+    }
+
+    private static func azure(_ errorCode: String, _ code: String) -> String {
+        """
+        {"Error":{"Code":"\(code)","Severity":null,"Message":"the reason given","MessageFormat":null,"Details":[],"InnerError":null},
+        "Correlation":{"operation":"0","request":"1"},"Environment":"westeurope","ComponentName":"mlflow","statusCode":400,
+        "error_code":"\(errorCode)"}
+        """
+    }
+    private static func azureService(_ code: String, _ inner: String) -> String {
+        """
+        {"error":{"code":"\(code)","severity":null,"message":"the reason given","details":[],"innerError":{"code":"\(inner)"}},
+        "correlation":{"operation":"0"},"environment":"westeurope","componentName":"run-history"}
+        """
+    }
+
+    @Test func azuresReasonIsPassedOn() {
+        for body in [Self.azure("INVALID_PARAMETER_VALUE", "ValidationError"), Self.azureService("UserError", "ValidationError")] {
+            let error = failure.error(write, status: 400, headers: [], body: Array(body.utf8))
+            #expect(error.message.contains(": the reason given;") && !error.message.contains("westeurope"), "\(error)")
+        }
     }
 
     @Test func tellsTwiceFromRaced() {

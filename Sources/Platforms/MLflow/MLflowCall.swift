@@ -16,6 +16,8 @@ struct MLflowCall: Sendable {
     var isWrite: Bool
     var duplicate = Duplicate.raced
     var maximumResponseBytes = 64 << 20
+    /// Its body is not `body`: it comes from elsewhere, once.
+    var streamsBody = false
 
     /// A read with GET.
     static func get(_ path: String, _ query: [(String, String)] = [], of subject: String) -> Self {

@@ -59,16 +59,9 @@ public struct MLflowEndpoint: Sendable, Hashable {
     /// Scheme, lower-case host, port and path, for comparing with an artifact URI's authority.
     var host: String { TrackingURI.authority(of: baseURL) }
 
-    /// The headers that every request to this server bears, and none to any other.
+    /// The headers that every request to this server bears beside its authorization, and none to any other.
     var headers: [HTTPHeader] {
         var headers = [HTTPHeader("Accept", "application/json")]
-        switch credentials {
-        case .none: break
-        case .basic(let user, let password):
-            headers.append(HTTPHeader("Authorization", "Basic " + Base64.encode(Array("\(user):\(password)".utf8))))
-        case .bearer(let token):
-            headers.append(HTTPHeader("Authorization", "Bearer \(token)"))
-        }
         if let workspace { headers.append(HTTPHeader("X-MLFLOW-WORKSPACE", workspace)) }
         return headers
     }

@@ -12,10 +12,43 @@ struct MLflowFailure: Sendable {
     /// The longest `Retry-After` that is obeyed, in seconds.
     static let longestWait: Double = 3600
 
-    /// `{"error_code": ..., "message": ...}`, as MLflow writes every error (mlflow/exceptions.py).
+    /// `{"error_code": ..., "message": ...}`, as MLflow writes every error (mlflow/exceptions.py). Azure ML wraps the message: its MLflow
+    /// endpoint answers `{"Error": {"Code", "Message"}, "error_code"}` (azure-sdk-for-python#35685), its other services
+    /// `{"error": {"code", "message", "innerError": {"code"}}}` (azureml-core's `ErrorResponse`).
     struct Answer: Decodable, Sendable {
         var errorCode: String?
         var message: String?
+
+        private struct Wrapped: Decodable {
+            var code: String?
+            var message: String?
+            var innerCode: String?
+            enum CodingKeys: String, CodingKey { case code, Code, message, Message, innerError, InnerError }
+            private enum InnerKeys: String, CodingKey { case code, Code }
+            init(from decoder: any Decoder) throws {
+                let container = try decoder.container(keyedBy: CodingKeys.self)
+                code = try? container.decode(String.self, forKey: .code)
+                code = (try? container.decode(String.self, forKey: .Code)) ?? code
+                message = try? container.decode(String.self, forKey: .message)
+                message = (try? container.decode(String.self, forKey: .Message)) ?? message
+                for (outer, inner) in [(CodingKeys.innerError, InnerKeys.code), (.InnerError, .Code)] {
+                    guard let nested = try? container.nestedContainer(keyedBy: InnerKeys.self, forKey: outer) else { continue }
+                    innerCode = (try? nested.decode(String.self, forKey: inner)) ?? innerCode
+                }
+            }
+        }
+        private enum CodingKeys: String, CodingKey { case errorCode, message, error, Error }
+
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            errorCode = try? container.decode(String.self, forKey: .errorCode)
+            message = try? container.decode(String.self, forKey: .message)
+            guard
+                let wrapped = (try? container.decode(Wrapped.self, forKey: .Error)) ?? (try? container.decode(Wrapped.self, forKey: .error))
+            else { return }
+            errorCode = errorCode ?? wrapped.innerCode ?? wrapped.code
+            message = message ?? wrapped.message
+        }
 
         init?(_ body: [UInt8]) {
             guard body.first(where: { $0 > 0x20 }) == UInt8(ascii: "{"), let answer = try? WireDecoder.decode(Answer.self, from: body)
@@ -43,7 +76,7 @@ struct MLflowFailure: Sendable {
         _ call: MLflowCall, _ status: Int, _ code: String, _ said: String, _ headers: [HTTPHeader]
     ) -> (StoreError.Decision, StoreError.Reason, String) {
         switch (status, code) {
-        case (_, "RESOURCE_DOES_NOT_EXIST"), (404, "NOT_FOUND"): return (.setAside, .notFound, "it does not exist there")
+        case (_, "RESOURCE_DOES_NOT_EXIST"), (404, "NOT_FOUND"), (404, "NotFound"): return (.setAside, .notFound, "it does not exist there")
         case (_, "RESOURCE_ALREADY_EXISTS"), (_, "ALREADY_EXISTS"): return (.setAside, .alreadyExists, "use the one that is there")
         case (_, "INVALID_STATE"): return (.setAside, .invalid, "the thing is in a state that forbids this")
         case (_, "FEATURE_DISABLED"): return (.stop, .unsupported, "this server has no workspaces: name none")

@@ -41,12 +41,14 @@ extension MLflowStore {
     private func put(
         _ method: HTTPRequest.Method, _ path: String, size: Int64, of subject: String, _ bytes: ByteStream
     ) async throws {
-        let call = MLflowCall(method: method, path: path, subject: subject, isWrite: true)
-        var request = request(call)
-        request.headers.append(HTTPHeader("Content-Type", "application/octet-stream"))
-        // The server hands the file on before it answers: 5 MB/s at worst.
-        request.timeouts.firstByte = endpoint.requestTimeout + Double(size) / 5e6
-        try await exchange(call, request, size: size, bytes.next)
+        let call = MLflowCall(method: method, path: path, subject: subject, isWrite: true, streamsBody: true)
+        _ = try await authorized(call) { request in
+            var request = request
+            request.headers.append(HTTPHeader("Content-Type", "application/octet-stream"))
+            // The server hands the file on before it answers: 5 MB/s at worst.
+            request.timeouts.firstByte = endpoint.requestTimeout + Double(size) / 5e6
+            return try await exchange(call, request, size: size, bytes.next)
+        }
     }
 
     /// Sends a body; the answer's body is of no interest. Errors of the source pass unchanged.

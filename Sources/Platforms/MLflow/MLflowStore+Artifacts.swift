@@ -69,8 +69,14 @@ extension MLflowStore {
     }
 
     private func download<R: Sendable>(_ call: MLflowCall, _ read: @Sendable (ByteStream) async throws -> R) async throws -> R {
+        try await authorized(call) { try await download(call, $0, read) }
+    }
+
+    private func download<R: Sendable>(
+        _ call: MLflowCall, _ request: HTTPRequest, _ read: @Sendable (ByteStream) async throws -> R
+    ) async throws -> R {
         do {
-            return try await client.withResponse(request(call)) { response in
+            return try await client.withResponse(request) { response in
                 guard (200..<300).contains(response.status) else {
                     let body = try await response.collect(limit: 1 << 20)
                     throw artifactError(call, status: response.status, headers: response.headers, body: body)

@@ -121,8 +121,15 @@ extension MLflowStore {
         _ call: MLflowCall, into empty: Result, _ add: @Sendable @escaping (inout Result, UnsafeBufferPointer<UInt8>, MetricPoint) -> Void
     ) async throws -> (Result, next: String?) {
         try Task.checkCancellation()
+        return try await authorized(call) { try await readHistory(call, $0, into: empty, add) }
+    }
+
+    private func readHistory<Result: Sendable>(
+        _ call: MLflowCall, _ request: HTTPRequest, into empty: Result,
+        _ add: @Sendable @escaping (inout Result, UnsafeBufferPointer<UInt8>, MetricPoint) -> Void
+    ) async throws -> (Result, next: String?) {
         do {
-            return try await client.withResponse(request(call)) { response in
+            return try await client.withResponse(request) { response in
                 guard (200..<300).contains(response.status) else {
                     let body = try await response.collect(limit: 1 << 20)
                     throw failure.error(call, status: response.status, headers: response.headers, body: body)

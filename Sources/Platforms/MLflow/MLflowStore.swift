@@ -11,12 +11,18 @@ public struct MLflowStore: WritableStore {
     /// The data base behind the server, where it can be read: histories come from it.
     let database: MLflowDatabase?
     let client: HTTPClient
+    private let authorization: any Authorization
     let failure: MLflowFailure
     let memory = ServerMemory()
     var repeatsReads = true
 
-    public init(_ endpoint: MLflowEndpoint, client: HTTPClient, dialect: Dialect = .mlflow, database: MLflowDatabase? = nil) {
+    /// - Parameter authorization: nil: the endpoint's credentials.
+    public init(
+        _ endpoint: MLflowEndpoint, client: HTTPClient, authorization: (any Authorization)? = nil, dialect: Dialect = .mlflow,
+        database: MLflowDatabase? = nil
+    ) {
         self.endpoint = endpoint
+        self.authorization = authorization ?? endpoint.credentials
         self.client = client
         self.database = database
         var dialect = dialect
@@ -45,8 +51,21 @@ public struct MLflowStore: WritableStore {
 
     // MARK: - Sending
 
-    func request(_ call: MLflowCall) -> HTTPRequest {
-        var headers = endpoint.headers
+    /// Sends a request with what proves who asks. Where that is refused and a new one may do better, it is sent once more: nothing was done.
+    func authorized<R: Sendable>(_ call: MLflowCall, _ send: (HTTPRequest) async throws -> R) async throws -> R {
+        let header = try await authorization.header()
+        do {
+            return try await send(request(call, header))
+        } catch let error as StoreError where error.reason == .unauthorized {
+            guard let header, await authorization.wasRefused(header) else { throw error }
+            // A body that comes from elsewhere was read, and cannot be sent from here again.
+            if call.streamsBody { throw StoreError(.retry(after: nil), .unauthorized, error.message) }
+            return try await send(request(call, try await authorization.header()))
+        }
+    }
+
+    private func request(_ call: MLflowCall, _ authorization: HTTPHeader?) -> HTTPRequest {
+        var headers = endpoint.headers + (authorization.map { [$0] } ?? [])
         if !call.body.isEmpty { headers.append(HTTPHeader("Content-Type", "application/json")) }
         var timeouts = Timeouts()
         timeouts.firstByte = endpoint.requestTimeout
@@ -63,9 +82,13 @@ public struct MLflowStore: WritableStore {
 
     private func sendOnce(_ call: MLflowCall) async throws -> [UInt8] {
         try Task.checkCancellation()
+        return try await authorized(call) { try await exchange(call, $0) }
+    }
+
+    private func exchange(_ call: MLflowCall, _ request: HTTPRequest) async throws -> [UInt8] {
         let response: HTTPResponse
         do {
-            response = try await client.send(request(call), body: call.body.isEmpty ? .none : .bytes(call.body))
+            response = try await client.send(request, body: call.body.isEmpty ? .none : .bytes(call.body))
         } catch let error as HTTPError {
             if error.kind == .cancelled { throw CancellationError() }
             throw failure.error(call, error)
