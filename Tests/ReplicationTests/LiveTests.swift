@@ -320,4 +320,23 @@ import Testing
         }
         #expect(try await fixture.pair.verify().differences == [])
     }
+
+    /// It was overwritten with as many bytes, of which a listing says nothing; small files are read again anyway.
+    @Test func aLargeFileOfADeletedRunIsReadOnceMore() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let primary = fixture.pair.primary
+        let run = try await Workload(store: primary).run(in: ExperimentID("0"), "deleted", end: false)
+        let size = (16 << 20) + 1
+        primary.replace("weights.bin", of: .run(run.id), with: [UInt8](repeating: 1, count: size))
+        let files = EntityKey(.runArtifacts, run.id.rawValue)
+        try await fixture.live { daemon in
+            try await daemon.settled()
+            let before = try #require(try daemon.state.manifest(of: files)["weights.bin"])
+            primary.replace("weights.bin", of: .run(run.id), with: [UInt8](repeating: 2, count: size))
+            try await primary.deleteRun(run.id)
+            fixture.feed.say([Change(.run(run.id))])
+            try await daemon.until("read again") { try daemon.state.manifest(of: files)["weights.bin"]?.sha256 != before.sha256 }
+        }
+        #expect(try await fixture.pair.verify().differences == [])
+    }
 }
