@@ -13,13 +13,17 @@ public protocol Authorization: Sendable {
     func wasRefused(_ header: HTTPHeader) async -> Bool
 }
 
+extension HTTPHeader {
+    static func bearer(_ token: String) -> HTTPHeader { HTTPHeader("Authorization", "Bearer \(token)") }
+}
+
 extension MLflowCredentials: Authorization {
     public func header() -> HTTPHeader? {
         switch self {
         case .none: nil
         case .basic(let user, let password):
             HTTPHeader("Authorization", "Basic " + Base64.encode(Array("\(user):\(password)".utf8)))
-        case .bearer(let token): HTTPHeader("Authorization", "Bearer \(token)")
+        case .bearer(let token): .bearer(token)
         }
     }
 

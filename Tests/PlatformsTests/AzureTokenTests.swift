@@ -230,7 +230,7 @@ extension AzureTokens {
 @Suite struct AuthorizedStoreTests {
     /// The store takes tokens from `good` on, and lists what it was sent.
     private func withAuthorizedStore(
-        good: Int, identity: AzureIdentity? = nil, _ body: (MLflowStore, RawServer, TokenServer) async throws -> Void
+        good: Int, fixed: MLflowCredentials? = nil, _ body: (MLflowStore, RawServer, TokenServer) async throws -> Void
     ) async throws {
         let tokenServer = try TokenServer()
         let server = try RawServer { connection in
@@ -253,7 +253,7 @@ extension AzureTokens {
             tokenServer.stop()
         }
         let store = MLflowStore(
-            try MLflowEndpoint(uri: server.url), client: tokenServer.client, authorization: try tokenServer.tokens(identity))
+            try MLflowEndpoint(uri: server.url), client: tokenServer.client, authorization: try fixed ?? tokenServer.tokens())
         try await body(store, server, tokenServer)
     }
 
@@ -269,7 +269,7 @@ extension AzureTokens {
             await expectFailure(.unauthorized) { try await store.createExperiment(name: "e", tags: []) }
             #expect(server.requests.count == 2)
         }
-        try await withAuthorizedStore(good: 2, identity: .token("canary-1")) { store, server, _ in
+        try await withAuthorizedStore(good: 2, fixed: .bearer(token: "canary-1")) { store, server, _ in
             await expectFailure(.unauthorized) { try await store.createExperiment(name: "e", tags: []) }
             #expect(server.requests.count == 1)
         }

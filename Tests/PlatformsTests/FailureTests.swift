@@ -95,7 +95,7 @@ import Testing
             ("Sun, 06 Nov 2094 08:49:57 GMT", 3600), ("soon", nil), ("", nil), ("nan", nil),
         ] as [(String, Double?)]) func waitsAsAsked(_ text: String, _ seconds: Double?)
     {
-        #expect(failure.wait([HTTPHeader("retry-after", text)]) == seconds)
+        #expect(RetryAfter.seconds([HTTPHeader("retry-after", text)], now: 784_111_777) == seconds)
     }
 
     @Test(arguments: [

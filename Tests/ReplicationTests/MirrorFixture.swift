@@ -18,6 +18,18 @@ final class MirrorFixture: Sendable {
         folder = try TemporaryFolder()
     }
 
+    /// What goes on without end fails, instead of the test never ending.
+    func endAfterRequests(_ count: Int) {
+        let asked = Locked(0)
+        primary.setFault { _ in
+            let isEndless = asked.withLock { asked in
+                asked += 1
+                return asked > count
+            }
+            return isEndless ? .before(StoreError(.stop, .invalid, "the primary is asked without end")) : nil
+        }
+    }
+
     var statePath: String { folder.file("state.db") }
 
     func configuration(_ change: (inout MirrorConfiguration) -> Void = { _ in }) -> MirrorConfiguration {

@@ -12,6 +12,21 @@ import Testing
 
     private func key(_ id: String) -> EntityKey { EntityKey(.run, id) }
 
+    /// As another program would.
+    private func execute(_ sql: String, in path: String) throws {
+        let queue = try DatabaseQueue(path: path)
+        try queue.writeWithoutTransaction { try $0.execute(sql: sql) }
+        try queue.close()
+    }
+
+    private func fileWithARun(_ name: String) throws -> String {
+        let path = folder.file(name)
+        let state = try ReplicationState.open(path: path)
+        try state.created(Identity(kind: .run, primaryID: "1", secondaryID: "2"))
+        try state.close()
+        return path
+    }
+
     /// GRDB lowers it when it turns the write-ahead log on: an intent would then not survive a loss of power.
     @Test func everyCommitIsSynced() throws {
         let state = try ReplicationState.open(path: folder.file("s.db"))
@@ -72,9 +87,7 @@ import Testing
 
         let newer = folder.file("newer.db")
         try ReplicationState.open(path: newer).close()
-        let queue = try DatabaseQueue(path: newer)
-        try queue.writeWithoutTransaction { try $0.execute(sql: "PRAGMA user_version = 99") }
-        try queue.close()
+        try execute("PRAGMA user_version = 99", in: newer)
         #expect { try ReplicationState.open(path: newer) } throws: { ($0 as? StateError)?.kind == .newerSchema }
     }
 
@@ -84,14 +97,9 @@ import Testing
         var state = try ReplicationState.open(path: path)
         try state.append([Change(key("a"))], at: 0)
         try state.close()
-        let queue = try DatabaseQueue(path: path)
-        try queue.writeWithoutTransaction { db in
-            try db.execute(
-                sql:
-                    "DROP INDEX change_log_deletions; ALTER TABLE change_log DROP COLUMN held; ALTER TABLE pair DROP COLUMN progress; PRAGMA user_version = 2"
-            )
-        }
-        try queue.close()
+        try execute(
+            "DROP INDEX change_log_deletions; ALTER TABLE change_log DROP COLUMN held; ALTER TABLE pair DROP COLUMN progress; PRAGMA user_version = 2",
+            in: path)
         #expect { try ReplicationState.visit(path: path) } throws: { ($0 as? StateError)?.kind == .newerSchema }
         state = try ReplicationState.open(path: path)
         #expect(try state.entries(after: .zero, kinds: [.run], limit: 9).map(\.key) == [key("a")])
@@ -102,26 +110,18 @@ import Testing
 
     /// Put back from a copy that an earlier version made, which did not count its progress.
     @Test func anOlderCopyWithoutProgressIsRecognized() throws {
-        let path = folder.file("uncounted.db")
-        var state = try ReplicationState.open(path: path)
-        try state.created(Identity(kind: .run, primaryID: "1", secondaryID: "2"))
-        try state.close()
-        let queue = try DatabaseQueue(path: path)
-        try queue.writeWithoutTransaction { try $0.execute(sql: "UPDATE pair SET progress = 0") }
-        try queue.close()
-        state = try ReplicationState.open(path: path)
+        let path = try fileWithARun("uncounted.db")
+        try execute("UPDATE pair SET progress = 0", in: path)
+        let state = try ReplicationState.open(path: path)
         #expect(try state.wasOlderCopy && state.identity(.run, "1") == nil)
         try state.close()
     }
 
     /// A copy from before something may have been created does not know what to look for.
     @Test func anIntentIsProgress() throws {
-        let path = folder.file("intents.db")
-        var state = try ReplicationState.open(path: path)
-        try state.created(Identity(kind: .run, primaryID: "1", secondaryID: "2"))
-        try state.close()
+        let path = try fileWithARun("intents.db")
         let copy = try Data(contentsOf: URL(fileURLWithPath: path))
-        state = try ReplicationState.open(path: path)
+        var state = try ReplicationState.open(path: path)
         #expect(try !state.noteOrFind(Intent(key("3"), .create)))
         try state.close()
         try copy.write(to: URL(fileURLWithPath: path))

@@ -1,8 +1,6 @@
 /// As whom mlmirror asks Azure for tokens. The variables are those of Microsoft's own clients (azure-identity's
 /// `DefaultAzureCredential`), in their order.
 public enum AzureIdentity: Sendable, Hashable {
-    /// A token that somebody else got, and that is not renewed.
-    case token(String)
     case clientSecret(tenant: String, client: String, secret: String)
     /// The file holds an assertion that Kubernetes renews: it is read for every token.
     case workload(tenant: String, client: String, file: String)
@@ -53,7 +51,7 @@ public enum AzureIdentity: Sendable, Hashable {
     public var isLocal: Bool {
         switch self {
         case .managed, .machine: true
-        case .token, .clientSecret, .workload: false
+        case .clientSecret, .workload: false
         }
     }
 }
@@ -62,7 +60,6 @@ extension AzureIdentity: CustomStringConvertible, CustomDebugStringConvertible, 
     /// For people; without secrets.
     public var description: String {
         switch self {
-        case .token: "a token that is not renewed"
         case .clientSecret(_, let client, _): "the service principal \(client) and its secret"
         case .workload(_, let client, let file): "the workload identity \(client) by \(file)"
         case .managed(_, _, let client): "the managed identity" + (client.map { " \($0)" } ?? "")

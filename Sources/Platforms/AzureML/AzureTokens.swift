@@ -38,7 +38,6 @@ public actor AzureTokens: Authorization {
     }()
 
     public func header() async throws -> HTTPHeader? {
-        if case .token(let text) = identity { return HTTPHeader("Authorization", "Bearer \(text)") }
         let now = clock()
         if let token, now < token.endsAt {
             if renewal == nil, now >= token.renewAt, now >= nextRenewal {
@@ -75,13 +74,12 @@ public actor AzureTokens: Authorization {
     }
 
     public func wasRefused(_ header: HTTPHeader) -> Bool {
-        if case .token = identity { return false }
         // Another request may have brought a new one meanwhile.
         if let token, Self.header(token) == header { self.token = nil }
         return true
     }
 
-    private static func header(_ token: AccessToken) -> HTTPHeader { HTTPHeader("Authorization", "Bearer \(token.value)") }
+    private static func header(_ token: AccessToken) -> HTTPHeader { .bearer(token.value) }
 
     private func renew() -> Task<AccessToken, any Error> {
         if let renewal { return renewal }
@@ -97,7 +95,7 @@ public actor AzureTokens: Authorization {
     }
 
     private func fetch() async throws -> AccessToken {
-        guard let exchange = try TokenRequest(identity, cloud) else { return AccessToken("", life: 0, now: 0) }
+        let exchange = try TokenRequest(identity, cloud)
         let asked = clock()
         let response: HTTPResponse
         do {
@@ -116,7 +114,7 @@ public actor AzureTokens: Authorization {
     private func refusal(_ response: HTTPResponse) -> StoreError {
         let said = (try? WireDecoder.decode(TokenRefusal.self, from: response.body))?.description ?? "no reason is given"
         let what = "HTTP \(response.status): \(said)"
-        let wait = MLflowFailure(store: "").wait(response.headers)
+        let wait = RetryAfter.seconds(response.headers, now: Date().timeIntervalSince1970)
         switch response.status {
         case 429: return failure(.retry(after: wait), .throttled, what, "ask less often")
         // The metadata service answers 404 and 410 while it is being updated.

@@ -7,12 +7,9 @@ struct TokenRequest: Sendable {
     var request: HTTPRequest
     var body: [UInt8] = []
 
-    /// Nil where the identity is the token itself.
-    ///
     /// - Throws: `StoreError` when the file of a workload identity cannot be read.
-    init?(_ identity: AzureIdentity, _ cloud: AzureCloud) throws(StoreError) {
+    init(_ identity: AzureIdentity, _ cloud: AzureCloud) throws(StoreError) {
         switch identity {
-        case .token: return nil
         case .clientSecret(let tenant, let client, let secret):
             self = Self.entra(tenant, cloud, client, [("client_secret", secret)])
         case .workload(let tenant, let client, let file):

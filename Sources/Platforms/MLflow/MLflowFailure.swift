@@ -9,9 +9,6 @@ struct MLflowFailure: Sendable {
     /// The time of reading, in seconds since 1970: for a `Retry-After` that is a date.
     var now: @Sendable () -> Double = { Date().timeIntervalSince1970 }
 
-    /// The longest `Retry-After` that is obeyed, in seconds.
-    static let longestWait: Double = 3600
-
     /// `{"error_code": ..., "message": ...}`, as MLflow writes every error (mlflow/exceptions.py). Azure ML wraps the message: its MLflow
     /// endpoint answers `{"Error": {"Code", "Message"}, "error_code"}` (azure-sdk-for-python#35685), its other services
     /// `{"error": {"code", "message", "innerError": {"code"}}}` (azureml-core's `ErrorResponse`).
@@ -88,9 +85,10 @@ struct MLflowFailure: Sendable {
             return call.duplicate == .exists
                 ? (.setAside, .alreadyExists, "it is there already") : (.retry(after: nil), .serverFailure, "two writers met; ask again")
         case (413, _): return (.setAside, .tooLarge, "a proxy or the server takes no request of this size")
-        case (409, _): return (.retry(after: wait(headers)), .serverFailure, "another writer was at it; ask again")
-        case (429, _): return (.retry(after: wait(headers)), .throttled, "ask less often")
-        case (408, _), (500..., _): return (.retry(after: wait(headers)), .serverFailure, "see the server's log")
+        case (409, _):
+            return (.retry(after: RetryAfter.seconds(headers, now: now())), .serverFailure, "another writer was at it; ask again")
+        case (429, _): return (.retry(after: RetryAfter.seconds(headers, now: now())), .throttled, "ask less often")
+        case (408, _), (500..., _): return (.retry(after: RetryAfter.seconds(headers, now: now())), .serverFailure, "see the server's log")
         case (300..<400, _): return (.stop, .notMLflow, "the address leads elsewhere: give the one it leads to")
         default: return (.setAside, .invalid, "the server refuses it as it is")
         }
@@ -136,15 +134,6 @@ struct MLflowFailure: Sendable {
         "\(store), \(call.subject) (\(Redaction.text(call.route))): \(Redaction.text(String(what.prefix(300)))); \(advice)"
     }
 
-    /// Seconds from `Retry-After`: a number or an HTTP date (RFC 9110, section 10.2.3), at most an hour.
-    func wait(_ headers: [HTTPHeader]) -> Double? {
-        guard let text = headers.first(where: { $0.name.lowercased() == "retry-after" })?.value else { return nil }
-        let trimmed = text[...].trimmingSpaces()
-        let seconds = Double(trimmed) ?? HTTPDate.parse(String(trimmed)).map { $0 - now() }
-        guard let seconds, seconds.isFinite else { return nil }
-        return min(max(seconds, 0), Self.longestWait)
-    }
-
     /// SQLite's, PostgreSQL's, MySQL's and SQL Server's words for a broken uniqueness: the server passes them on.
     private static func isDuplicateKey(_ message: String) -> Bool {
         ["UNIQUE constraint failed", "duplicate key value", "Duplicate entry", "Cannot insert duplicate key"].contains {
@@ -163,34 +152,5 @@ struct MLflowFailure: Sendable {
     private static func text(_ body: [UInt8]) -> String {
         let text = String(decoding: body.prefix(1200), as: UTF8.self).split(whereSeparator: \.isWhitespace).joined(separator: " ")
         return text.isEmpty ? "an empty answer" : String(text.prefix(300))
-    }
-}
-
-/// The three date formats of RFC 9110, section 5.6.7.
-enum HTTPDate {
-    private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-
-    /// Seconds since 1970.
-    static func parse(_ text: String) -> Double? {
-        let words = text.split { $0 == " " || $0 == "," || $0 == "-" }
-        // "Sun 06 Nov 1994 08:49:37 GMT", "Sunday 06 Nov 94 08:49:37 GMT", "Sun Nov 6 08:49:37 1994"
-        guard words.count >= 5 else { return nil }
-        let isAsctime = Int(words[1]) == nil
-        let (dayText, monthText, yearText, clock) =
-            isAsctime ? (words[2], words[1], words[4], words[3]) : (words[1], words[2], words[3], words[4])
-        guard let day = Int(dayText), let month = months.firstIndex(of: String(monthText)), var year = Int(yearText) else { return nil }
-        if year < 100 { year += year < 70 ? 2000 : 1900 }
-        let time = clock.split(separator: ":").compactMap { Int($0) }
-        guard time.count == 3, (1...31).contains(day), (1970...9999).contains(year) else { return nil }
-        return Double(days(year, month + 1, day) * 86400 + time[0] * 3600 + time[1] * 60 + time[2])
-    }
-
-    /// Days since 1970-01-01 in the Gregorian calendar.
-    private static func days(_ year: Int, _ month: Int, _ day: Int) -> Int {
-        let y = month <= 2 ? year - 1 : year
-        let era = y / 400
-        let yearOfEra = y - era * 400
-        let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
-        return era * 146097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719468
     }
 }
