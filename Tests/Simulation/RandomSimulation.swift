@@ -22,9 +22,10 @@ public struct RandomSimulation: Sendable {
         let fates = RandomFates(seed: seed, reach: reach)
         let isPolling = chance.oneIn(5) && planted?.changes == nil
         let appends = chance.oneIn(4)
+        let isNarrow = appends && seed % 2 == 0
         var world = World(
             seed: seed, feed: isPolling ? .polling : .journal, readsDatabase: !isPolling && chance.oneIn(3), appendsPoints: appends,
-            statePath: path, planted: planted)
+            isNarrow: isNarrow, statePath: path, planted: planted)
         defer {
             StateTemplate.remove(path)
             Files.remove(path + ".lock")

@@ -30,8 +30,8 @@ public struct World: Sendable {
     }
 
     public init(
-        seed: UInt64, feed: FeedKind = .journal, readsDatabase: Bool = false, appendsPoints: Bool = false, statePath: String,
-        planted: PlantedBug? = nil
+        seed: UInt64, feed: FeedKind = .journal, readsDatabase: Bool = false, appendsPoints: Bool = false, isNarrow: Bool = false,
+        statePath: String, planted: PlantedBug? = nil
     ) {
         scheduler = Scheduler(seed: seed)
         clock = SimulatedClock(scheduler)
@@ -41,6 +41,7 @@ public struct World: Sendable {
         primary = FakeStore(name: "primary", dialect: dialect, pageSize: 3)
         dialect = .mlflow
         dialect.metricsAreIdempotent = !appendsPoints
+        if isNarrow { dialect.runLimits = .narrow }
         secondary = FakeStore(name: "secondary", dialect: dialect, pageSize: 4)
         secondary.now += 5000
         feedKind = feed
@@ -82,7 +83,7 @@ public struct World: Sendable {
             outcome.trace = scheduler.trace
             outcome.steps = scheduler.steps
             outcome.kind =
-                "\(feedKind.rawValue)\(primary.dialect.readsHistorySince ? ", database" : "")\(secondary.dialect.metricsAreIdempotent ? "" : ", appends points")"
+                "\(feedKind.rawValue)\(primary.dialect.readsHistorySince ? ", database" : "")\(secondary.dialect.metricsAreIdempotent ? "" : ", appends points")\(secondary.dialect.runLimits == nil ? "" : ", narrow")"
         }
         return outcome.withLock { $0 }
     }
@@ -244,4 +245,11 @@ enum StateTemplate {
     }
 
     static func remove(_ path: String) { for suffix in ["", "-wal", "-shm"] { Files.remove(path + suffix) } }
+}
+
+extension RunLimits {
+    /// So little that most runs of a simulation hold more.
+    static let narrow = RunLimits(
+        tags: 6, tagKeyLength: 40, tagValueLength: 60, params: 1, paramKeyLength: 40, paramValueLength: 40, metricNames: 1,
+        metricNameLength: 40, datasets: 1, nameLength: 60)
 }

@@ -76,6 +76,9 @@ extension FakeStore {
             let tagged = run.tags["mlflow.runName"]
             if let tagged, !run.name.isEmpty, tagged != run.name { throw invalid("two names for one run: \(run.name) and \(tagged)") }
             let id = RunID(freshID(&state))
+            if let limits = dialect.runLimits {
+                try limits.check(tags: run.tags.map { $0 } + [Tag("mlflow.runName", run.name)], name: run.name, self)
+            }
             let name = run.name.isEmpty ? tagged ?? "unnamed-\(state.nextID)" : run.name
             var tags = run.tags
             tags["mlflow.runName"] = name
@@ -108,6 +111,7 @@ extension FakeStore {
                 batch.tags.count <= dialect.batchTags, batch.count <= dialect.batchItems
             else { throw invalid("the batch is over the limits: \(detail)") }
             try active(id, in: state)
+            if let limits = dialect.runLimits, let run = state.runs[id]?.run { try limits.check(batch, run, self) }
             guard Set(batch.params.map(\.key)).count == batch.params.count else { throw invalid("one param twice in a batch") }
             guard batch.metrics.allSatisfy({ $0.point.timestamp >= 0 }) else { throw invalid("a timestamp below zero") }
             for param in batch.params {
@@ -232,5 +236,27 @@ extension FakeStore {
             if let old = state.files[owner.id]?[path], old != written { state.hasReplacedFiles = true }
             state.files[owner.id, default: [:]][path] = written
         }
+    }
+}
+
+extension RunLimits {
+    fileprivate func check(tags: [Tag], name: String, _ store: FakeStore) throws(StoreError) {
+        guard Set(tags.map(\.key)).count <= self.tags else { throw store.invalid("more than \(self.tags) tags") }
+        if let tag = tags.first(where: { $0.key.utf16.count > tagKeyLength || $0.value.utf16.count > tagValueLength }) {
+            throw store.invalid("tag \(tag.key) is too long")
+        }
+        guard name.utf16.count <= nameLength else { throw store.invalid("the name is too long") }
+    }
+
+    /// Nothing of a batch that goes beyond a limit is done.
+    fileprivate func check(_ batch: RunBatch, _ run: Run, _ store: FakeStore) throws(StoreError) {
+        try check(tags: run.tags + batch.tags, name: run.name, store)
+        guard Set((run.params + batch.params).map(\.key)).count <= params else { throw store.invalid("more than \(params) params") }
+        if let param = batch.params.first(where: { $0.key.utf16.count > paramKeyLength || $0.value.utf16.count > paramValueLength }) {
+            throw store.invalid("param \(param.key) is too long")
+        }
+        let names = Set(run.latestMetrics.map(\.key) + batch.metrics.map(\.key))
+        guard names.count <= metricNames else { throw store.invalid("more than \(metricNames) metrics") }
+        if let name = names.first(where: { $0.utf16.count > metricNameLength }) { throw store.invalid("metric \(name) is too long") }
     }
 }

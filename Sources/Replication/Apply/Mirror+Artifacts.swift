@@ -16,6 +16,13 @@ extension Mirror {
                 var inFlight = 0
                 var isWhole = true
                 try await walk(primary, owners.primary) { file in
+                    if file.path == Overflow.path, secondary.dialect.runLimits != nil {
+                        isWhole = false
+                        return try setFileAside(
+                            entry.key, file.path, "reserved_name",
+                            "on the secondary this is the name of the document that holds what does not fit into the run. It was not copied."
+                        )
+                    }
                     if let known = manifest[file.path], known.size == file.size ?? 0, !look.mustRead(known) { return }
                     if inFlight >= configuration.artifactWindow * 2 {
                         if let ok = try await group.next() { isWhole = isWhole && ok }

@@ -54,11 +54,15 @@ extension Mirror {
     }
 
     /// Which histories of a run have to be looked at.
+    ///
+    /// - Parameter overflow: those that are in its overflow document.
     func changedSeries(
-        of record: Run, _ entry: ChangeLogEntry, _ base: Base?, _ histories: [String: [MetricPoint]]
+        of record: Run, _ entry: ChangeLogEntry, _ base: Base?, _ histories: [String: [MetricPoint]], besides overflow: [String]
     ) throws -> [ChangedSeries] {
         let named = entry.extent == .whole ? [:] : try state.changedSeries(of: record.id)
+        let overflow = Set(overflow)
         return record.latestMetrics.compactMap { metric in
+            if overflow.contains(metric.key) { return nil }
             let since = named[metric.key]
             let mark = base?.series[FieldDigest(metric.key)]
             let isAsItWas = mark?.latest == SeriesMark.digest(ofLatest: metric.point)

@@ -36,7 +36,10 @@ extension Mirror {
             let (target, actual, isNew) = try await findOrCreateRun(record, in: experiment, known, map)
             map.runs[id] = target.id
             try await resolveModels(of: record, &map)
-            let image = RunImage(record, in: experiment.secondary, map, stamp: stamp)
+            var image = RunImage(record, in: experiment.secondary, map, stamp: stamp)
+            let overflow = secondary.dialect.runLimits.map {
+                Overflow(takenFrom: &image, metrics: record.latestMetrics.map(\.key), there: actual, base: known?.base, $0)
+            }
             var plan = RunPlan(
                 image, id: id, base: known?.base, actual: actual, experimentIsDeleted: experiment.isDeleted,
                 deletionIsCovered: experiment.isDeleted && !experiment.isDeletedThere, dialect: secondary.dialect,
@@ -50,8 +53,10 @@ extension Mirror {
             let gate = writeGate(target.id, in: experiment, actual)
             var written = MetricWriter<Primary, Secondary>.Written()
             if histories.isEmpty { histories = try await wholeHistories(of: record, known?.base) }
-            let series = try changedSeries(of: record, entry, known?.base, histories)
+            let series = try changedSeries(of: record, entry, known?.base, histories, besides: overflow?.metrics ?? [])
             if !plan.isRespectedDeletion {
+                // First: what the run's marker says is there.
+                if let overflow { try await writeOverflow(overflow, of: record, target, actual, known?.base, into: &base) }
                 written = try await writeRun(record, target, plan, gate, &base, isNew: isNew, known, series)
             }
             // Not followed while it is deleted there: when it is back, nothing is known of its histories.
@@ -289,10 +294,12 @@ extension Mirror {
         let tags = record.tags.filter {
             map.covers(References.find(in: $0)) && $0.value.unicodeScalars.count <= secondary.dialect.runTagValueLength
         }
-        let image = RunImage.rewritten(tags, map) + stamp.tags(key)
+        let limits = secondary.dialect.runLimits
+        let image = Overflow.fitting(RunImage.rewritten(tags, map) + stamp.tags(key), limits)
+        let name = Overflow.fitting(name: record.name, limits)
         let new = NewRun(
-            experiment: experiment.secondary, name: record.name, userID: record.userID, startTime: record.startTime,
-            tags: image.filter { $0.key != "mlflow.runName" || $0.value == record.name })
+            experiment: experiment.secondary, name: name, userID: record.userID, startTime: record.startTime,
+            tags: image.filter { $0.key != "mlflow.runName" || $0.value == name })
         try await makeWritable(experiment)
         let created = try await sending(key) { try await secondary.createRun(new) }
         try state.created(identity(of: record.id, created))

@@ -117,10 +117,16 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             mirror.board.count { $0.runs.unchanged += 1 }
             let (here, there) = try await withModelInputs(here, there)
             let map = try references(of: here)
-            let image = RunImage(here, in: try secondaryExperiment(of: here, there), map, stamp: mirror.stamp)
+            var image = RunImage(here, in: try secondaryExperiment(of: here, there), map, stamp: mirror.stamp)
             let key = EntityKey.run(here.id)
-            try await tally.note(RunComparison.differences(here, image, there), repair: key)
-            if deep { try await compareHistories(here, there) }
+            var shown = here
+            if let limits = mirror.secondary.dialect.runLimits {
+                let overflow = Overflow(missingFrom: there, of: &image, metrics: here.latestMetrics.map(\.key), limits)
+                shown.latestMetrics.removeAll { overflow.metrics.contains($0.key) }
+                try await compareOverflow(overflow, here, there)
+            }
+            try await tally.note(RunComparison.differences(shown, image, there), repair: key)
+            if deep { try await compareHistories(shown, there) }
             if mirror.configuration.scope.artifacts {
                 try await compareFiles(
                     EntityKey(.runArtifacts, here.id.rawValue), ArtifactOwner(.run(here.id), root: here.artifactURI),
@@ -190,7 +196,9 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         for (path, why) in unsafe.withLock({ $0 }).sorted(by: { $0.key < $1.key }) {
             try await tally.unreadable(key.kind, "\(key.id): file \(path)", why)
         }
-        let theirs = try await mirror.retrying { try await mirror.listing(mirror.secondary, there) }
+        var theirs = try await mirror.retrying { try await mirror.listing(mirror.secondary, there) }
+        // Ours, and compared by itself.
+        if mirror.secondary.dialect.runLimits != nil { theirs[Overflow.path] = nil }
         guard !ours.isEmpty || !theirs.isEmpty else { return }
         let secondaryID =
             switch there.id {

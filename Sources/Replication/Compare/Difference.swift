@@ -33,6 +33,8 @@ public struct VerifySummary: Sendable, Hashable {
     /// Things that could not be read on one side, so not compared.
     public var unreadable = 0
     public var leftOut: [String: Int] = [:]
+    /// What stands on the secondary in another form, with all its content: label to count.
+    public var converted: [String: Int] = [:]
     public var seconds = 0.0
     public init() {}
     public var areEqual: Bool { differences == 0 && unreadable == 0 }

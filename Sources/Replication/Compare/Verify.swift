@@ -79,6 +79,10 @@ final class Tally: Sendable {
 
     var summary: VerifySummary { state.withLock { $0 } }
     func compared(_ label: String, _ count: Int = 1) { state.withLock { $0.compared[label, default: 0] += count } }
+    func converted(_ label: String, _ count: Int = 1) {
+        guard count > 0 else { return }
+        state.withLock { $0.converted[label, default: 0] += count }
+    }
     func leftOut(_ label: String) { state.withLock { $0.leftOut[label, default: 0] += 1 } }
 
     func note(_ differences: [Difference], repair key: EntityKey? = nil) async throws {

@@ -128,16 +128,13 @@ public struct RunPlan: Sendable, Hashable {
     }
 
     private mutating func planInputs(_ image: RunImage, _ base: Base?, _ actual: Run) {
-        let known = Dictionary(actual.datasets.map { (Self.datasetKey($0), Set($0.tags)) }, uniquingKeysWith: { $0.union($1) })
-        datasets = image.datasets.filter { known[Self.datasetKey($0)]?.isSuperset(of: $0.tags) != true }
-        for dataset in image.datasets { fields[Base.Field("input:" + Self.datasetKey(dataset))] = FieldDigest("") }
+        let known = Dictionary(actual.datasets.map { ($0.identity, Set($0.tags)) }, uniquingKeysWith: { $0.union($1) })
+        datasets = image.datasets.filter { known[$0.identity]?.isSuperset(of: $0.tags) != true }
+        for dataset in image.datasets { fields[Base.Field("input:" + dataset.identity)] = FieldDigest("") }
         let inputs = Set(actual.modelInputs)
         modelInputs = image.modelInputs.filter { !inputs.contains($0) }
         let outputs = Set(actual.modelOutputs.map(\.model))
         modelOutputs = image.modelOutputs.filter { !outputs.contains($0.model) }
         conversions += image.missingModels.map { "model_without_counterpart:\($0)" }
     }
-
-    /// MLflow tells a run's datasets apart by name and digest.
-    private static func datasetKey(_ dataset: DatasetInput) -> String { "\(dataset.name)\u{0}\(dataset.digest)" }
 }

@@ -65,9 +65,11 @@ public struct Stamp: Sendable, Hashable {
         return .ours(id: id)
     }
 
+    static let originalPrefix = "mlmirror.original."
+
     /// Keeps a tag's value as it was on the primary, beside the rewritten one.
     public static func originalKey(_ key: String) -> String {
-        let name = "mlmirror.original." + key
-        return name.count <= 250 ? name : "mlmirror.original.#" + String(FieldDigest(key).rawValue, radix: 16)
+        let name = originalPrefix + key
+        return name.count <= 250 ? name : originalPrefix + "#" + String(FieldDigest(key).rawValue, radix: 16)
     }
 }

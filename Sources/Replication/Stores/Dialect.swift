@@ -13,6 +13,8 @@ public struct Dialect: Sendable, Hashable {
     /// Of registered models and versions (`MAX_REGISTERED_MODEL_TAG_VALUE_LENGTH`).
     public var registryTagValueLength = 100_000
     public var keyLength = 250
+    /// What one run may hold where that is less than on MLflow's own server: the rest goes into a document among its files (`Overflow`).
+    public var runLimits: RunLimits?
     /// Sending a metric point again leaves one point.
     public var metricsAreIdempotent = true
     /// Most runs a bulk history answers for; 0: no such call.

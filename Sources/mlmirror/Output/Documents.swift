@@ -85,6 +85,7 @@ struct VerifyDocument: Encodable {
     var compared: [String: Int]
     var differences: Int
     var unreadable: Int
+    var converted: [String: Int]
     var leftOut: [String: Int]
     var durationSeconds: Double
     /// After `--repair`: what the second comparison found.
@@ -96,6 +97,7 @@ struct VerifyDocument: Encodable {
         differences = summary.differences
         unreadable = summary.unreadable
         leftOut = summary.leftOut
+        converted = summary.converted
         durationSeconds = summary.seconds
         differencesAfterRepair = afterRepair?.differences
     }

@@ -19,6 +19,7 @@ struct VerifyText {
         lines.append(headline)
         lines.append("compared:     \(LabelCounts.text(summary.compared))")
         if !isDeep { lines.append("not compared: single metric points and the bytes of files; --deep compares them") }
+        if !summary.converted.isEmpty { lines.append("converted:    \(LabelCounts.text(summary.converted))") }
         if !summary.leftOut.isEmpty { lines.append("left out:     \(LabelCounts.text(summary.leftOut))") }
         if let report { lines.append("report:       \(report)") }
         return lines
