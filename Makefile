@@ -6,7 +6,7 @@ BIN ?= $(shell $(RELEASE) --show-bin-path)/mlmirror
 SIMULATE = .build/release/simulate
 PYTHON = .venv/mlflow3/bin/python
 
-.PHONY: help setup build release test simulate tsan torture soak lint demo bench install clean
+.PHONY: help setup build release test simulate tsan torture soak emulators lint demo bench install clean
 .NOTPARALLEL:
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo 'make simulate  random schedules of the daemon in a simulated world (SEEDS=20000 FIRST=1)'
 	@echo 'make torture   what takes hours: a million schedules, losses of power, kills'
 	@echo 'make soak      the daemon between two real servers, with writers, restarts and outages (MINUTES=60)'
+	@echo 'make emulators an Azure ML workspace on this machine, to try mlmirror and Microsoft'"'"'s client with'
 	@echo 'make tsan      the tests under ThreadSanitizer'
 	@echo 'make lint      formatting and import direction'
 	@echo 'make bench     measure against the alternatives (about an hour; ROUNDS=1 for a look)'
@@ -22,7 +23,7 @@ help:
 	@echo 'make build, make setup, make clean'
 
 setup:
-	.ci/setup mlflow3 mlflow2
+	.ci/setup mlflow3 mlflow2 azureml2 azureml3
 
 build:
 	swift build
@@ -48,6 +49,7 @@ test: setup
 		swift test --skip-build --filter mlmirrorTests || exit 1; \
 		wait $$simulations; failed=$$?; trap - EXIT; cat .build/simulations.log; exit $$failed
 	$(PYTHON) Tests/Support/python/judge_selftest.py
+	$(PYTHON) Tests/Support/python/azureml_selftest.py
 
 simulate:
 	swift build -c release --product simulate
@@ -64,6 +66,12 @@ torture:
 	$(SIMULATIONS)
 	$(SIMULATE) power 20000
 	$(SIMULATE) seeds 1000000 1000001
+
+# Ends with Ctrl-C; what is in it is kept.
+emulators:
+	.ci/setup mlflow3
+	mkdir -p .demo/azureml
+	$(PYTHON) Tests/Support/python/azureml_emulator.py --directory .demo/azureml --explain
 
 MINUTES ?= 60
 soak:

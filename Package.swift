@@ -27,7 +27,7 @@ let package = Package(
         .target(name: "Curl", dependencies: ["CCurl"], swiftSettings: settings),
         .target(name: "Hashing", dependencies: ["CCrypto"], swiftSettings: settings),
         .target(name: "Replication", dependencies: ["Hashing", grdb, logging], swiftSettings: settings),
-        .target(name: "Platforms", dependencies: ["Curl", "Replication", grdb, logging], swiftSettings: settings),
+        .target(name: "Platforms", dependencies: ["Curl", "Hashing", "Replication", grdb, logging], swiftSettings: settings),
         .executableTarget(
             name: "mlmirror",
             dependencies: [

@@ -15,6 +15,7 @@ struct OpenedStore: Sendable {
 enum StoreFactory {
     /// Opens nothing yet: the first request does.
     static func open(_ settings: StoreSettings) throws -> OpenedStore {
+        if settings.uri.value.isAzureML { return try openAzureML(settings) }
         let endpoint: MLflowEndpoint
         do {
             endpoint = try MLflowEndpoint(
@@ -30,6 +31,39 @@ enum StoreFactory {
         return OpenedStore(
             store: connection.store, version: { try await connection.store.serverVersion() }, requestCount: { connection.requestCount },
             close: { connection.close() })
+    }
+
+    private static func openAzureML(_ settings: StoreSettings) throws -> OpenedStore {
+        func refuse(_ why: String, _ origin: Origin? = nil) -> ConfigurationError {
+            ConfigurationError(origin ?? settings.uri.origin, "\(settings.role.rawValue): \(why)")
+        }
+        guard settings.role == .secondary else {
+            throw refuse("a workspace of Azure ML can only be the secondary: what is logged there is not followed")
+        }
+        let token: String?
+        switch settings.credentials.value {
+        case .none: token = nil
+        case .token(let secret): token = secret.revealed
+        case .basic: throw refuse("Azure ML takes no user and password; give a token, or AZURE_* variables", settings.credentials.origin)
+        }
+        if let workspace = settings.workspace {
+            throw refuse("the workspace is in the address already; leave out workspace", workspace.origin)
+        }
+        if let certificate = settings.clientCertificateFile {
+            throw refuse("Azure ML takes no client certificate; leave out client_certificate_file", certificate.origin)
+        }
+        let connection: AzureMLConnection
+        do {
+            connection = try AzureMLConnection(
+                try AzureWorkspace(uri: settings.uri.value.description), token: token, environment: settings.environment,
+                caFile: settings.caFile?.value, requestTimeout: MLflowEnvironment(settings.environment).requestTimeout ?? 120)
+        } catch let error as MLflowEndpoint.InvalidURI {
+            throw refuse("\(error)")
+        } catch let error as AzureIdentity.Incomplete {
+            throw refuse("\(error)")
+        }
+        return OpenedStore(
+            store: connection.store, version: { nil }, requestCount: { connection.requestCount }, close: { connection.close() })
     }
 
     private static func database(_ setting: Setting<String>) throws -> MLflowDatabase {

@@ -8,6 +8,10 @@ import Testing
     @Test(arguments: StoreConformance.cases) func conforms(_ test: StoreConformance.Case) async throws {
         try await test.run(FakeStore(name: "conformance", pageSize: 3))
     }
+
+    @Test(arguments: StoreConformance.cases) func conformsAsAzureML(_ test: StoreConformance.Case) async throws {
+        try await test.run(FakeStore(name: "conformance", dialect: .azureML, pageSize: 3))
+    }
 }
 
 @Suite(.needsServer, .realServer) struct MLflowConformanceTests {

@@ -93,7 +93,7 @@ public struct CrashGrid: Sendable {
     private static func prepare(_ scenario: Scenario, in folder: String) throws -> Prepared {
         let path = "\(folder)/prepared.db"
         defer { remove(path) }
-        let world = World(seed: 1, appendsPoints: scenario.appendsPoints, statePath: path)
+        let world = World(seed: 1, appendsPoints: scenario.appendsPoints, isNarrow: scenario.isNarrow, statePath: path)
         let before = world.play(fates: NoFates(), before: { try await scenario.before(Workload(store: world.primary)) }, work: {})
         guard before.findings.isEmpty else { throw Unfit(description: "\(scenario.name), before: \(before.findings)") }
         let state = try StateTemplate.fold(path)

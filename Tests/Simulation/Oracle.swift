@@ -7,8 +7,6 @@ struct Oracle {
     private let there: FakeStore.Snapshot
     private let pointsAreIdempotent: Bool
     private let mayHoldMore: Bool
-    /// What does not fit into a run is in a document of it.
-    private let isNarrow: Bool
     private(set) var findings: [String] = []
     /// Ids and artifact roots of the secondary, by what they stand for.
     private var original: [String: String] = [:]
@@ -16,15 +14,18 @@ struct Oracle {
     /// - Returns: what is lost, twice or different; empty when nothing is.
     /// - Parameter mayHoldMore: the daemon has lost its memory: what was removed meanwhile it takes for somebody else's, and leaves it.
     static func compare(_ primary: FakeStore, _ secondary: FakeStore, mayHoldMore: Bool) -> [String] {
+        let there: FakeStore.Snapshot
+        do {
+            there = secondary.dialect.runLimits == nil ? secondary.snapshot : try Rejoined.whole(secondary.snapshot)
+        } catch { return ["\(error)"] }
         var oracle = Oracle(
-            here: primary.snapshot, there: secondary.snapshot, pointsAreIdempotent: secondary.dialect.metricsAreIdempotent,
-            mayHoldMore: mayHoldMore, isNarrow: secondary.dialect.runLimits != nil)
+            here: primary.snapshot, there: there, pointsAreIdempotent: secondary.dialect.metricsAreIdempotent,
+            mayHoldMore: mayHoldMore)
         oracle.run()
         return oracle.findings
     }
 
-    private init(here: FakeStore.Snapshot, there: FakeStore.Snapshot, pointsAreIdempotent: Bool, mayHoldMore: Bool, isNarrow: Bool) {
-        self.isNarrow = isNarrow
+    private init(here: FakeStore.Snapshot, there: FakeStore.Snapshot, pointsAreIdempotent: Bool, mayHoldMore: Bool) {
         self.here = here
         self.there = there
         self.pointsAreIdempotent = pointsAreIdempotent
@@ -113,13 +114,8 @@ struct Oracle {
         if !mayHoldMore || b.tags[Stamp.adoptedKey] == nil { expectTags(a.tags, b.tags, "tags of \(name)") }
     }
 
-    private mutating func compare(_ a: FakeStore.Snapshot.RunContent, _ copy: FakeStore.Snapshot.RunContent) {
+    private mutating func compare(_ a: FakeStore.Snapshot.RunContent, _ b: FakeStore.Snapshot.RunContent) {
         let name = "run \(a.run.id)"
-        var b = copy
-        var filesThere = there.files[.run(b.run.id)] ?? [:]
-        if isNarrow, let document = filesThere.removeValue(forKey: Overflow.path) {
-            do { try Rejoined(document).put(into: &b) } catch { findings.append("overflow of \(name): \(error)") }
-        }
         expectEqual(a.run.name, b.run.name, "name of \(name)")
         expectEqual(a.run.status, b.run.status, "status of \(name)")
         expectEqual(a.run.lifecycle, b.run.lifecycle, "lifecycle of \(name)")
@@ -141,7 +137,7 @@ struct Oracle {
                 b.run.modelOutputs.map { "\(originally($0.model.rawValue)) \($0.step)" }.filter { isThere(String($0.prefix { $0 != " " })) }
             ),
             "outputs of \(name)")
-        expectEqual(here.files[.run(a.run.id)] ?? [:], filesThere, "files of \(name)")
+        expectEqual(here.files[.run(a.run.id)] ?? [:], there.files[.run(b.run.id)] ?? [:], "files of \(name)")
     }
 
     private mutating func compare(_ a: LoggedModel, _ b: LoggedModel) {

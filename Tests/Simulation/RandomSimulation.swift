@@ -50,8 +50,10 @@ public struct RandomSimulation: Sendable {
         var outcome = played.play(
             fates: fates, heal: { fates.heal() }, losesState: losesState,
             before: {
-                if earlier == 2 { try await Workload(store: primary).everything(modelMetrics: !appends) }
-                await Users(primary, scheduler, seed: seed &* 31, label: "early", favouritesOf: seed, logsModelMetrics: !appends).work(
+                if earlier == 2 { try await Workload(store: primary).everything(modelMetrics: !appends || isNarrow) }
+                await Users(
+                    primary, scheduler, seed: seed &* 31, label: "early", favouritesOf: seed, logsModelMetrics: !appends || isNarrow
+                ).work(
                     earlier == 1 ? 6 : 0)
             },
             work: {
@@ -60,7 +62,8 @@ public struct RandomSimulation: Sendable {
                         group.addTask {
                             await Users(
                                 primary, scheduler, seed: seed &+ UInt64(person) << 40, label: "user\(person)",
-                                favouritesOf: seed, focus: fates.focus, logsModelMetrics: !appends, pointsOfLongEnded: !isPolling
+                                favouritesOf: seed, focus: fates.focus, logsModelMetrics: !appends || isNarrow,
+                                pointsOfLongEnded: !isPolling
                             ).work(acts)
                         }
                     }

@@ -10,6 +10,7 @@ public struct Scenario: Sendable {
     let change: @Sendable (Workload) async throws -> Void
     /// The secondary has a point twice that is sent twice.
     var appendsPoints = false
+    var isNarrow = false
     /// The state file is gone when the daemon starts.
     var losesState = false
 
@@ -25,7 +26,16 @@ public struct Scenario: Sendable {
         self.losesState = losesState
     }
 
-    public static let all = starts + runs + points + experiments + files + loggedModels + registry
+    public static let all =
+        starts + runs + points + experiments + files + loggedModels + registry
+        + (experiments + loggedModels + registry).map(\.onNarrowStore)
+
+    /// The same with a secondary that lacks what Azure ML lacks.
+    private var onNarrowStore: Scenario {
+        var scenario = Scenario(name + ", narrow", appendsPoints: true, losesState: losesState, before: before, change)
+        scenario.isNarrow = true
+        return scenario
+    }
 }
 
 /// What scenarios find again by its name.

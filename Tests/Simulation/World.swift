@@ -41,7 +41,7 @@ public struct World: Sendable {
         primary = FakeStore(name: "primary", dialect: dialect, pageSize: 3)
         dialect = .mlflow
         dialect.metricsAreIdempotent = !appendsPoints
-        if isNarrow { dialect.runLimits = .narrow }
+        if isNarrow { dialect.narrow() }
         secondary = FakeStore(name: "secondary", dialect: dialect, pageSize: 4)
         secondary.now += 5000
         feedKind = feed
@@ -245,6 +245,20 @@ enum StateTemplate {
     }
 
     static func remove(_ path: String) { for suffix in ["", "-wal", "-shm"] { Files.remove(path + suffix) } }
+}
+
+extension Dialect {
+    /// Lacks what Azure ML lacks.
+    mutating func narrow() {
+        runLimits = .narrow
+        hasLoggedModels = false
+        hasAliases = false
+        experimentNames = NameRule(punctuation: "-_", length: 40)
+        modelNames = NameRule(punctuation: "-._", length: 40)
+        renamesExperiments = false
+        deletesExperimentTags = false
+        registersOwnFilesOnly = true
+    }
 }
 
 extension RunLimits {

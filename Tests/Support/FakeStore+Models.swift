@@ -5,6 +5,7 @@ extension FakeStore {
 
     public func createLoggedModel(_ model: NewLoggedModel) async throws -> LoggedModel {
         try await perform("createLoggedModel", model.name, detail: Self.text(model.tags)) { [self] state throws(StoreError) in
+            guard dialect.hasLoggedModels else { throw unsupported("logged models") }
             guard let experiment = state.experiments[model.experiment] else { throw notFound("experiment \(model.experiment)") }
             guard experiment.lifecycle == .active else { throw invalid("experiment \(model.experiment) must be active") }
             let id = LoggedModelID("m-" + freshID(&state))
@@ -88,6 +89,9 @@ extension FakeStore {
             guard !name.rawValue.isEmpty, !name.rawValue.contains("/"), !name.rawValue.contains(":") else {
                 throw invalid("\(name) is no name for a registered model")
             }
+            guard dialect.modelNames?.fitting(name.rawValue) ?? name.rawValue == name.rawValue else {
+                throw invalid("the name \(name) is not taken")
+            }
             guard state.registered[name] == nil else { throw exists("registered model \(name)") }
             let now = state.tick()
             state.registered[name] = ModelRecord(
@@ -98,6 +102,7 @@ extension FakeStore {
 
     public func renameRegisteredModel(_ name: ModelName, to newName: ModelName) async throws {
         try await perform("renameRegisteredModel", name.rawValue, detail: newName.rawValue) { [self] state throws(StoreError) in
+            guard dialect.renamesModels else { throw unsupported("renaming a registered model") }
             guard var record = state.registered[name] else { throw notFound("registered model \(name)") }
             guard state.registered[newName] == nil else { throw exists("registered model \(newName)") }
             record.model.name = newName
@@ -128,23 +133,32 @@ extension FakeStore {
 
     public func setAlias(_ alias: String, to version: Int, ofRegisteredModel name: ModelName) async throws {
         try await change("setAlias", name, detail: "\(alias)=\(version)") { [self] record throws(StoreError) in
+            guard dialect.hasAliases else { throw unsupported("aliases") }
             guard record.versions[version] != nil else { throw notFound("version \(version) of \(name)") }
             record.model.aliases[alias] = version
         }
     }
 
     public func deleteAlias(_ alias: String, ofRegisteredModel name: ModelName) async throws {
-        try await change("deleteAlias", name, detail: alias) { record throws(StoreError) in record.model.aliases[alias] = nil }
+        try await change("deleteAlias", name, detail: alias) { [self] record throws(StoreError) in
+            guard dialect.hasAliases else { throw unsupported("aliases") }
+            record.model.aliases[alias] = nil
+        }
     }
 
     public func deleteRegisteredModel(_ name: ModelName) async throws {
         try await perform("deleteRegisteredModel", name.rawValue) { [self] state throws(StoreError) in
+            guard dialect.renamesModels else { throw unsupported("deleting a registered model") }
             guard state.registered.removeValue(forKey: name) != nil else { throw notFound("registered model \(name)") }
         }
     }
 
     public func createVersion(_ version: NewVersion) async throws -> Int {
-        try await change("createVersion", version.model, detail: Self.text(version.tags)) { record throws(StoreError) in
+        let roots = dialect.registersOwnFilesOnly ? state.withLock { $0.runs.values.map(\.run.artifactURI) } : []
+        return try await change("createVersion", version.model, detail: Self.text(version.tags)) { [self] record throws(StoreError) in
+            if dialect.registersOwnFilesOnly, !roots.contains(where: { version.source.hasPrefix($0 + "/") }) {
+                throw invalid("the source \(version.source) is none of this store's files")
+            }
             record.lastNumber += 1
             record.versions[record.lastNumber] = ModelVersion(
                 model: version.model, number: record.lastNumber, source: version.source, run: version.run, runLink: version.runLink,

@@ -6,6 +6,8 @@ extension FakeStore {
     public func createExperiment(name: String, tags: [Tag]) async throws -> ExperimentID {
         try await perform("createExperiment", name, detail: Self.text(tags)) { [self] state throws(StoreError) in
             guard !name.isEmpty else { throw invalid("an experiment needs a name") }
+            guard dialect.experimentNames?.fitting(name) ?? name == name else { throw invalid("the name \(name) is not taken") }
+            guard tags.allSatisfy({ $0.value.utf16.count <= dialect.experimentTagValueLength }) else { throw invalid("a tag is too long") }
             guard !state.experiments.values.contains(where: { $0.name == name }) else { throw exists("experiment \(name)") }
             let id = ExperimentID(String(state.nextExperiment))
             state.nextExperiment += 1
@@ -19,6 +21,7 @@ extension FakeStore {
 
     public func renameExperiment(_ id: ExperimentID, to name: String) async throws {
         try await perform("renameExperiment", id.rawValue, detail: name) { [self] state throws(StoreError) in
+            guard dialect.renamesExperiments else { throw unsupported("renaming an experiment") }
             try active(id, in: state)
             guard !state.experiments.values.contains(where: { $0.name == name && $0.id != id }) else { throw exists("experiment \(name)") }
             state.experiments[id]?.name = name
@@ -36,6 +39,7 @@ extension FakeStore {
 
     public func deleteTag(_ key: String, ofExperiment id: ExperimentID) async throws {
         try await perform("deleteExperimentTag", id.rawValue, detail: key) { [self] state throws(StoreError) in
+            guard dialect.deletesExperimentTags else { throw unsupported("deleting a tag of an experiment") }
             try active(id, in: state)
             guard state.experiments[id]?.tags[key] != nil else { throw notFound("tag \(key) of experiment \(id)") }
             state.experiments[id]?.tags[key] = nil
@@ -169,6 +173,7 @@ extension FakeStore {
     public func logInputs(datasets: [DatasetInput], models: [LoggedModelID], toRun id: RunID) async throws {
         try await perform("logInputs", id.rawValue, detail: "\(datasets.count) datasets, \(models.count) models") {
             [self] state throws(StoreError) in
+            guard models.isEmpty || dialect.hasLoggedModels else { throw unsupported("models as inputs") }
             try active(id, in: state)
             // A dataset is one thing per experiment, name and digest: the first to name it says what it is.
             let experiment = state.runs[id]?.run.experiment
@@ -192,6 +197,7 @@ extension FakeStore {
     public func logOutputs(_ outputs: [ModelOutput], toRun id: RunID) async throws {
         try await perform("logOutputs", id.rawValue, detail: outputs.map(\.model.rawValue).joined(separator: ",")) {
             [self] state throws(StoreError) in
+            guard dialect.hasLoggedModels else { throw unsupported("models as outputs") }
             try active(id, in: state)
             let known = Set(state.runs[id]?.run.modelOutputs.map(\.model) ?? [])
             if let twice = outputs.first(where: { known.contains($0.model) }) { throw exists("output \(twice.model) of run \(id)") }

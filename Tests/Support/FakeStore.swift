@@ -251,6 +251,7 @@ public final class FakeStore: WritableStore {
 
     func notFound(_ what: String) -> StoreError { StoreError(.setAside, .notFound, "\(name): no \(what)") }
     func exists(_ what: String) -> StoreError { StoreError(.setAside, .alreadyExists, "\(name): \(what) already exists") }
+    func unsupported(_ what: String) -> StoreError { StoreError(.setAside, .unsupported, "\(name): no such call: \(what)") }
     func invalid(_ what: String) -> StoreError { StoreError(.setAside, .invalid, "\(name): \(what)") }
 }
 

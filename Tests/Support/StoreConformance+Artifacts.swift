@@ -82,6 +82,7 @@ extension StoreConformance {
             } catch is SourceFailed {}
         },
         Case(name: "artifact: of a logged model") { store in
+            guard store.dialect.hasLoggedModels else { return try await loggedModelsAreUnsupported(store) }
             let parent = try await experiment(store)
             let model = try await store.createLoggedModel(
                 NewLoggedModel(experiment: parent, name: "m", modelType: nil, sourceRun: nil, params: [], tags: []))

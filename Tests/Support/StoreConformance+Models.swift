@@ -3,6 +3,7 @@ import Replication
 extension StoreConformance {
     static let modelCases = [
         Case(name: "logged model: made, read back, changed") { store in
+            guard store.dialect.hasLoggedModels else { return try await loggedModelsAreUnsupported(store) }
             let parent = try await experiment(store)
             let source = try await run(store, in: parent).id
             let made = try await store.createLoggedModel(
@@ -30,6 +31,7 @@ extension StoreConformance {
             try equal(changed.status, .ready)
         },
         Case(name: "logged model: listed, searched by tag, deleted") { store in
+            guard store.dialect.hasLoggedModels else { return try await loggedModelsAreUnsupported(store) }
             let parent = try await experiment(store)
             var ids: [LoggedModelID] = []
             for text in ["one", "two", "it's", "say \"x\""] {
@@ -49,6 +51,7 @@ extension StoreConformance {
             try equal(try await store.loggedModels(in: [], nil).elements, [])
         },
         Case(name: "logged model: metrics, also of points that the run has already") { store in
+            guard store.dialect.hasLoggedModels else { return try await loggedModelsAreUnsupported(store) }
             let parent = try await experiment(store)
             let id = try await run(store, in: parent).id
             let model = try await store.createLoggedModel(
@@ -75,7 +78,8 @@ extension StoreConformance {
 
     static let registryCases = [
         Case(name: "registered model: made, changed, renamed, deleted") { store in
-            let name = ModelName(fresh("model ü 'x'"))
+            let odd = fresh("model ü 'x'")
+            let name = ModelName(store.dialect.modelNames?.fitting(odd) ?? odd)
             try await store.createRegisteredModel(name, description: "text\n", tags: [Tag("a", "b"), Tag("c", "")])
             let made = try unwrap(try await store.registeredModel(name))
             try equal(made.description, "text\n")
@@ -90,7 +94,12 @@ extension StoreConformance {
             try equal(changed.tags, [Tag("a", "ü")])
             try require(try await all { try await store.registeredModels($0) }.contains { $0.name == name }, "not listed")
 
-            let number = try await store.createVersion(NewVersion(model: name, source: "s3://bucket/a"))
+            let files = try await files(store, "s3://bucket/a")
+            let number = try await store.createVersion(NewVersion(model: name, source: files.source, run: files.run))
+            guard store.dialect.renamesModels else {
+                try await refuses(.unsupported) { try await store.renameRegisteredModel(name, to: ModelName(fresh("renamed"))) }
+                return try await refuses(.unsupported) { try await store.deleteRegisteredModel(name) }
+            }
             let renamed = ModelName(fresh("renamed"))
             try await store.renameRegisteredModel(name, to: renamed)
             try equal(try await store.registeredModel(name), nil)
@@ -105,28 +114,31 @@ extension StoreConformance {
         },
         Case(name: "version: numbers are not used again") { store in
             let name = ModelName(fresh("model"))
-            try await refuses(.notFound) { _ = try await store.createVersion(NewVersion(model: name, source: "s3://bucket/a")) }
+            let (files, run) = try await files(store, "s3://bucket/a")
+            try await refuses(.notFound) { _ = try await store.createVersion(NewVersion(model: name, source: files, run: run)) }
             try await store.createRegisteredModel(name, description: "", tags: [])
             for expected in 1...4 {
-                try equal(try await store.createVersion(NewVersion(model: name, source: "s3://bucket/\(expected)")), expected)
+                try equal(try await store.createVersion(NewVersion(model: name, source: files, run: run)), expected)
             }
             try await store.deleteVersion(4, of: name)
             try await store.deleteVersion(2, of: name)
             try equal(try await store.version(of: name, 4), nil)
             try await refuses(.notFound) { try await store.deleteVersion(4, of: name) }
-            try equal(try await store.createVersion(NewVersion(model: name, source: "s3://bucket/5")), 5)
+            try equal(try await store.createVersion(NewVersion(model: name, source: files, run: run)), 5)
             try equal(try await all { try await store.versions(of: name, $0) }.map(\.number), [1, 3, 5])
         },
         Case(name: "version: fields, tags, stage, aliases") { store in
             let parent = try await experiment(store)
             let source = try await run(store, in: parent)
+            try await write(store, "model/MLmodel", Array("flavors: {}".utf8), owner(source))
+            let other = try await files(store, "s3://bucket/x")
             let name = ModelName(fresh("model"))
             try await store.createRegisteredModel(name, description: "", tags: [])
             let new = NewVersion(
                 model: name, source: "\(source.artifactURI)/model", run: source.id, runLink: "https://example.org/run",
                 description: "d ü", tags: [Tag("k", "v")])
             let number = try await store.createVersion(new)
-            let second = try await store.createVersion(NewVersion(model: name, source: "s3://bucket/x"))
+            let second = try await store.createVersion(NewVersion(model: name, source: other.source, run: other.run))
             let made = try unwrap(try await store.version(of: name, number))
             try equal(made.source, new.source)
             try equal(made.run, source.id)
@@ -145,6 +157,9 @@ extension StoreConformance {
             try equal(changed.tags, [Tag("t", "1")])
             try equal(changed.stage, "Production")
 
+            guard store.dialect.hasAliases else {
+                return try await refuses(.unsupported) { try await store.setAlias("champion", to: number, ofRegisteredModel: name) }
+            }
             try await store.setAlias("champion", to: number, ofRegisteredModel: name)
             try await store.setAlias("other", to: number, ofRegisteredModel: name)
             try await store.setAlias("champion", to: second, ofRegisteredModel: name)
@@ -157,14 +172,17 @@ extension StoreConformance {
         },
         Case(name: "version: names with quotes") { store in
             for text in ["it's", "say \"x\"", "both ' and \"", "back\\slash"] {
-                let name = ModelName(fresh(text))
+                let odd = fresh(text)
+                let name = ModelName(store.dialect.modelNames?.fitting(odd) ?? odd)
+                let files = try await files(store, "s3://bucket/a")
                 try await store.createRegisteredModel(name, description: "", tags: [])
-                for _ in 0..<3 { _ = try await store.createVersion(NewVersion(model: name, source: "s3://bucket/a")) }
+                for _ in 0..<3 { _ = try await store.createVersion(NewVersion(model: name, source: files.source, run: files.run)) }
                 try await store.deleteVersion(2, of: name)
                 try equal(try await all { try await store.versions(of: name, $0) }.map(\.number), [1, 3], text)
             }
         },
         Case(name: "version: of a logged model") { store in
+            guard store.dialect.hasLoggedModels else { return try await loggedModelsAreUnsupported(store) }
             let parent = try await experiment(store)
             let source = try await run(store, in: parent).id
             let model = try await store.createLoggedModel(

@@ -27,28 +27,27 @@ struct StoreURITests {
     @Test(
         "that cannot be are refused with what was expected",
         arguments: [
-            ("", "no address; expected http://HOST[:PORT] or https://HOST[:PORT]"),
+            ("", "no address; expected http://HOST[:PORT], https://HOST[:PORT] or azureml://..."),
             ("localhost:5000", "no scheme; did you mean http://localhost:5000?"),
-            ("host", "no scheme; expected http://HOST[:PORT] or https://HOST[:PORT]"),
+            ("host", "no scheme; expected http://HOST[:PORT], https://HOST[:PORT] or azureml://..."),
             (
                 "ftp://host",
-                "unknown scheme ftp; known are http, https, databricks (with a later version), "
-                    + "databricks-uc (with a later version), azureml (with a later version)"
+                "unknown scheme ftp; known are http, https, azureml, databricks (with a later version), "
+                    + "databricks-uc (with a later version)"
             ),
-            ("databricks", "the scheme databricks comes with a later version; this one knows http and https"),
-            ("databricks://profile", "the scheme databricks comes with a later version; this one knows http and https"),
-            ("databricks-uc", "the scheme databricks-uc comes with a later version; this one knows http and https"),
-            ("azureml://x/y", "the scheme azureml comes with a later version; this one knows http and https"),
-            ("http://", "no valid host and port; expected http://HOST[:PORT] or https://HOST[:PORT]"),
-            ("http://host:0", "no valid host and port; expected http://HOST[:PORT] or https://HOST[:PORT]"),
-            ("http://host:99999", "no valid host and port; expected http://HOST[:PORT] or https://HOST[:PORT]"),
-            ("http://host:", "no valid host and port; expected http://HOST[:PORT] or https://HOST[:PORT]"),
+            ("databricks", "the scheme databricks comes with a later version; this one knows http, https, azureml"),
+            ("databricks://profile", "the scheme databricks comes with a later version; this one knows http, https, azureml"),
+            ("databricks-uc", "the scheme databricks-uc comes with a later version; this one knows http, https, azureml"),
+            ("http://", "no valid host and port; expected http://HOST[:PORT], https://HOST[:PORT] or azureml://..."),
+            ("http://host:0", "no valid host and port; expected http://HOST[:PORT], https://HOST[:PORT] or azureml://..."),
+            ("http://host:99999", "no valid host and port; expected http://HOST[:PORT], https://HOST[:PORT] or azureml://..."),
+            ("http://host:", "no valid host and port; expected http://HOST[:PORT], https://HOST[:PORT] or azureml://..."),
             (
                 "http://ho st",
                 "the address holds a space, a control character or a letter outside ASCII; "
-                    + "expected http://HOST[:PORT] or https://HOST[:PORT]"
+                    + "expected http://HOST[:PORT], https://HOST[:PORT] or azureml://..."
             ),
-            ("http://host?a=b", "an address has no ? and no #; expected http://HOST[:PORT] or https://HOST[:PORT]"),
+            ("http://host?a=b", "an address has no ? and no #; expected http://HOST[:PORT], https://HOST[:PORT] or azureml://..."),
             ("http://u:%zz@host", "the user name or password in the address is not percent-encoded as it must be"),
         ])
     func refuses(_ text: String, _ message: String) {

@@ -36,6 +36,15 @@ public struct AzureWorkspace: Sendable, Hashable {
     public var mlflowURL: String { "https://\(host)/mlflow/v2.0\(scope)" }
     /// Of the run history service, which gives addresses for a run's files.
     public var historyURL: String { "https://\(host)/history/v1.0\(scope)" }
+    /// Of the artifact service, for files that are there already.
+    public var artifactURL: String { "https://\(host)/artifact/v2.0\(scope)" }
+    /// How people know it.
+    public var address: String { "azureml://\(host) (workspace \(name))" }
+
+    /// Whether an https address is a workspace's: one that is not reached by its usual name.
+    public static func isMeant(by uri: String) -> Bool {
+        uri.lowercased().hasPrefix("https://") && uri.lowercased().contains("/providers/microsoft.machinelearningservices/workspaces/")
+    }
 
     /// The same for every address of a workspace, also through a private link: Azure compares these ids without case.
     public var identity: StoreIdentity {
@@ -57,8 +66,9 @@ public struct AzureWorkspace: Sendable, Hashable {
         guard uri.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
             throw refuse("the address holds a space, a control character or a letter that is not ASCII")
         }
-        let prefix = "azureml://"
-        guard uri.lowercased().hasPrefix(prefix) else { throw refuse("no azureml:// address") }
+        guard let prefix = ["azureml://", "https://"].first(where: { uri.lowercased().hasPrefix($0) }) else {
+            throw refuse("no azureml:// address")
+        }
         let rest = uri.dropFirst(prefix.count)
         guard !rest.contains(where: { "?#@".contains($0) }) else {
             throw refuse("an azureml:// address has no user, no ? and no #")

@@ -29,6 +29,8 @@ public struct MLflowEndpoint: Sendable, Hashable {
     public var workspace: String?
     /// Seconds until the first byte of an answer. MLflow's own client waits as long (`MLFLOW_HTTP_REQUEST_TIMEOUT`).
     public var requestTimeout: Double
+    /// Its address as people write it, where that is another.
+    var knownAs: String?
 
     /// What is wrong with a tracking URI. Its text never repeats user or password.
     public struct InvalidURI: Error, Sendable, Hashable, CustomStringConvertible {
@@ -54,7 +56,7 @@ public struct MLflowEndpoint: Sendable, Hashable {
     }
 
     /// How people know the store: no credential is in it.
-    public var name: String { workspace.map { "\(baseURL) (workspace \($0))" } ?? baseURL }
+    public var name: String { knownAs ?? workspace.map { "\(baseURL) (workspace \($0))" } ?? baseURL }
 
     /// Scheme, lower-case host, port and path, for comparing with an artifact URI's authority.
     var host: String { TrackingURI.authority(of: baseURL) }

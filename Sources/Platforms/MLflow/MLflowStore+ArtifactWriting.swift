@@ -9,6 +9,7 @@ extension MLflowStore {
 
     public func writeArtifact(_ path: String, size: Int64, to owner: ArtifactOwner, _ bytes: ByteStream) async throws {
         try Task.checkCancellation()
+        if let files { return try await files.writeArtifact(path, size: size, to: owner, bytes) }
         if let fault = ArtifactPath.fault(path) ?? ArtifactPath.faultOnServer(path) { throw refusal(path, owner, fault) }
         switch ArtifactRoute(root: owner.root, endpoint: endpoint) {
         case .proxy(let root):

@@ -3,6 +3,7 @@ public import Replication
 
 extension MLflowStore {
     public func artifacts(of owner: ArtifactOwner, under path: String, _ page: PageToken?) async throws -> Page<ArtifactEntry> {
+        if let files { return try await files.artifacts(of: owner, under: path, page) }
         struct Answer: Decodable {
             var files: [WireFile]?
             var nextPageToken: String?
@@ -58,6 +59,7 @@ extension MLflowStore {
         _ path: String, of owner: ArtifactOwner, _ read: @Sendable (ByteStream) async throws -> R
     ) async throws -> R {
         try Task.checkCancellation()
+        if let files { return try await files.readArtifact(path, of: owner, read) }
         let call = try reading(path, of: owner)
         do {
             return try await download(call, read)

@@ -3,8 +3,6 @@ import Foundation
 public import Replication
 
 extension MLflowStore {
-    /// Most points in one answer of a server that pages.
-    private static let historyPage = 25000
     /// A server takes a second for a full page: the first is small, so that what is done with it begins meanwhile.
     private static let firstPage = 2500
 
@@ -31,8 +29,8 @@ extension MLflowStore {
         var rest = points[...]
         while !rest.isEmpty {
             try Task.checkCancellation()
-            try await receive(Array(rest.prefix(Self.historyPage)))
-            rest = rest.dropFirst(Self.historyPage)
+            try await receive(Array(rest.prefix(dialect.historyPage)))
+            rest = rest.dropFirst(dialect.historyPage)
         }
     }
 
@@ -73,16 +71,17 @@ extension MLflowStore {
         var page = first
         var last: MetricPoint?
         // Where a token is a place, the size of a page means nothing to it.
-        var size = await memory.knowsPlaces && dialect.readsHistoryFromPlace ? Self.firstPage : Self.historyPage
+        var size = await memory.knowsPlaces && dialect.readsHistoryFromPlace ? Self.firstPage : dialect.historyPage
         repeat {
             var query = [("run_id", run.rawValue), ("metric_key", metric), ("max_results", String(size))]
-            size = Self.historyPage
+            size = dialect.historyPage
             if let page { query.append(("page_token", page)) }
             let call = MLflowCall.get(MLflowCall.api("metrics/get-history"), query, of: "metric \(metric) of run \(run)")
             let (answer, next) = try await readHistory(call, into: [MetricPoint]()) { points, _, point in points.append(point) }
             var points = answer.inHistoryOrder
             // A point written before this page's start meanwhile pushes the last page's last point onto this page.
-            if let last, let first = points.first, first.isSameInHistory(as: last) { points.removeFirst() }
+            // Where points can be there twice, it may be another one.
+            if dialect.metricsAreIdempotent, let last, let first = points.first, first.isSameInHistory(as: last) { points.removeFirst() }
             last = points.last ?? last
             try await hand(points, to: receive)
             guard next == nil || next != page else { throw failure.malformed(call, "the same page twice") }

@@ -1,10 +1,10 @@
 extension Mirror {
     /// Every file under an owner's root, folder by folder. A name that is not safe is handed to `refused`.
     func walk(
-        _ store: some TrackingStore, _ owner: ArtifactOwner, _ visit: (ArtifactEntry) async throws -> Void,
+        _ store: some TrackingStore, _ owner: ArtifactOwner, under start: String = "", _ visit: (ArtifactEntry) async throws -> Void,
         refused: (_ path: String, _ why: String) throws -> Void
     ) async throws {
-        var folders = [""]
+        var folders = [start]
         while let folder = folders.popLast() {
             var token: PageToken?
             var seen: Set<PageToken> = []
@@ -43,10 +43,11 @@ extension Mirror {
 
     /// - Parameter refused: told of each name that is not safe.
     func listing(
-        _ store: some TrackingStore, _ owner: ArtifactOwner, refused: (_ path: String, _ why: String) throws -> Void = { _, _ in }
+        _ store: some TrackingStore, _ owner: ArtifactOwner, under start: String = "",
+        refused: (_ path: String, _ why: String) throws -> Void = { _, _ in }
     ) async throws -> [String: Int64] {
         var sizes: [String: Int64] = [:]
-        try await walk(store, owner) {
+        try await walk(store, owner, under: start) {
             sizes[$0.path] = $0.size ?? 0
         } refused: {
             try refused($0, $1)

@@ -11,12 +11,14 @@ extension Mirror {
             let manifest = try state.manifest(of: entry.key)
             let look = fileLook(entry, owners)
             // Without a manifest, a run that was adopted may have its files already: the secondary is asked.
-            let there = manifest.isEmpty && owners.mayHaveFiles ? try await listing(secondary, owners.secondary) : [:]
+            let there =
+                manifest.isEmpty && owners.mayHaveFiles
+                ? try await listing(secondary, owners.secondary, under: String(owners.folder.dropLast())) : [:]
             let isWhole = try await withThrowingTaskGroup(of: Bool.self) { group in
                 var inFlight = 0
                 var isWhole = true
                 try await walk(primary, owners.primary) { file in
-                    if file.path == Overflow.path, secondary.dialect.runLimits != nil {
+                    if entry.key.kind == .runArtifacts, file.path.hasPrefix(Overflow.folder), secondary.dialect.runLimits != nil {
                         isWhole = false
                         return try setFileAside(
                             entry.key, file.path, "reserved_name",
@@ -29,7 +31,7 @@ extension Mirror {
                         inFlight -= 1
                     }
                     inFlight += 1
-                    let sizeThere = manifest[file.path] == nil ? there[file.path] : nil
+                    let sizeThere = manifest[file.path] == nil ? there[owners.there(file.path)] : nil
                     group.addTask {
                         try await filePermits.withPermit {
                             try await copy(file, owners, manifest[file.path], sizeThere: sizeThere, entry.key)
@@ -87,10 +89,14 @@ extension Mirror {
     private struct Owners: Sendable {
         var primary: ArtifactOwner
         var secondary: ArtifactOwner
+        /// Where they are on the secondary, with a slash at its end, when not at the root.
+        var folder = ""
         var isSettled: Bool
         /// On the primary, whatever its status.
         var isDeleted: Bool
         var mayHaveFiles: Bool
+
+        func there(_ path: String) -> String { folder + path }
     }
 
     private func artifactOwners(_ key: EntityKey) async throws -> Owners? {
@@ -104,6 +110,13 @@ extension Mirror {
             guard let record = try await primary.loggedModel(LoggedModelID(key.id)) else { return nil }
             here = ArtifactOwner(.loggedModel(record.id), root: record.artifactURI)
         }
+        if !isRun, let place = ModelFolder(identity) {
+            var owners = Owners(
+                primary: here, secondary: place.owner, isSettled: identity.isSettled, isDeleted: false,
+                mayHaveFiles: configuration.repairs || identity.base?[.adopted] != nil)
+            owners.folder = place.name + "/"
+            return owners
+        }
         let there: ArtifactOwner.ID = isRun ? .run(RunID(identity.secondaryID)) : .loggedModel(LoggedModelID(identity.secondaryID))
         return Owners(
             primary: here, secondary: ArtifactOwner(there, root: root), isSettled: identity.isSettled,
@@ -112,7 +125,7 @@ extension Mirror {
     }
 
     /// Reading a run only for its root would be a request a run: the last reading is remembered for a while.
-    private func artifactRoot(ofRun id: RunID) async throws -> String? {
+    func artifactRoot(ofRun id: RunID) async throws -> String? {
         if let root = fresh.root(of: id) { return root }
         return try await primary.run(id)?.artifactURI
     }
@@ -143,7 +156,7 @@ extension Mirror {
             let isPresent = sizeThere == size || known?.size == size
             if isPresent {
                 let here = try await digest(primary, file.path, owners.primary, size)
-                let there = if let known { known.sha256 } else { try await digestThere(file.path, owners, size) }
+                let there = if let known { known.sha256 } else { try await digestThere(owners.there(file.path), owners, size) }
                 if here == there {
                     try state.note(ManifestRow(path: file.path, size: size, sha256: here, isSettled: owners.isSettled), of: key)
                     return true
@@ -185,7 +198,7 @@ extension Mirror {
                 try meter.add(chunk, path, expected: size)
                 return chunk
             }
-            try await secondary.writeArtifact(path, size: size, to: owners.secondary, counted)
+            try await secondary.writeArtifact(owners.there(path), size: size, to: owners.secondary, counted)
             // A writer that knows the length may never ask for the end.
             try meter.finish(path, expected: size)
             return meter.digest()

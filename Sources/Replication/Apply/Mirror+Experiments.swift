@@ -134,7 +134,7 @@ extension Mirror {
         }
         if record.lifecycle == .deleted, actual.lifecycle == .deleted, !isForeign, wasDeletedByUs {
             // It was back for a moment, and was changed: what is deleted cannot be.
-            var isRenamed = actual.name != record.name
+            var isRenamed = secondary.dialect.renamesExperiments && actual.name != record.name
             if isRenamed { isRenamed = try await secondary.experiment(named: record.name) == nil }
             if isRenamed || !(tags.set.isEmpty && tags.delete.isEmpty) {
                 try await secondary.restoreExperiment(actual.id)
@@ -156,11 +156,18 @@ extension Mirror {
 
         var wrote = lifecycle != actual.lifecycle
         // One that was made a moment ago may have had to take another name.
-        var isNamed = known != nil || isForeign || actual.name == record.name
+        var isNamed = known != nil || isForeign || actual.name == record.name || !secondary.dialect.renamesExperiments
         if lifecycle == .active {
             try state.noteWrites(tags.set.map { .tag($0.key) }, of: key)
             for tag in tags.set { try await secondary.setTag(tag, ofExperiment: actual.id) }
-            for tag in tags.delete { try await secondary.deleteTag(tag, ofExperiment: actual.id) }
+            for tag in tags.delete {
+                if secondary.dialect.deletesExperimentTags {
+                    try await secondary.deleteTag(tag, ofExperiment: actual.id)
+                } else {
+                    try await secondary.setTag(Tag(tag, ""), ofExperiment: actual.id)
+                    note(conversions: ["experiment_tag_emptied: \(tag)"], of: key)
+                }
+            }
             wrote = wrote || !tags.set.isEmpty || !tags.delete.isEmpty
             switch try await renameIfNeeded(record, actual, base, isForeign, waits: waits, &conflicts) {
             case .none: break
@@ -197,6 +204,7 @@ extension Mirror {
     private func experimentTags(_ record: Experiment) -> [Tag] {
         record.tags.filter { !$0.key.hasPrefix(Stamp.prefix) } + stamp.tags(.experiment(record.id))
             + [Tag(Stamp.artifactLocationKey, record.artifactLocation)]
+            + (secondary.dialect.experimentNames == nil && secondary.dialect.renamesExperiments ? [] : [Tag(Stamp.nameKey, record.name)])
     }
 
     /// The one of this name when it may be ours, else a new one: under another name when the name belongs to somebody else.
@@ -211,18 +219,19 @@ extension Mirror {
             board.count { $0.experiments.adopted += 1 }
             return (made, made.tags.contains { $0.key == Stamp.adoptedKey })
         }
-        let prefixed = "\(configuration.pair)/" + (record.name.hasPrefix("/") ? String(record.name.dropFirst()) : record.name)
-        for name in [record.name, prefixed] {
+        let wanted = nameThere(record.name)
+        let prefixed = nameThere("\(configuration.pair)/" + (record.name.hasPrefix("/") ? String(record.name.dropFirst()) : record.name))
+        for name in [wanted, prefixed] {
             if let found = try await secondary.experiment(named: name) {
                 switch stamp.owner(idKey, of: found.tags) {
                 case .ours(record.id.rawValue):
                     board.count { $0.experiments.adopted += 1 }
                     return (found, found.tags.contains { $0.key == Stamp.adoptedKey })
-                case .nobody where found.lifecycle == .active && name == record.name && name == Self.defaultExperiment:
+                case .nobody where found.lifecycle == .active && name == wanted && name == Self.defaultExperiment:
                     // Every MLflow server has one of its own.
                     board.count { $0.experiments.adopted += 1 }
                     return (found, true)
-                case .nobody where found.lifecycle == .active && name == record.name:
+                case .nobody where found.lifecycle == .active && name == wanted:
                     conflicts.append(
                         Conflict(
                             key: .experiment(record.id), field: "name", decision: .adopt,
@@ -250,6 +259,9 @@ extension Mirror {
                 throw StoreError(.retry(after: nil), error.reason, error.message)
             }
             board.count { $0.experiments.created += 1 }
+            if name != record.name, secondary.dialect.experimentNames != nil {
+                note(conversions: ["experiment_name: \(record.name) as \(name)"], of: .experiment(record.id))
+            }
             guard let created = try await secondary.experiment(id) else {
                 throw StoreError(
                     .retry(after: nil), .serverFailure, "experiment \(id) was created on the secondary and cannot be read back yet")
@@ -260,6 +272,8 @@ extension Mirror {
             reason: "name_taken",
             message: "experiment \"\(record.name)\": both that name and \"\(prefixed)\" belong to somebody else on the secondary")
     }
+
+    private func nameThere(_ name: String) -> String { secondary.dialect.experimentNames?.fitting(name) ?? name }
 
     private func stampedExperiment(_ id: ExperimentID) async throws -> Experiment? {
         var found: Experiment?
@@ -300,6 +314,7 @@ extension Mirror {
     private func renameIfNeeded(
         _ record: Experiment, _ actual: Experiment, _ base: Base?, _ isForeign: Bool, waits: Bool, _ conflicts: inout [Conflict]
     ) async throws -> Renaming {
+        guard secondary.dialect.renamesExperiments else { return .none }
         // Without a base it was made by this attempt or an earlier one, under the name that it could have or that was true then.
         guard !isForeign, actual.name != record.name, base != nil || !conflicts.contains(where: { $0.field == "name" }) else {
             return .none

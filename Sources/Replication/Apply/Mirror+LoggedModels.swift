@@ -12,6 +12,9 @@ extension Mirror {
         guard try await ensureLoggedModel(id, record) != nil else {
             throw SetAside(reason: "no_experiment", message: "\(entry.key): its experiment \(record.experiment) is not on the secondary")
         }
+        guard secondary.dialect.hasLoggedModels else {
+            return try await locks.withLock(entry.key) { try await writeModelDocument(record, entry) }
+        }
         let found = References.find(in: record.tags)
         var map = try state.counterparts(of: References.Found(models: found.models))
         for run in Set(record.metrics.map(\.run)).union(record.sourceRun.map { [$0] } ?? []).union(found.runs).sorted() {
@@ -107,11 +110,10 @@ extension Mirror {
 
     // MARK: Ensuring
 
-    /// The secondary's counterpart of a logged model, created when it is not there; nil when the primary has no such model, it is out of
-    /// scope, or the secondary has no logged models.
+    /// The secondary's counterpart of a logged model, created when it is not there; nil when the primary has no such model, or it is out of
+    /// scope. A store without logged models has a folder in its place.
     func ensureLoggedModel(_ id: LoggedModelID, _ known: LoggedModel? = nil, regardless: Bool = false) async throws -> LoggedModelID? {
         if let there = try state.secondaryID(.loggedModel, id.rawValue) { return LoggedModelID(there) }
-        guard secondary.dialect.hasLoggedModels else { return nil }
         var record = known
         if record == nil, case .loggedModel(let model)? = fresh.peek(.loggedModel(id)) { record = model }
         if record == nil { record = try await primary.loggedModel(id) }
@@ -121,6 +123,7 @@ extension Mirror {
         let experiment = try await ensureExperiment(record.experiment)
         // It can only be set now: a model in scope brings the run it came from.
         let run = if let source = record.sourceRun { try await ensureRun(source, regardless: true) } else { RunID?.none }
+        guard secondary.dialect.hasLoggedModels else { return try await ensureModelFolder(record, in: experiment, run) }
         // A lock of its own, as for runs: a model's writer waits for its run's lock, and a run's writer may have to create the model.
         return try await locks.withLock(EntityKey(.loggedModel, "creation of " + id.rawValue)) {
             if let there = try state.secondaryID(.loggedModel, id.rawValue) { return LoggedModelID(there) }

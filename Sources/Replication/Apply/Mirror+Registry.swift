@@ -75,6 +75,9 @@ extension Mirror {
         let known = try state.identity(.registeredModel, record.name.rawValue)
         var work = RegistryWork(key: entry.key, base: known?.base)
         work.inDoubt = try state.writesInDoubt(of: entry.key)
+        if !secondary.dialect.hasAliases {
+            for (alias, number) in record.aliases { work.aliases[number, default: []].append(alias) }
+        }
         let name = try await findOrCreateModel(record, known, &work)
         guard let actual = try await secondary.registeredModel(name) else {
             throw SetAside(
@@ -141,7 +144,8 @@ extension Mirror {
         if let known { return ModelName(known.secondaryID) }
         let key = EntityKey.registeredModel(record.name)
         let idKey = Stamp.idKey(.registeredModel)
-        for name in [record.name, ModelName("\(configuration.pair).\(record.name)")] {
+        let first = nameThere(record.name.rawValue)
+        for name in [first, nameThere("\(configuration.pair).\(record.name)")] {
             var found = try await secondary.registeredModel(name)
             if found == nil {
                 do {
@@ -161,7 +165,7 @@ extension Mirror {
             switch stamp.owner(idKey, of: found.tags) {
             case .ours(record.name.rawValue):
                 break
-            case .nobody where name == record.name:
+            case .nobody where name == first:
                 work.conflicts.append(
                     Conflict(
                         key: key, field: "name", decision: .adopt,
@@ -184,6 +188,8 @@ extension Mirror {
                 "model \"\(record.name)\": both that name and \"\(configuration.pair).\(record.name)\" belong to somebody else on the secondary"
         )
     }
+
+    private func nameThere(_ name: String) -> ModelName { ModelName(secondary.dialect.modelNames?.fitting(name) ?? name) }
 
     private func modelTags(_ record: RegisteredModel, isForeign: Bool) -> [Tag] {
         record.tags.filter { !$0.key.hasPrefix(Stamp.prefix) } + stamp.tags(.registeredModel(record.name))
@@ -231,6 +237,8 @@ struct RegistryWork {
     var knowsHighest = false
     /// The number itself, not a digest of it.
     static let highestField = Base.Field("highest_version")
+    /// By version number, where an alias is a tag of its version.
+    var aliases: [Int: [String]] = [:]
     /// Versions on the secondary that only use up a number, until a higher one is there.
     var placeholders: [Int] = []
     /// Logged models that the server has written to when it made versions of them.

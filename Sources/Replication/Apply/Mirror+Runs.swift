@@ -37,9 +37,8 @@ extension Mirror {
             map.runs[id] = target.id
             try await resolveModels(of: record, &map)
             var image = RunImage(record, in: experiment.secondary, map, stamp: stamp)
-            let overflow = secondary.dialect.runLimits.map {
-                Overflow(takenFrom: &image, metrics: record.latestMetrics.map(\.key), there: actual, base: known?.base, $0)
-            }
+            let overflow = Overflow(
+                takenFrom: &image, metrics: record.latestMetrics.map(\.key), there: actual, base: known?.base, secondary.dialect)
             var plan = RunPlan(
                 image, id: id, base: known?.base, actual: actual, experimentIsDeleted: experiment.isDeleted,
                 deletionIsCovered: experiment.isDeleted && !experiment.isDeletedThere, dialect: secondary.dialect,
@@ -53,10 +52,10 @@ extension Mirror {
             let gate = writeGate(target.id, in: experiment, actual)
             var written = MetricWriter<Primary, Secondary>.Written()
             if histories.isEmpty { histories = try await wholeHistories(of: record, known?.base) }
-            let series = try changedSeries(of: record, entry, known?.base, histories, besides: overflow?.metrics ?? [])
+            let series = try changedSeries(of: record, entry, known?.base, histories, besides: overflow.metrics)
             if !plan.isRespectedDeletion {
                 // First: what the run's marker says is there.
-                if let overflow { try await writeOverflow(overflow, of: record, target, actual, known?.base, into: &base) }
+                try await writeOverflow(overflow, of: record, target, actual, known?.base, into: &base)
                 written = try await writeRun(record, target, plan, gate, &base, isNew: isNew, known, series)
             }
             // Not followed while it is deleted there: when it is back, nothing is known of its histories.
@@ -246,6 +245,7 @@ extension Mirror {
     }
 
     private func resolveModels(of run: Run, _ map: inout References.Map) async throws {
+        guard secondary.dialect.hasLoggedModels else { return }
         var models = Set(run.modelInputs).union(run.modelOutputs.map(\.model))
         for tag in run.tags { models.formUnion(References.find(in: tag).models) }
         for id in models.sorted() where map.models[id] == nil {

@@ -1,32 +1,44 @@
 extension Mirror {
     /// Writes one version, and gives back its number on the secondary.
     func writeVersion(_ version: ModelVersion, _ name: ModelName, _ there: [ModelVersion], _ work: inout RegistryWork) async throws -> Int {
-        var map = try state.counterparts(of: References.find(in: version.tags))
+        var map = try counterparts(of: References.find(in: version.tags))
         var roots: [VersionSource.Root] = []
+        var places = VersionSource.Places()
+        var holder: RunID?
         let found = References.find(inURI: version.source)
         for run in found.runs.union(version.run.map { [$0] } ?? []).sorted() {
             guard let identity = try state.identity(.run, run.rawValue) else { continue }
             map.runs[run] = RunID(identity.secondaryID)
+            places.runs[run] = identity.root
             if let here = try await primary.run(run)?.artifactURI, let root = identity.root {
                 roots.append(VersionSource.Root(primary: here, secondary: root))
             }
         }
         for model in found.models.union(version.loggedModel.map { [$0] } ?? []).sorted() {
             guard let identity = try state.identity(.loggedModel, model.rawValue) else { continue }
-            map.models[model] = LoggedModelID(identity.secondaryID)
-            // The server notes a version in a tag of its logged model, in its own way: that is looked at once the version is there.
-            if !work.wrote(version) { work.followUps.insert(.loggedModel(model)) }
+            places.models[model] = identity.root
+            if let folder = ModelFolder(identity) {
+                holder = folder.run
+            } else {
+                map.models[model] = LoggedModelID(identity.secondaryID)
+                // The server notes a version in a tag of its logged model, in its own way: that is looked at once the version is there.
+                if !work.wrote(version) { work.followUps.insert(.loggedModel(model)) }
+            }
             if let here = try await primary.loggedModel(model)?.artifactURI, let root = identity.root {
                 roots.append(VersionSource.Root(primary: here, secondary: root))
             }
         }
         let source: String
-        switch VersionSource.translate(version.source, map, roots: roots) {
+        let translation =
+            secondary.dialect.registersOwnFilesOnly
+            ? try await ownFiles(version.source, places, roots) : VersionSource.translate(version.source, map, roots: roots)
+        switch translation {
         case .translated(let uri), .same(let uri): source = uri
         case .refused(let why):
             throw SetAside(reason: "source_refused", message: "its source \"\(version.source)\" is not forwarded: \(why)")
         }
-        let tags = versionTags(version, map)
+        let run = version.run.flatMap { map.runs[$0] } ?? holder
+        let tags = versionTags(version, map) + (work.aliases[version.number] ?? []).map { Tag(Stamp.aliasPrefix + $0, "true") }
         if let existing = there.first(where: { isOurs($0, version) }), existing.number < version.number {
             // Of an attempt that did not live to take it back: no version of ours ever has a lower number than the primary's.
             try await secondary.deleteVersion(existing.number, of: name)
@@ -43,7 +55,7 @@ extension Mirror {
                 message: "its copy was deleted on the secondary; it is not brought back, because its number there is used up")
         }
         let new = NewVersion(
-            model: name, source: source, run: version.run.flatMap { map.runs[$0] }, runLink: version.runLink,
+            model: name, source: source, run: run, runLink: version.runLink,
             loggedModel: (version.loggedModel ?? found.models.first).flatMap { map.models[$0] }, description: version.description,
             tags: tags)
         try state.noteWrites(tags.map { Self.tagField(version, $0.key) }, of: work.key)
@@ -54,6 +66,19 @@ extension Mirror {
         work.wrote = true
         board.count { $0.versions.created += 1 }
         return number
+    }
+
+    /// A version's source as the address of files of the secondary's own runs.
+    private func ownFiles(_ source: String, _ places: VersionSource.Places, _ roots: [VersionSource.Root]) async throws
+        -> VersionSource.Translation
+    {
+        guard let other = VersionSource.version(source) else { return VersionSource.place(source, places, roots: roots) }
+        guard let there = try state.secondaryID(.registeredModel, other.model.rawValue),
+            let version = try await allVersions(secondary, ModelName(there)).first(where: {
+                stamp.owner(Stamp.versionKey, of: $0.tags) == .ours(id: "\(other.number)")
+            })
+        else { return .refused("the version that it was made from is not on the secondary") }
+        return .translated(version.source)
     }
 
     /// A version whose source or run has changed is another one of the same number: the model was deleted and made again.
@@ -184,6 +209,10 @@ extension Mirror {
     func writeAliases(
         _ record: RegisteredModel, _ actual: RegisteredModel, _ name: ModelName, _ numbers: [Int: Int], _ work: inout RegistryWork
     ) async throws {
+        guard secondary.dialect.hasAliases else {
+            if work.wrote, !record.aliases.isEmpty { note(conversions: ["alias_as_tag: \(record.aliases.count)"], of: work.key) }
+            return
+        }
         let isForeign = actual.tags.contains { $0.key == Stamp.adoptedKey }
         for (alias, number) in record.aliases.sorted(by: { $0.key < $1.key }) {
             guard let target = numbers[number] else {

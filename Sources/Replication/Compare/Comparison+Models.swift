@@ -15,6 +15,9 @@ extension Comparison {
 
     private func compare(_ here: LoggedModel) async throws {
         let key = EntityKey.loggedModel(here.id)
+        if let folder = try mirror.state.identity(.loggedModel, here.id.rawValue).flatMap({ ModelFolder($0) }) {
+            return try await compare(here, folder)
+        }
         guard let id = try mirror.state.secondaryID(.loggedModel, here.id.rawValue),
             let there = try await mirror.retrying({ try await mirror.secondary.loggedModel(LoggedModelID(id)) })
         else {
@@ -41,6 +44,21 @@ extension Comparison {
                 EntityKey(.loggedModelArtifacts, here.id.rawValue), ArtifactOwner(.loggedModel(here.id), root: here.artifactURI),
                 ArtifactOwner(.loggedModel(there.id), root: there.artifactURI))
         }
+    }
+
+    private func compare(_ here: LoggedModel, _ folder: ModelFolder) async throws {
+        let key = EntityKey.loggedModel(here.id)
+        var fields = FieldComparison(.loggedModel, here.id.rawValue, folder.id)
+        let found = try await mirror.retrying { try await mirror.modelDocument(here.id, folder) }
+        fields.compare(
+            ModelFolder.documentPath(here.id), ModelDocument(model: here, folder: folder.name).text,
+            found.map { String(decoding: $0, as: UTF8.self) })
+        tally.converted("logged models as files of their runs")
+        try await tally.note(fields.differences, repair: key)
+        guard mirror.configuration.scope.artifacts else { return }
+        try await compareFiles(
+            EntityKey(.loggedModelArtifacts, here.id.rawValue), ArtifactOwner(.loggedModel(here.id), root: here.artifactURI), folder.owner,
+            in: folder.name)
     }
 
     private func metrics(_ metrics: [ModelMetric], _ run: (RunID) -> RunID?) -> [String: String] {
@@ -107,6 +125,15 @@ extension Comparison {
         }
         let numbers = Dictionary(versionsHere.map { ($0.number, $0.number) }, uniquingKeysWith: { first, _ in first })
         var aliasesThere = there.aliases
+        if !mirror.secondary.dialect.hasAliases {
+            for version in versionsThere {
+                for tag in version.tags where tag.key.hasPrefix(Stamp.aliasPrefix) {
+                    aliasesThere[String(tag.key.dropFirst(Stamp.aliasPrefix.count))] = version.number
+                }
+            }
+            tally.converted("aliases as tags of versions", here.aliases.count)
+        }
+        if here.name != there.name { tally.converted("names of registered models") }
         if isAdopted { aliasesThere = aliasesThere.filter { here.aliases[$0.key] != nil } }
         fields.compare(
             "alias:", here.aliases.compactMapValues { numbers[$0].map { "\($0)" } },
@@ -124,14 +151,19 @@ extension Comparison {
         var found = References.find(in: here.tags + [Tag("", here.source)])
         if let run = here.run { found.runs.insert(run) }
         if let model = here.loggedModel { found.models.insert(model) }
-        let map = try mirror.state.counterparts(of: found)
+        let map = try mirror.counterparts(of: found)
         fields.compare("\(name):primary source", here.source, there.tags.first { $0.key == Stamp.sourceKey }?.value)
         fields.compare("\(name):stage", here.stage, there.stage)
         fields.compare("\(name):description", here.description, there.description)
         fields.compare("\(name):status", here.status, there.status)
-        fields.compare("\(name):run", here.run.flatMap { map.runs[$0]?.rawValue }, there.run?.rawValue)
+        // A version of a logged model is one of the run that holds its files.
+        if here.run != nil || mirror.secondary.dialect.hasLoggedModels {
+            fields.compare("\(name):run", here.run.flatMap { map.runs[$0]?.rawValue }, there.run?.rawValue)
+        }
         fields.compare("\(name):run_link", here.runLink ?? "", there.runLink ?? "")
-        if case .translated(let uri) = VersionSource.translate(here.source, map, roots: []) {
+        if mirror.secondary.dialect.registersOwnFilesOnly {
+            if here.source != there.source { tally.converted("sources of versions") }
+        } else if case .translated(let uri) = VersionSource.translate(here.source, map, roots: []) {
             fields.compare("\(name):source", uri, there.source)
         }
         let tags = RunImage.rewritten(here.tags, map).filter { !$0.key.hasPrefix(Stamp.prefix) }

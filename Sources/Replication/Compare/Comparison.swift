@@ -39,11 +39,24 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         }
         var fields = FieldComparison(.experiment, here.id.rawValue, there.id.rawValue)
         let isAdopted = there.tags.contains { $0.key == Stamp.adoptedKey }
+        let dialect = mirror.secondary.dialect
         let isRenamed = there.name.hasPrefix("\(mirror.configuration.pair)/")
-        if !isAdopted, !isRenamed { fields.compare("name", here.name, there.name) }
+        if dialect.experimentNames != nil || !dialect.renamesExperiments {
+            if there.name != here.name {
+                fields.compare("name", here.name, there.tags.first { $0.key == Stamp.nameKey }?.value)
+                tally.converted("experiment names")
+            }
+        } else if !isAdopted, !isRenamed {
+            fields.compare("name", here.name, there.name)
+        }
         if !isAdopted { fields.compare("lifecycle", here.lifecycle.rawValue, there.lifecycle.rawValue) }
         var tagsThere = RunComparison.dictionary(there.tags.filter { !$0.key.hasPrefix(Stamp.prefix) })
         let tagsHere = RunComparison.dictionary(here.tags.filter { !$0.key.hasPrefix(Stamp.prefix) })
+        if !dialect.deletesExperimentTags {
+            let emptied = tagsThere.filter { $0.value.isEmpty && tagsHere[$0.key] == nil }.map(\.key)
+            for key in emptied { tagsThere[key] = nil }
+            tally.converted("deleted tags of experiments, emptied", emptied.count)
+        }
         // What an adopted experiment has of its own is left alone.
         if isAdopted { tagsThere = tagsThere.filter { tagsHere[$0.key] == $0.value }.merging(tagsHere) { there, _ in there } }
         fields.compare("tag:", tagsHere, tagsThere)
@@ -120,8 +133,8 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             var image = RunImage(here, in: try secondaryExperiment(of: here, there), map, stamp: mirror.stamp)
             let key = EntityKey.run(here.id)
             var shown = here
-            if let limits = mirror.secondary.dialect.runLimits {
-                let overflow = Overflow(missingFrom: there, of: &image, metrics: here.latestMetrics.map(\.key), limits)
+            if mirror.secondary.dialect.runLimits != nil {
+                let overflow = Overflow(missingFrom: there, of: &image, metrics: here.latestMetrics.map(\.key), mirror.secondary.dialect)
                 shown.latestMetrics.removeAll { overflow.metrics.contains($0.key) }
                 try await compareOverflow(overflow, here, there)
             }
@@ -151,7 +164,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         var found = References.find(in: run.tags)
         found.models.formUnion(run.modelInputs)
         found.models.formUnion(run.modelOutputs.map(\.model))
-        return try state.counterparts(of: found)
+        return try mirror.counterparts(of: found)
     }
 
     // MARK: Histories
@@ -187,7 +200,8 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     // MARK: Files
 
-    func compareFiles(_ key: EntityKey, _ here: ArtifactOwner, _ there: ArtifactOwner) async throws {
+    /// - Parameter folder: where they are on the secondary, when not at the root.
+    func compareFiles(_ key: EntityKey, _ here: ArtifactOwner, _ there: ArtifactOwner, in folder: String = "") async throws {
         let mirror = mirror
         let unsafe = Locked<[String: String]>([:])
         let ours = try await mirror.retrying {
@@ -196,9 +210,15 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         for (path, why) in unsafe.withLock({ $0 }).sorted(by: { $0.key < $1.key }) {
             try await tally.unreadable(key.kind, "\(key.id): file \(path)", why)
         }
-        var theirs = try await mirror.retrying { try await mirror.listing(mirror.secondary, there) }
-        // Ours, and compared by itself.
-        if mirror.secondary.dialect.runLimits != nil { theirs[Overflow.path] = nil }
+        let listed = try await mirror.retrying { try await mirror.listing(mirror.secondary, there, under: folder) }
+        let added = try folder.isEmpty ? mirror.added(toFilesOf: there) : []
+        var theirs: [String: Int64] = [:]
+        for (path, size) in listed {
+            let path = folder.isEmpty ? path : String(path.dropFirst(folder.count + 1))
+            // What the mirror has put beside them is compared by itself.
+            if ours[path] == nil, added.contains(where: { path.hasPrefix($0) }) { continue }
+            theirs[path] = size
+        }
         guard !ours.isEmpty || !theirs.isEmpty else { return }
         let secondaryID =
             switch there.id {
@@ -211,7 +231,9 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             fields.compare("file:\(path)", ours[path].map { "\($0) bytes" }, theirs[path].map { "\($0) bytes" })
             if deep, let size = ours[path], theirs[path] == size {
                 let one = try await mirror.retrying { try await mirror.digest(mirror.primary, path, here, size) }
-                let other = try await mirror.retrying { try await mirror.digest(mirror.secondary, path, there, size) }
+                let other = try await mirror.retrying {
+                    try await mirror.digest(mirror.secondary, (folder.isEmpty ? "" : folder + "/") + path, there, size)
+                }
                 fields.compare("file:\(path):sha256", one.hex, other.hex)
             }
         }

@@ -50,7 +50,7 @@ public struct Verify<Primary: TrackingStore, Secondary: WritableStore>: Sendable
             try await comparison.compareRuns(group)
         }
         board.update { $0.phase = "models" }
-        if primary.dialect.hasLoggedModels, secondary.dialect.hasLoggedModels {
+        if primary.dialect.hasLoggedModels {
             try await comparison.compareLoggedModels(experiments)
         }
         try await comparison.compareRegisteredModels()

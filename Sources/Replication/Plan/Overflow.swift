@@ -5,7 +5,9 @@
 /// by name fits.
 public struct Overflow: Sendable, Hashable {
     /// Of the document, among the run's files.
-    public static let path = "mlmirror/overflow.json"
+    public static let path = folder + "overflow.json"
+    /// Where everything is that the mirror puts among a run's files, models aside.
+    public static let folder = "mlmirror/"
     /// Its tag: what is in the document, for people.
     public static let markerKey = "mlmirror.overflow"
 
@@ -14,15 +16,23 @@ public struct Overflow: Sendable, Hashable {
     /// Names: their whole histories.
     public var metrics: [String] = []
     public var datasets: [DatasetInput] = []
+    /// By the primary's ids, where the secondary has no logged models.
+    public var modelInputs: [LoggedModelID] = []
+    public var modelOutputs: [ModelOutput] = []
 
     public init() {}
 
-    public var isEmpty: Bool { tags.isEmpty && params.isEmpty && metrics.isEmpty && datasets.isEmpty }
+    public var isEmpty: Bool {
+        tags.isEmpty && params.isEmpty && metrics.isEmpty && datasets.isEmpty && modelInputs.isEmpty && modelOutputs.isEmpty
+    }
 
     /// `250 tags, 1400 params`.
     public var summary: String {
-        [(tags.count, "tags"), (params.count, "params"), (metrics.count, "metrics"), (datasets.count, "datasets")]
-            .filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
+        [
+            (tags.count, "tags"), (params.count, "params"), (metrics.count, "metrics"), (datasets.count, "datasets"),
+            (modelInputs.count + modelOutputs.count, "models"),
+        ]
+        .filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
     }
 
     /// Takes out of an image what does not fit, and puts the marker in.
@@ -31,7 +41,9 @@ public struct Overflow: Sendable, Hashable {
     ///   - metrics: the names of the primary's run.
     ///   - there: the secondary's run now.
     ///   - base: as last written; nil when unknown.
-    public init(takenFrom image: inout RunImage, metrics: [String], there: Run, base: Base?, _ limits: RunLimits) {
+    public init(takenFrom image: inout RunImage, metrics: [String], there: Run, base: Base?, _ dialect: Dialect) {
+        guard let limits = dialect.runLimits else { return }
+        takeModels(of: &image, dialect)
         takeName(of: &image, limits)
         takeTags(of: &image, there: there, base, limits)
 
@@ -54,7 +66,9 @@ public struct Overflow: Sendable, Hashable {
     }
 
     /// Takes out of an image what the secondary's run does not show: all this is to be in its document. The marker is put in.
-    public init(missingFrom there: Run, of image: inout RunImage, metrics: [String], _ limits: RunLimits) {
+    public init(missingFrom there: Run, of image: inout RunImage, metrics: [String], _ dialect: Dialect) {
+        guard let limits = dialect.runLimits else { return }
+        takeModels(of: &image, dialect)
         takeName(of: &image, limits)
         func take<Element>(_ all: inout [Element], _ name: (Element) -> String, _ names: Set<String>) -> [Element] {
             let missing = all.filter { !names.contains(name($0)) }
@@ -81,6 +95,14 @@ public struct Overflow: Sendable, Hashable {
         var cut = name.prefix(limits.nameLength - 1)
         while cut.utf16.count > limits.nameLength - 1 { cut.removeLast() }
         return cut + "…"
+    }
+
+    /// Their ids stand for nothing there.
+    private mutating func takeModels(of image: inout RunImage, _ dialect: Dialect) {
+        guard !dialect.hasLoggedModels else { return }
+        modelInputs = image.modelInputs.sorted()
+        modelOutputs = image.modelOutputs.sorted { ($0.model, $0.step) < ($1.model, $1.step) }
+        (image.modelInputs, image.modelOutputs, image.missingModels) = ([], [], [])
     }
 
     private static let nameKey = "mlflow.runName"

@@ -1,7 +1,8 @@
 /// The document that holds a run's overflow: JSON, the same bytes for the same run always.
 ///
 ///     {"format": "mlmirror overflow 1", "run": ID, "tags": {KEY: VALUE}, "params": {KEY: VALUE},
-///      "metrics": {NAME: [[VALUE, TIMESTAMP, STEP], ...]}, "datasets": [{"name": ..., "digest": ..., ...}]}
+///      "metrics": {NAME: [[VALUE, TIMESTAMP, STEP], ...]}, "datasets": [{"name": ..., "digest": ..., ...}],
+///      "model_inputs": [ID], "model_outputs": [{"model": ID, "step": STEP}]}
 ///
 /// Names are sorted, points are in the order of a history; NaN and the infinities are texts, as in MLflow's own answers. A member without
 /// content is left out.
@@ -51,7 +52,15 @@ struct OverflowDocument: Sendable {
     }
 
     private var ending: String {
-        guard !overflow.datasets.isEmpty else { return "\n}\n" }
+        var text = ""
+        if !overflow.modelInputs.isEmpty {
+            text += ",\n\"model_inputs\": [\(overflow.modelInputs.map { JSONText.quoted($0.rawValue) }.joined(separator: ", "))]"
+        }
+        if !overflow.modelOutputs.isEmpty {
+            let outputs = overflow.modelOutputs.map { "{\"model\": \(JSONText.quoted($0.model.rawValue)), \"step\": \($0.step)}" }
+            text += ",\n\"model_outputs\": [\(outputs.joined(separator: ", "))]"
+        }
+        guard !overflow.datasets.isEmpty else { return text + "\n}\n" }
         let lines = overflow.datasets.map { dataset in
             var members = [
                 ("name", dataset.name), ("digest", dataset.digest), ("source_type", dataset.sourceType), ("source", dataset.source),
@@ -62,7 +71,7 @@ struct OverflowDocument: Sendable {
             return "{" + members.map { "\"\($0.0)\": \(JSONText.quoted($0.1))" }.joined(separator: ", ")
                 + ", \"tags\": {\(tags.joined(separator: ", "))}}"
         }
-        return ",\n\"datasets\": [\n" + lines.joined(separator: ",\n") + "\n]\n}\n"
+        return text + ",\n\"datasets\": [\n" + lines.joined(separator: ",\n") + "\n]\n}\n"
     }
 }
 

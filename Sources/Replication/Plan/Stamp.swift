@@ -9,6 +9,12 @@ public struct Stamp: Sendable, Hashable {
     public static let placeholderKey = "mlmirror.placeholder"
     /// Beside our stamp on what was there before us: only what is ours in it is ever changed.
     public static let adoptedKey = "mlmirror.adopted"
+    /// A name as it is on the primary, where the store takes other ones.
+    public static let nameKey = "mlmirror.primary.name"
+    /// Of a run that holds a logged model which has no run.
+    public static let holderKey = "mlmirror.holder"
+    /// In front of an alias, as the tag of a version.
+    public static let aliasPrefix = "mlmirror.alias."
     public static let sourceKey = "mlmirror.primary.source"
     public static let artifactLocationKey = "mlmirror.primary.artifact_location"
 

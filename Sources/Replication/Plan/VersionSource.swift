@@ -28,6 +28,31 @@ public enum VersionSource {
 
     private static let cloudSchemes: Set<String> = ["s3", "gs", "wasb", "wasbs", "abfs", "abfss", "adl", "dbfs", "hdfs", "r2", "oss"]
 
+    /// Where the files of runs and logged models lie on the secondary.
+    public struct Places: Sendable, Hashable {
+        public var runs: [RunID: String] = [:]
+        public var models: [LoggedModelID: String] = [:]
+        public init() {}
+    }
+
+    /// For a store that makes versions of its own files alone: every source as the address of such files.
+    public static func place(_ source: String, _ places: Places, roots: [Root]) -> Translation {
+        for (scheme, isModel) in [("runs:/", false), ("models:/", true)] where source.hasPrefix(scheme) {
+            let rest = source.dropFirst(scheme.count).drop { $0 == "/" }
+            let id = String(rest.prefix { $0 != "/" })
+            let path = rest.dropFirst(id.count).drop { $0 == "/" }
+            guard let root = isModel ? places.models[LoggedModelID(id)] : places.runs[RunID(id)] else {
+                return .refused("it names a run or logged model that has no counterpart on the secondary")
+            }
+            if path.isEmpty { return .translated(root) }
+            if let why = ArtifactPath.refusal(String(path)) { return .refused("it has \(why)") }
+            return .translated("\(root)/\(path)")
+        }
+        let translation = translate(source, References.Map(), roots: roots)
+        guard case .same = translation else { return translation }
+        return .refused("the secondary makes versions of its own files alone")
+    }
+
     public static func translate(_ source: String, _ map: References.Map, roots: [Root]) -> Translation {
         let found = References.find(inURI: source)
         if !found.isEmpty, source.hasPrefix("runs:/") || source.hasPrefix("models:/") {

@@ -63,6 +63,17 @@ extension ReplicationState {
         }
     }
 
+    /// The names of the folders that hold logged models among the files of a run of the secondary.
+    func modelFolders(of run: RunID) throws -> Set<String> {
+        try read { db in
+            let statement = try db.cachedStatement(
+                sql: "SELECT secondary_id FROM identity WHERE kind = ? AND secondary_id > ? AND secondary_id < ?")
+            // What comes after a slash.
+            let arguments: StatementArguments = [EntityKey.Kind.loggedModel.rawValue, run.rawValue + "/", run.rawValue + "0"]
+            return Set(try String.fetchAll(statement, arguments: arguments).map { String($0.dropFirst(run.rawValue.count + 1)) })
+        }
+    }
+
     /// The ids after one, of a kind, in order: for a walk over everything that is mapped, in bounded memory.
     public func mappedIDs(_ kind: EntityKey.Kind, after id: String, limit: Int) throws -> [(primary: String, secondary: String)] {
         try read { db in

@@ -17,11 +17,26 @@ public struct Dialect: Sendable, Hashable {
     public var runLimits: RunLimits?
     /// Sending a metric point again leaves one point.
     public var metricsAreIdempotent = true
+    /// Most points in one answer of a history that comes in pages.
+    public var historyPage = 25000
     /// Most runs a bulk history answers for; 0: no such call.
     public var bulkHistoryRuns = 100
     /// Most points a bulk history answers with.
     public var bulkHistoryPoints = 25000
+    /// Without them, a model's files go into a folder of its run, and all else into a document there (`ModelFolder`).
     public var hasLoggedModels = true
+    /// Without them, an alias is a tag of its version.
+    public var hasAliases = true
+    /// Which names it takes; nil: every one. What it does not take is written otherwise, and kept whole in a tag.
+    public var experimentNames: NameRule?
+    public var modelNames: NameRule?
+    public var renamesExperiments = true
+    /// Whether registered models can be renamed, and deleted.
+    public var renamesModels = true
+    /// Where they cannot be deleted, they are emptied.
+    public var deletesExperimentTags = true
+    /// Whether a version is made of its own store's files alone, by their address: no `runs:/`, no `models:/`, no other storage.
+    public var registersOwnFilesOnly = false
     /// Whether a listing of runs shows their model inputs. An MLflow server's does not (3.17, `_search_runs`): each run is then asked for.
     public var listsModelInputs = false
     /// Whether a part of a history can be asked for: what follows a place in its order, or what has a timestamp from one on.

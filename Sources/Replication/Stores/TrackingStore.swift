@@ -94,7 +94,8 @@ public protocol TrackingStore: Sendable {
     func runs(_ query: RunQuery, _ page: PageToken?) async throws -> Page<Run>
     func run(_ id: RunID) async throws -> Run?
 
-    /// One metric's whole history, handed over in chunks ordered by (timestamp, step, value).
+    /// One metric's whole history, handed over in chunks ordered by (timestamp, step, value). A store that keeps rows as they come
+    /// (`dialect.metricsAreIdempotent` is false) orders each chunk alone.
     func history(of run: RunID, metric: String, _ receive: @Sendable ([MetricPoint]) async throws -> Void) async throws
     /// The whole histories of one metric in several runs with one request, each ordered likewise. A run whose history might be
     /// incomplete is left out of the answer; nil when the store has no such call. At most `dialect.bulkHistoryRuns` runs.

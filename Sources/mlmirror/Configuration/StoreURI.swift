@@ -1,3 +1,5 @@
+import Platforms
+
 /// A store's address as MLflow's own clients write it.
 struct StoreURI: Sendable, Hashable, CustomStringConvertible {
     var scheme: String
@@ -8,8 +10,11 @@ struct StoreURI: Sendable, Hashable, CustomStringConvertible {
     var user: String?
     var password: Secret?
 
-    static let known = ["http", "https"]
-    static let later = ["databricks", "databricks-uc", "azureml"]
+    static let known = ["http", "https", "azureml"]
+    static let later = ["databricks", "databricks-uc"]
+
+    /// Of a workspace of Azure ML, by its own address or by an https one.
+    var isAzureML: Bool { scheme == "azureml" || AzureWorkspace.isMeant(by: description) }
 
     /// The address without credentials.
     var description: String {
@@ -27,13 +32,15 @@ struct StoreURI: Sendable, Hashable, CustomStringConvertible {
         // A flag or a variable names itself.
         let subject = if case .file = origin { "\(key): " } else { "" }
         func fail(_ message: String) -> ConfigurationError { ConfigurationError(origin, subject + message) }
-        let expected = "expected http://HOST[:PORT] or https://HOST[:PORT]"
+        let expected = "expected http://HOST[:PORT], https://HOST[:PORT] or azureml://..."
         guard !text.isEmpty else { throw fail("no address; \(expected)") }
         guard text.unicodeScalars.allSatisfy({ $0.value > 0x20 && $0.value < 0x7F }) else {
             throw fail("the address holds a space, a control character or a letter outside ASCII; \(expected)")
         }
         let scheme = text.prefix { $0 != ":" }.lowercased()
-        if Self.later.contains(scheme) { throw fail("the scheme \(scheme) comes with a later version; this one knows http and https") }
+        if Self.later.contains(scheme) {
+            throw fail("the scheme \(scheme) comes with a later version; this one knows \(Self.known.joined(separator: ", "))")
+        }
         guard let separator = text.firstRange(of: "://") else {
             let looksLikeHost = !text.contains("@") && text.contains { $0 == ":" || $0 == "." }
             throw fail(looksLikeHost ? "no scheme; did you mean http://\(text)?" : "no scheme; \(expected)")
@@ -64,7 +71,7 @@ struct StoreURI: Sendable, Hashable, CustomStringConvertible {
         while path.hasSuffix("/") { path.removeLast() }
     }
 
-    private static func standardPort(_ scheme: String) -> Int { scheme == "https" ? 443 : 80 }
+    private static func standardPort(_ scheme: String) -> Int { scheme == "http" ? 80 : 443 }
 
     private static func split(_ text: Substring, standardPort: Int) -> (String, Int)? {
         let afterHost = text.first == "[" ? text.drop { $0 != "]" }.dropFirst() : text.drop { $0 != ":" }

@@ -1,17 +1,19 @@
 import Replication
 
 extension MLflowStore {
+    /// This store, sending every request once: for who counts requests.
+    public var askingOnce: MLflowStore {
+        var store = self
+        store.service.repeatsReads = false
+        return store
+    }
+}
+
+extension MLflowService {
     /// Seconds before a read that failed in passing is sent again.
     private static let pausesOfReads = [0.1, 0.4]
     /// Seconds: one that took longer to fail is left to the caller.
     private static let briefFailure = 30.0
-
-    /// This store, sending every request once: for who counts requests.
-    public var askingOnce: MLflowStore {
-        var store = self
-        store.repeatsReads = false
-        return store
-    }
 
     /// Sends a read again that failed in passing. One entity takes many reads, and a bad network that loses one in ten would otherwise lose
     /// them all, again and again. A write is sent once, and so is what the server asks to send less often.

@@ -1,0 +1,59 @@
+import Curl
+
+/// An Azure ML workspace and the connections to it.
+public struct AzureMLConnection: Sendable {
+    public let store: MLflowStore
+    private let client: HTTPClient
+    private let tokenClient: HTTPClient?
+
+    /// Opens nothing yet: the first request does.
+    ///
+    /// - Parameters:
+    ///   - token: sent as it is; nil: tokens are got and renewed, as the variables `AZURE_*` say.
+    ///   - environment: proxies, CA files, and who asks.
+    ///   - caFile: PEM; wins over the environment's.
+    ///   - requestTimeout: seconds until the first byte of an answer.
+    public init(
+        _ workspace: AzureWorkspace, token: String?, environment: [String: String], caFile: String? = nil, requestTimeout: Double = 120
+    ) throws {
+        var configuration = HTTPClientConfiguration.fromEnvironment(environment)
+        if let caFile { configuration.caFile = caFile }
+        let client = HTTPClient(configuration)
+        self.client = client
+        let authorization: any Authorization
+        if let token {
+            tokenClient = nil
+            authorization = MLflowCredentials.bearer(token: token)
+        } else {
+            let identity = try AzureIdentity(environment)
+            if identity.isLocal {
+                // They are on this machine or beside it: no proxy knows them.
+                configuration = HTTPClientConfiguration()
+                configuration.proxy = .none
+                tokenClient = HTTPClient(configuration)
+            } else {
+                tokenClient = nil
+            }
+            authorization = AzureTokens(identity, cloud: try AzureCloud(environment), client: tokenClient ?? client)
+        }
+        func service(_ base: String) throws -> MLflowService {
+            var endpoint = try MLflowEndpoint(uri: base, requestTimeout: requestTimeout)
+            endpoint.knownAs = workspace.address
+            return MLflowService(endpoint, client: client, authorization: authorization)
+        }
+        let tracking = try service(workspace.mlflowURL)
+        let files = RunFiles(
+            workspace, history: try service(workspace.historyURL), artifacts: try service(workspace.artifactURL),
+            blobs: BlobStore(client: client, failure: tracking.failure, timeout: requestTimeout))
+        store = MLflowStore(tracking, dialect: .azureML, files: files, identity: workspace.identity)
+    }
+
+    /// Requests sent so far.
+    public var requestCount: Int { client.requestCount + (tokenClient?.requestCount ?? 0) }
+
+    /// Ends what is under way. Later requests fail.
+    public func close() {
+        client.shutdown()
+        tokenClient?.shutdown()
+    }
+}

@@ -1,0 +1,158 @@
+import Curl
+import Hashing
+import Replication
+
+/// Blobs of Azure storage, by addresses that carry their own authority (a SAS): no other credential goes with them.
+///
+/// The blob service's REST API ("Put Blob", "Put Block", "Put Block List", "Get Blob Properties"), version 2020-10-02.
+struct BlobStore: Sendable {
+    let client: HTTPClient
+    let failure: MLflowFailure
+    /// Seconds until the first byte of an answer.
+    let timeout: Double
+
+    private static let version = HTTPHeader("x-ms-version", "2020-10-02")
+
+    /// What the service knows of a blob.
+    struct Properties: Sendable, Hashable {
+        var size: Int64
+        /// Base64; nil where nobody has told it.
+        var md5: String?
+    }
+
+    private static func call(_ method: HTTPRequest.Method, _ subject: String, isWrite: Bool) -> MLflowCall {
+        MLflowCall(method: method, path: "a blob", subject: subject, isWrite: isWrite, streamsBody: isWrite)
+    }
+
+    private func request(
+        _ call: MLflowCall, _ url: String, _ query: String = "", _ headers: [HTTPHeader] = [], isIdempotent: Bool
+    ) throws(StoreError) -> HTTPRequest {
+        guard url.hasPrefix("https://") else { throw failure.malformed(call, "an address of a blob that is not https") }
+        let separator = query.isEmpty ? "" : url.contains("?") ? "&" : "?"
+        var request = HTTPRequest(call.method, url + separator + query, headers: [Self.version] + headers, isIdempotent: isIdempotent)
+        request.timeouts.firstByte = timeout
+        return request
+    }
+
+    /// Nil where there is no blob.
+    func properties(_ url: String, of subject: String) async throws -> Properties? {
+        let call = Self.call(.head, subject, isWrite: false)
+        let response = try await exchange(call, try request(call, url, isIdempotent: true))
+        if response.status == 404 { return nil }
+        guard response.status == 200 else { throw refusal(call, response) }
+        guard let size = response.header("Content-Length").flatMap({ Int64($0) }) else {
+            throw failure.malformed(call, "a blob without a length")
+        }
+        return Properties(size: size, md5: response.header("Content-MD5"))
+    }
+
+    func read<R: Sendable>(_ url: String, of subject: String, _ read: @Sendable (ByteStream) async throws -> R) async throws -> R {
+        let call = Self.call(.get, subject, isWrite: false)
+        let request = try request(call, url, isIdempotent: true)
+        do {
+            return try await client.withResponse(request) { response in
+                guard response.status == 200 else {
+                    let body = try await response.collect(limit: 1 << 16)
+                    throw refusal(call, HTTPResponse(status: response.status, headers: response.headers, body: body))
+                }
+                return try await read(
+                    ByteStream {
+                        do { return try await response.next() } catch let error as HTTPError {
+                            if error.kind == .cancelled { throw CancellationError() }
+                            throw failure.error(call, error)
+                        }
+                    })
+            }
+        } catch let error as HTTPError {
+            if error.kind == .cancelled { throw CancellationError() }
+            throw failure.error(call, error)
+        }
+    }
+
+    /// Writes a whole blob with one request.
+    ///
+    /// - Parameter isNew: whether it must not be there yet: then `alreadyExists`.
+    func put(_ url: String, size: Int64, isNew: Bool, of subject: String, _ bytes: ByteStream) async throws {
+        let call = Self.call(.put, subject, isWrite: true)
+        var headers = [HTTPHeader("x-ms-blob-type", "BlockBlob"), HTTPHeader("Content-Type", "application/octet-stream")]
+        if isNew { headers.append(HTTPHeader("If-None-Match", "*")) }
+        let request = try request(call, url, "", headers, isIdempotent: false)
+        let meter = BlobMeter()
+        let body: HTTPBody
+        if size == 0 {
+            guard try await bytes.next() == nil else { throw failure.truncated(call, "the source gave more bytes than the 0 announced") }
+            body = .bytes([])
+        } else {
+            body = .stream(length: size) {
+                guard let chunk = try await bytes.next() else { return nil }
+                meter.add(chunk)
+                return chunk
+            }
+        }
+        let response = try await exchange(call, request, body)
+        guard response.status == 201 else { throw refusal(call, response) }
+        if let stored = response.header("Content-MD5"), stored != meter.md5() {
+            throw failure.truncated(call, "other bytes arrived than were sent")
+        }
+    }
+
+    /// Writes one block of a blob that `commit` makes.
+    func putBlock(_ url: String, _ id: String, _ bytes: [UInt8], of subject: String) async throws {
+        let call = Self.call(.put, subject, isWrite: true)
+        let headers = [HTTPHeader("Content-MD5", Base64.encode(MD5Hasher.of(bytes)))]
+        // The same block again is the same block.
+        let request = try request(call, url, "comp=block&blockid=\(PercentEncoding.encode(id))", headers, isIdempotent: true)
+        let response = try await exchange(call, request, .bytes(bytes))
+        guard response.status == 201 else { throw refusal(call, response) }
+    }
+
+    /// Makes a blob of its blocks.
+    func commit(_ url: String, _ blocks: [String], md5: String, isNew: Bool, of subject: String) async throws {
+        let call = Self.call(.put, subject, isWrite: true)
+        var headers = [HTTPHeader("x-ms-blob-content-md5", md5), HTTPHeader("Content-Type", "application/xml")]
+        if isNew { headers.append(HTTPHeader("If-None-Match", "*")) }
+        let list = blocks.map { "<Latest>\($0)</Latest>" }.joined()
+        let body = "<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>\(list)</BlockList>"
+        let request = try request(call, url, "comp=blocklist", headers, isIdempotent: false)
+        let response = try await exchange(call, request, .bytes(Array(body.utf8)))
+        guard response.status == 201 else { throw refusal(call, response) }
+    }
+
+    private func exchange(_ call: MLflowCall, _ request: HTTPRequest, _ body: HTTPBody = .none) async throws -> HTTPResponse {
+        do { return try await client.send(request, body: body) } catch let error as HTTPError {
+            if error.kind == .cancelled { throw CancellationError() }
+            throw failure.error(call, error)
+        }
+    }
+
+    /// Storage names its reason in a header, and in XML.
+    private func refusal(_ call: MLflowCall, _ response: HTTPResponse) -> StoreError {
+        let code = response.header("x-ms-error-code") ?? ""
+        let what = "HTTP \(response.status) \(code)"
+        func error(_ decision: StoreError.Decision, _ reason: StoreError.Reason, _ advice: String, isInDoubt: Bool = false) -> StoreError {
+            StoreError(decision, reason, isInDoubt: isInDoubt, failure.message(call, what, advice))
+        }
+        switch response.status {
+        case 404: return error(.setAside, .notFound, "it does not exist there")
+        case 409 where code == "BlobAlreadyExists", 412: return error(.retry(after: 0), .alreadyExists, "it is there already")
+        // An address is good for some hours; another is asked for.
+        case 401, 403: return error(.retry(after: nil), .forbidden, "see whether the storage account lets this machine in")
+        case 413: return error(.setAside, .tooLarge, "storage takes no blob of this size")
+        case 429, 503: return error(.retry(after: nil), .throttled, "ask less often")
+        case 408, 500...: return error(.retry(after: nil), .serverFailure, "ask again", isInDoubt: call.isWrite)
+        // Bytes that were changed on their way among them.
+        default: return error(.retry(after: nil), .invalid, "storage refuses it as it is")
+        }
+    }
+}
+
+/// The MD5 of bytes that pass.
+final class BlobMeter: Sendable {
+    /// `Locked` holds copyable values; the hasher is none. Only ever touched inside the lock.
+    private final class Box: @unchecked Sendable { var hasher = MD5Hasher() }
+    private let state = Locked(Box())
+
+    func add(_ chunk: [UInt8]) { state.withLock { $0.hasher.update(chunk) } }
+    /// Base64; once.
+    func md5() -> String { state.withLock { Base64.encode($0.hasher.finish()) } }
+}
