@@ -32,6 +32,58 @@ struct AzureMLTests {
         #expect(try await writes(pair) == [])
     }
 
+    /// kill -9 and every fault that the emulator plays, while many clients write; the workspace appends what is sent twice.
+    @Test func throughABadServiceNothingIsLostOrTwice() async throws {
+        let pair = try await AzurePair()
+        defer { pair.stop() }
+        let database = "sqlite:///" + pair.primary.folder.appendingPathComponent("mlflow.db").path
+        let installed = try await RealPair.run(RealPair.binary, ["feed", "install", "--database", database])
+        #expect(installed.status == 0, "\(installed.errors)")
+        let daemon = ["--primary-database", database]
+        var process = try pair.start("run", daemon)
+        async let writing = pair.onPrimary(
+            "live_workload.py", ["--seconds", "40", "--clients", "4", "--rate", "20", "--seed", "12", "--models", "--model-files"])
+        for number in 0..<12 {
+            try await pair.workspace.control("POST", "/faults", Self.badDay(number))
+            if number % 3 == 1 { try await pair.workspace.control("POST", "/tokens/expire") }
+            if number % 3 == 2 { try await pair.workspace.control("POST", "/sas/expire") }
+            try await Task.sleep(for: .milliseconds(2500))
+            #expect(process.isRunning, "the daemon ended by itself: \(pair.said.suffix(1000))")
+            kill(process.processIdentifier, SIGKILL)
+            process.waitUntilExit()
+            process = try pair.start("run", daemon)
+        }
+        _ = try await writing
+        try await pair.workspace.control("DELETE", "/faults")
+        let end = ContinuousClock.now + .seconds(240)
+        var found = "never settled"
+        while ContinuousClock.now < end {
+            try await Task.sleep(for: .seconds(5))
+            guard try await pair.isSettled() else { continue }
+            process.terminate()
+            process.waitUntilExit()
+            #expect(process.terminationStatus == 0, "\(pair.said.suffix(1000))")
+            let verified = try await pair.mlmirror("verify", ["--deep"])
+            found = verified.output + verified.errors
+            if verified.status == 0 { break }
+            // Files of open runs are looked at once a minute.
+            process = try pair.start("run", daemon)
+        }
+        #expect(found.contains("Both sides agree"), "\(found.suffix(3000))\n\(pair.said.suffix(3000))")
+        if process.isRunning { process.terminate() }
+    }
+
+    private static func badDay(_ number: Int) -> String {
+        let lost = ["runs/create", "log-batch", "comp=blocklist|dcid", "batch/metadata", "model-versions/create", "experiments/create"][
+            number % 6]
+        let throttle = number % 2 == 0 ? "\"retry_after\": 1" : "\"retry_after\": null"
+        return """
+            {"lost_answers": [{"match": "\(lost)", "count": 3}, {"match": "set-tag|runs/update", "count": 2, "status": 503}],
+             "throttle": {"match": "log-batch|runs/update|metadata", "every": 29, \(throttle)},
+             "errors": {"match": ".", "count": 3, "status": 500}}
+            """
+    }
+
     private struct Request: Decodable {
         var method: String
         var path: String

@@ -43,6 +43,21 @@ final class AzurePair: Sendable {
         return process
     }
 
+    var said: String { (try? String(contentsOfFile: log, encoding: .utf8)) ?? "" }
+
+    /// Whether the daemon has nothing before it.
+    func isSettled() async throws -> Bool {
+        struct Status: Decodable {
+            struct Lag: Decodable { var changes: Int }
+            var state: String
+            var lag: Lag
+            var reconciling: String?
+        }
+        let result = try await RealPair.run(RealPair.binary, ["status", "--json", "--state", folder.file("state.db")])
+        guard let status = try? JSONDecoder().decode(Status.self, from: Data(result.output.utf8)) else { return false }
+        return status.state == "running" && status.lag.changes == 0 && status.reconciling == nil
+    }
+
     var log: String { folder.file("log") }
 
     /// A program of the official client of MLflow 3, on the primary.

@@ -48,6 +48,24 @@ extension Mirror {
         }
     }
 
+    /// What an earlier state file knew of a logged model's place; nil when nothing is there.
+    func findModelFolder(_ record: LoggedModel) async throws -> Identity? {
+        var place: (run: RunID, root: String)?
+        if let source = record.sourceRun {
+            guard let run = try state.identity(.run, source.rawValue), let root = run.root else { return nil }
+            place = (RunID(run.secondaryID), root)
+        } else if let experiment = try state.secondaryID(.experiment, record.experiment.rawValue),
+            let run = try await holder(of: record.id, in: ExperimentID(experiment))
+        {
+            place = (run.id, run.artifactURI)
+        }
+        guard let place, let name = try await noted(folderOf: record.id, ArtifactOwner(.run(place.run), root: place.root)) else {
+            return nil
+        }
+        let folder = ModelFolder(run: place.run, root: place.root, name: name)
+        return Identity(kind: .loggedModel, primaryID: record.id.rawValue, secondaryID: folder.id, root: folder.address)
+    }
+
     private func primaryHasFiles(under folder: String, _ owner: ArtifactOwner) async throws -> Bool {
         do { return try await !primary.artifacts(of: owner, under: folder, nil).elements.isEmpty } catch let error as StoreError
             where error.reason == .notFound || error.reason == .invalid

@@ -19,7 +19,7 @@ extension Mirror {
         let isInScope = configuration.scope.models.matches(name.rawValue)
         guard !record.isPrompt, try await isWanted(entry.key, { isInScope }) else { return try acknowledge(Acknowledgement(entry: entry)) }
         try holdIfPaused(name)
-        try await prepareSources(of: versions, waits: waits)
+        try await prepareSources(of: versions, entry, waits: waits)
         try await locks.withLock(entry.key) { try await writeRegisteredModel(record, versions, entry) }
     }
 
@@ -40,8 +40,10 @@ extension Mirror {
     /// A version is only created once the files under its source are there: what is not yet, is waited for.
     ///
     /// - Parameter waits: false when everything else waits too: then what a version comes from is only made.
-    private func prepareSources(of versions: [ModelVersion], waits: Bool) async throws {
+    private func prepareSources(of versions: [ModelVersion], _ entry: ChangeLogEntry, waits: Bool) async throws {
+        let base = try state.identity(.registeredModel, entry.key.id)?.base
         for version in versions {
+            let isNew = base?[RegistryWork.descriptionField(version)] == nil
             if waits, let other = VersionSource.version(version.source), other.model != version.model {
                 let key = EntityKey.registeredModel(other.model)
                 if try state.entry(key) != nil { throw Waits(key: key) }
@@ -49,16 +51,17 @@ extension Mirror {
             let found = References.find(inURI: version.source)
             for run in found.runs.union(version.run.map { [$0] } ?? []).sorted() {
                 guard try await ensureRun(run, regardless: true) != nil else { continue }
-                if waits { try waitIfPending(.run(run), files: .runArtifacts) }
+                if waits { try waitIfPending(.run(run), files: .runArtifacts, for: isNew ? version : nil) }
             }
             for model in found.models.union(version.loggedModel.map { [$0] } ?? []).sorted() {
                 guard try await ensureLoggedModel(model, regardless: true) != nil else { continue }
-                if waits { try waitIfPending(.loggedModel(model), files: .loggedModelArtifacts) }
+                if waits { try waitIfPending(.loggedModel(model), files: .loggedModelArtifacts, for: isNew ? version : nil) }
             }
         }
     }
 
-    private func waitIfPending(_ key: EntityKey, files: EntityKey.Kind) throws {
+    /// - Parameter version: that is to be made of it.
+    private func waitIfPending(_ key: EntityKey, files: EntityKey.Kind, for version: ModelVersion?) throws {
         if try state.entry(key) != nil { throw Waits(key: key) }
         // A run that was created for another's sake alone has no entry of its own yet.
         if try state.identity(key.kind, key.id)?.base == nil, try !state.isSetAside(key) {
@@ -66,7 +69,17 @@ extension Mirror {
             throw Waits(key: key)
         }
         let filesKey = EntityKey(files, key.id)
-        if configuration.scope.artifacts, try state.entry(filesKey) != nil { throw Waits(key: filesKey) }
+        guard configuration.scope.artifacts else { return }
+        if try state.entry(filesKey) != nil { throw Waits(key: filesKey) }
+        // Files leave no trace: where a version is refused without them, they are looked at once more when it has come.
+        guard let version, secondary.dialect.registersOwnFilesOnly else { return }
+        let isFirst = lookedAtFiles.withLock { seen in
+            if seen.count > 10_000 { seen = [] }
+            return seen.insert("\(version.model)/\(version.number) \(filesKey)").inserted
+        }
+        guard isFirst else { return }
+        try append([filesKey])
+        throw Waits(key: filesKey)
     }
 
     // MARK: Writing

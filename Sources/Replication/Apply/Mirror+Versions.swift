@@ -244,11 +244,12 @@ extension Mirror {
 
 extension RegistryWork {
     /// Whether an earlier apply has written this version.
-    func wrote(_ version: ModelVersion) -> Bool { base?[Base.Field("v\(version.number):description")] != nil }
+    func wrote(_ version: ModelVersion) -> Bool { base?[Self.descriptionField(version)] != nil }
+    static func descriptionField(_ version: ModelVersion) -> Base.Field { Base.Field("v\(version.number):description") }
 
     mutating func noteVersion(_ version: ModelVersion, _ tags: [Tag]) {
         for tag in tags { fields[Base.Field("v\(version.number):tag:\(tag.key)")] = FieldDigest(tag.value) }
-        fields[Base.Field("v\(version.number):description")] = FieldDigest(version.description)
+        fields[Self.descriptionField(version)] = FieldDigest(version.description)
         fields[Base.Field("v\(version.number):stage")] = FieldDigest(version.stage)
     }
 }

@@ -30,6 +30,7 @@ struct Adoption<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             found += try await adoptRuns(experiment)
             if secondary.dialect.hasLoggedModels { found += try await adoptLoggedModels(experiment) }
         }
+        if !secondary.dialect.hasLoggedModels, mirror.primary.dialect.hasLoggedModels { try await adoptModelFolders() }
         return try await found + models
     }
 
@@ -61,6 +62,24 @@ struct Adoption<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             found += count
         }
         return found
+    }
+
+    /// Where the secondary has no logged models, the primary's are looked for in their runs.
+    private func adoptModelFolders() async throws {
+        var after = ""
+        while true {
+            let known = try mirror.state.mappedIDs(.experiment, after: after, limit: 50)
+            guard let last = known.last else { return }
+            after = last.primary
+            let group = known.map { ExperimentID($0.primary) }
+            try await mirror.retrying.pages({ try await mirror.primary.loggedModels(in: group, $0) }) { page in
+                for model in page.elements {
+                    guard let identity = try await mirror.retrying({ try await mirror.findModelFolder(model) }) else { continue }
+                    try mirror.state.adopt([identity])
+                    mirror.board.count { $0.loggedModels.adopted += 1 }
+                }
+            }
+        }
     }
 
     private func adoptRegisteredModels() async throws -> Int {

@@ -1,12 +1,13 @@
 """Many clients that use one MLflow server at once, for a while: what a mirror has to follow live.
 
     live_workload.py URI [--seconds 60] [--clients 8] [--rate 40] [--seed N] [--prefix P] [--models]
-                     [--rename-models] [--delete-models] [--retries N] [--list]
+                     [--rename-models] [--delete-models] [--model-files] [--retries N] [--list]
 
     --rate           operations a second, of all clients together
     --models         logged models and the registry too (needs an MLflow 3 server)
     --rename-models  rename registered models
     --delete-models  delete registered and logged models
+    --model-files    what a version is made of has an MLmodel file (Azure ML wants one)
     --list           name the operations and how often each is chosen, and end
 
 Each client has experiments and runs of its own, deletes and renames them, and comes back to them; besides that all
@@ -544,9 +545,16 @@ class Client:
         model, from_logged = self.choose(self.models), self.random.random() < 0.4
         if from_logged:
             model_id = self.choose(self.logged)
+            if self.options.model_files:
+                with tempfile.TemporaryDirectory() as folder:
+                    with open(os.path.join(folder, "MLmodel"), "w") as file:
+                        file.write("flavors: {}\n")
+                    self.client.log_model_artifacts(model_id, folder)
             what = {"source": f"models:/{model_id}", "model_id": model_id}
         else:
             run_id = self.choose(self.active)
+            if self.options.model_files:
+                self.put(run_id, "model/MLmodel", b"flavors: {}\n")
             what = {"source": f"runs:/{run_id}/model", "run_id": run_id}
         tags = {"round": str(self.next("version"))}
 
@@ -650,6 +658,7 @@ def main():
     parser.add_argument("--prefix", default="", help="put before every experiment's and registered model's name")
     parser.add_argument("--models", action="store_true", help="logged models and the registry too")
     parser.add_argument("--rename-models", action="store_true")
+    parser.add_argument("--model-files", action="store_true")
     parser.add_argument("--delete-models", action="store_true")
     parser.add_argument("--retries", type=int, default=0, help="how often MLflow's client tries again (default: never)")
     parser.add_argument("--list", action="store_true", help="name the operations and end")
