@@ -1,4 +1,7 @@
 #ifndef MLMIRROR_CCRYPTO_H
 #define MLMIRROR_CCRYPTO_H
 #include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
 #endif

@@ -8,7 +8,7 @@ import Platforms
 struct MlmirrorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "mlmirror",
-        abstract: "Copies one MLflow server to another, exactly once, and proves it.",
+        abstract: "Copies one MLflow server to another or to Azure ML, exactly once, and proves it.",
         discussion: """
             Examples:
               mlmirror check --primary http://a:5000 --secondary http://b:5000 \\

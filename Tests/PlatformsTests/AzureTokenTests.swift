@@ -200,7 +200,13 @@ extension AzureTokens {
         (["AZURE_FEDERATED_TOKEN_FILE": "/f", "AZURE_TENANT_ID": "t"], "AZURE_CLIENT_ID is not; set"),
         (["IDENTITY_ENDPOINT": "http://i", "IDENTITY_HEADER": "canary"], "the managed identity"),
         (["IDENTITY_ENDPOINT": "http://i"], "IDENTITY_HEADER is not; set"),
-        (["AZURE_CLIENT_CERTIFICATE_PATH": "/c"], "a certificate is not understood"),
+        (["AZURE_CLIENT_CERTIFICATE_PATH": "/c", "AZURE_TENANT_ID": "t"], "AZURE_CLIENT_ID is not; set"),
+        (
+            [
+                "AZURE_CLIENT_CERTIFICATE_PATH": "/c", "AZURE_CLIENT_CERTIFICATE_PASSWORD": "canary", "AZURE_TENANT_ID": "t",
+                "AZURE_CLIENT_ID": "c",
+            ], "the service principal c and its certificate in /c"
+        ),
     ]) func theVariablesOfMicrosoftsClientsAreRead(_ environment: [String: String], _ expected: String) {
         let text: String
         do {

@@ -21,10 +21,13 @@ import Testing
         let spelt = try AzureWorkspace(uri: Self.uri.replacing("resourceGroups/rg", with: "resourcegroups/RG"))
         #expect(link.identity == one && spelt.identity == one)
         #expect(try AzureWorkspace(uri: Self.uri + "2").identity != one)
+        // By an address of one's own.
+        let other = try AzureWorkspace(uri: "https://127.0.0.1:8443/mlflow/v1.0" + Self.scope)
+        #expect(other.identity == one && other.mlflowURL == "https://127.0.0.1:8443/mlflow/v2.0" + Self.scope)
     }
 
     @Test(arguments: [
-        "", "azureml://", "azureml://h", "https://h/mlflow/v1.0" + scope, "azureml://h/mlflow/v1.0" + scope + "/more",
+        "", "azureml://", "azureml://h", "http://h/mlflow/v1.0" + scope, "azureml://h/mlflow/v1.0" + scope + "/more",
         "azureml://h/mlflow/v1.0/subscriptions/0-1", "azureml://h/mlflow/v1.0" + scope + "?x=1",
         "azureml://user:canary@h/mlflow/v1.0" + scope,
         "azureml://h/mlflow/v1.0/subscriptions/../resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws",

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import mlmirror
@@ -29,7 +30,7 @@ struct ReadmeTests {
     func options() async {
         let help = await helpOptions()
         // Of commands of other programs that it shows.
-        let others: Set<String> = ["--use-src-user-id", "--backend-store-uri"]
+        let others: Set<String> = ["--use-src-user-id", "--backend-store-uri", "--query", "--output"]
         #expect(options(readme).subtracting(others).subtracting(help).isEmpty)
         #expect(help.subtracting(options(readme)).isEmpty)
     }
@@ -42,6 +43,17 @@ struct ReadmeTests {
                 || readme.contains("`\(name.replacing("SECONDARY", with: "PRIMARY"))`")
             #expect(isNamed, "\(name)")
         }
+    }
+
+    /// `AzureMLTests` runs it.
+    @Test("reads an overflow document as Microsoft's client does in the tests")
+    func overflowProgram() throws {
+        let reader = try FolderMaker.read(FolderMaker.package + "/Tests/Support/python/azureml_reader.py")
+        let start = try #require(reader.range(of: "def whole("))
+        let end = try #require(reader.range(of: "\n\ndef main"))
+        let program = reader[start.lowerBound..<end.lowerBound].trimmingCharacters(in: .whitespacesAndNewlines)
+        #expect(program.count > 500)
+        #expect(readme.contains(program))
     }
 
     @Test("names every exit code")

@@ -2,6 +2,8 @@
 /// `DefaultAzureCredential`), in their order.
 public enum AzureIdentity: Sendable, Hashable {
     case clientSecret(tenant: String, client: String, secret: String)
+    /// The file holds certificate and key, in PEM: it is read for every token.
+    case certificate(tenant: String, client: String, file: String, password: String?)
     /// The file holds an assertion that Kubernetes renews: it is read for every token.
     case workload(tenant: String, client: String, file: String)
     /// Of a web app, a function or an Azure ML compute: its own endpoint gives the tokens.
@@ -18,6 +20,7 @@ public enum AzureIdentity: Sendable, Hashable {
     /// The first of these whose variables are there:
     ///
     /// - `AZURE_CLIENT_SECRET`, with `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`
+    /// - `AZURE_CLIENT_CERTIFICATE_PATH`, with the same two; `AZURE_CLIENT_CERTIFICATE_PASSWORD` is its key's
     /// - `AZURE_FEDERATED_TOKEN_FILE`, with the same two
     /// - `IDENTITY_ENDPOINT` and `IDENTITY_HEADER`; `AZURE_CLIENT_ID` names one of several identities
     /// - the virtual machine's; likewise
@@ -32,9 +35,11 @@ public enum AzureIdentity: Sendable, Hashable {
             self = .clientSecret(
                 tenant: try needed("AZURE_TENANT_ID", besides: "AZURE_CLIENT_SECRET"),
                 client: try needed("AZURE_CLIENT_ID", besides: "AZURE_CLIENT_SECRET"), secret: secret)
-        } else if value("AZURE_CLIENT_CERTIFICATE_PATH") != nil {
-            throw Incomplete(
-                "AZURE_CLIENT_CERTIFICATE_PATH: a certificate is not understood; set AZURE_CLIENT_SECRET, or use a managed identity")
+        } else if let file = value("AZURE_CLIENT_CERTIFICATE_PATH") {
+            self = .certificate(
+                tenant: try needed("AZURE_TENANT_ID", besides: "AZURE_CLIENT_CERTIFICATE_PATH"),
+                client: try needed("AZURE_CLIENT_ID", besides: "AZURE_CLIENT_CERTIFICATE_PATH"), file: file,
+                password: value("AZURE_CLIENT_CERTIFICATE_PASSWORD"))
         } else if let file = value("AZURE_FEDERATED_TOKEN_FILE") {
             self = .workload(
                 tenant: try needed("AZURE_TENANT_ID", besides: "AZURE_FEDERATED_TOKEN_FILE"),
@@ -51,7 +56,7 @@ public enum AzureIdentity: Sendable, Hashable {
     public var isLocal: Bool {
         switch self {
         case .managed, .machine: true
-        case .clientSecret, .workload: false
+        case .clientSecret, .certificate, .workload: false
         }
     }
 }
@@ -61,6 +66,7 @@ extension AzureIdentity: CustomStringConvertible, CustomDebugStringConvertible, 
     public var description: String {
         switch self {
         case .clientSecret(_, let client, _): "the service principal \(client) and its secret"
+        case .certificate(_, let client, let file, _): "the service principal \(client) and its certificate in \(file)"
         case .workload(_, let client, let file): "the workload identity \(client) by \(file)"
         case .managed(_, _, let client): "the managed identity" + (client.map { " \($0)" } ?? "")
         case .machine(_, let client): "the virtual machine's identity" + (client.map { " \($0)" } ?? "")

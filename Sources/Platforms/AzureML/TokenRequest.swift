@@ -12,13 +12,11 @@ struct TokenRequest: Sendable {
         switch identity {
         case .clientSecret(let tenant, let client, let secret):
             self = Self.entra(tenant, cloud, client, [("client_secret", secret)])
+        case .certificate(let tenant, let client, let file, let password):
+            let assertion = try ClientAssertion(file: file, password: password, client: client, audience: Self.endpoint(tenant, cloud))
+            self = Self.entra(tenant, cloud, client, Self.proof(assertion.text))
         case .workload(let tenant, let client, let file):
-            self = Self.entra(
-                tenant, cloud, client,
-                [
-                    ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
-                    ("client_assertion", try Self.assertion(in: file)),
-                ])
+            self = Self.entra(tenant, cloud, client, Self.proof(try Self.assertion(in: file)))
         case .managed(let endpoint, let header, let client):
             self = Self.metadata(
                 endpoint, "2019-08-01", cloud, client, HTTPHeader("X-IDENTITY-HEADER", header))
@@ -36,6 +34,14 @@ struct TokenRequest: Sendable {
         self.body = body
     }
 
+    private static func endpoint(_ tenant: String, _ cloud: AzureCloud) -> String {
+        "\(cloud.authority)/\(PercentEncoding.encode(tenant))/oauth2/v2.0/token"
+    }
+
+    private static func proof(_ assertion: String) -> [(String, String)] {
+        [("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"), ("client_assertion", assertion)]
+    }
+
     /// The client credentials flow of OAuth 2.0, version 2 of the endpoint.
     private static func entra(_ tenant: String, _ cloud: AzureCloud, _ client: String, _ proof: [(String, String)]) -> Self {
         let form = [("grant_type", "client_credentials"), ("client_id", client), ("scope", cloud.resource + ".default")] + proof
@@ -44,7 +50,7 @@ struct TokenRequest: Sendable {
         ]
         // Two tokens harm nobody: it may be sent again.
         let request = HTTPRequest(
-            .post, "\(cloud.authority)/\(PercentEncoding.encode(tenant))/oauth2/v2.0/token", headers: headers, isIdempotent: true)
+            .post, endpoint(tenant, cloud), headers: headers, isIdempotent: true)
         return Self(request: request, body: Array(PercentEncoding.query(form).utf8.dropFirst()))
     }
 

@@ -37,8 +37,10 @@ extension Mirror {
             map.runs[id] = target.id
             try await resolveModels(of: record, &map)
             var image = RunImage(record, in: experiment.secondary, map, stamp: stamp)
+            var dialect = secondary.dialect
+            if lacksDatasets.withLock({ $0 }) { dialect.runLimits?.datasets = 0 }
             let overflow = Overflow(
-                takenFrom: &image, metrics: record.latestMetrics.map(\.key), there: actual, base: known?.base, secondary.dialect)
+                takenFrom: &image, metrics: record.latestMetrics.map(\.key), there: actual, base: known?.base, dialect)
             var plan = RunPlan(
                 image, id: id, base: known?.base, actual: actual, experimentIsDeleted: experiment.isDeleted,
                 deletionIsCovered: experiment.isDeleted && !experiment.isDeletedThere, dialect: secondary.dialect,
@@ -149,7 +151,13 @@ extension Mirror {
     private func logInputs(_ plan: RunPlan, _ record: Run, _ target: RunTarget) async throws {
         let id = record.experiment.rawValue
         try await locks.withLock(EntityKey(.experiment, "inputs of " + id)) {
-            try await secondary.logInputs(datasets: plan.datasets, models: plan.modelInputs, toRun: target.id)
+            do {
+                try await secondary.logInputs(datasets: plan.datasets, models: plan.modelInputs, toRun: target.id)
+            } catch let error as StoreError where error.reason == .unsupported && secondary.dialect.runLimits != nil {
+                // Then they are what does not fit.
+                lacksDatasets.withLock { $0 = true }
+                throw StoreError(.retry(after: 0), .unsupported, error.message)
+            }
         }
     }
 

@@ -23,6 +23,8 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let paused = Locked(PausedNow())
     /// Writes that must not be done twice and were given up without an answer.
     let sent = Locked<Set<EntityKey>>([])
+    /// The secondary has turned out to take no dataset inputs.
+    let lacksDatasets = Locked(false)
     /// Versions that are to be made, and the files that were looked at for them.
     let lookedAtFiles = Locked<Set<String>>([])
     /// Monotonic seconds.

@@ -6,7 +6,7 @@ struct StoreOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The MLflow server that is copied: http(s)://HOST[:PORT].", valueName: "uri"))
     var primary: String?
 
-    @Option(help: ArgumentHelp("The MLflow server that receives.", valueName: "uri"))
+    @Option(help: ArgumentHelp("The MLflow server that receives, or an Azure ML workspace: azureml://...", valueName: "uri"))
     var secondary: String?
 
     @Option(
