@@ -6,7 +6,7 @@ BIN ?= $(shell $(RELEASE) --show-bin-path)/mlmirror
 SIMULATE = .build/release/simulate
 PYTHON = .venv/mlflow3/bin/python
 
-.PHONY: help setup build release test simulate tsan torture soak emulators lint demo bench install clean
+.PHONY: help setup build release test simulate tsan torture soak emulators test-spark lint demo bench install clean
 .NOTPARALLEL:
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo 'make torture   what takes hours: a million schedules, losses of power, kills'
 	@echo 'make soak      the daemon between two real servers, with writers, restarts and outages (MINUTES=60)'
 	@echo 'make emulators an Azure ML workspace on this machine, to try mlmirror and Microsoft'"'"'s client with'
+	@echo 'make test-spark what people do with a model in Azure ML: serve it, score batches in a local Spark'
 	@echo 'make tsan      the tests under ThreadSanitizer'
 	@echo 'make lint      formatting and import direction'
 	@echo 'make bench     measure against the alternatives (about an hour; ROUNDS=1 for a look)'
@@ -66,6 +67,13 @@ torture:
 	$(SIMULATIONS)
 	$(SIMULATE) power 20000
 	$(SIMULATE) seeds 1000000 1000001
+
+# Not part of `make test`: half a gigabyte of Spark.
+test-spark:
+	.ci/setup mlflow3 spark
+	command -v java >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless; }
+	$(RELEASE)
+	BIN="$(BIN)" $(PYTHON) Tests/Support/python/azureml_spark_test.py
 
 # Ends with Ctrl-C; what is in it is kept.
 emulators:

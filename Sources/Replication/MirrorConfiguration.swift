@@ -14,6 +14,8 @@ public struct MirrorConfiguration: Sendable, Hashable {
     var filePause: Int64?
     /// And until so many milliseconds after their owner's end.
     var fileGrace: Int64 = 0
+    /// Milliseconds between two writings of an open run's overflow document that has histories.
+    public var overflowPause: Int64 = 60_000
     /// Attempts at one entity, with growing pauses (about two minutes in all), before it is set aside or the work stops.
     public var attempts = 10
     /// Seconds that a write may be under way at most after whoever sent it has gone, or has had no answer.

@@ -81,6 +81,9 @@ extension Rejoined {
             let id = ArtifactOwner.ID.run(whole.runs[at].run.id)
             if let document = whole.files[id]?[Overflow.path] { try Rejoined(document).put(into: &whole.runs[at]) }
             try takeModels(of: whole.runs[at].run, &whole)
+            for (path, bytes) in whole.files[id] ?? [:] where path.hasPrefix("mlmirror/files/") {
+                whole.files[id]?[String(path.dropFirst("mlmirror/files/".count))] = bytes
+            }
             whole.files[id] = whole.files[id]?.filter { !$0.key.hasPrefix("mlmirror/") }
         }
         whole.runs.removeAll { $0.run.tags[Stamp.holderKey] != nil }

@@ -177,7 +177,9 @@ public struct World: Sendable {
     }
 
     /// Milliseconds: files that were replaced are seen by their bytes alone, and histories are compared, once in a while.
-    private var grace: Int64 { primary.hasReplacedFiles || feedKind == .polling ? 90_000 : 12_000 }
+    private var grace: Int64 {
+        primary.hasReplacedFiles || feedKind == .polling ? 90_000 : secondary.dialect.runLimits == nil ? 12_000 : 30_000
+    }
     private static var patience: Int64 { 3_600_000 }
 
     private func isSettled(_ state: ReplicationState, since: Int64) throws -> Bool {
@@ -201,6 +203,7 @@ public struct World: Sendable {
         configuration.fileGrace = 30
         configuration.reportPause = 30
         configuration.requestPause = 5
+        configuration.mirror.overflowPause = 5000
         planted?.configure?(&configuration)
         let (primary, clock, feedKind, sweptUntil, planted) = (primary, clock, feedKind, sweptUntil, planted)
         return LiveReplication(

@@ -11,11 +11,20 @@ struct AzureMLTests {
         let workload = try await pair.onPrimary("azureml_workload.py").split(separator: "\n").last.map(String.init) ?? ""
         let checked = try await pair.mlmirror("check")
         #expect(checked.status == 0, "\(checked.output)\(checked.errors)")
+        let assessed = try await pair.mlmirror("check", ["--assess", "--json"])
+        let forecast = try JSONDecoder().decode(Checked.self, from: Data(assessed.output.utf8)).assessment
+        #expect(forecast.refused_count == 0)
+        #expect(forecast.over_limit == ["over 50 tags": 1, "over 200 params": 1, "over 50 metric names": 1, "long values": 1])
         let copied = try await pair.mlmirror("backfill")
         #expect(copied.status == 0, "\(copied.output)\(copied.errors)")
         let verified = try await pair.mlmirror("verify", ["--deep"])
         #expect(verified.status == 0, "\(verified.output)\(verified.errors)")
-        #expect(verified.output.contains("params in overflow documents"))
+        // The forecast was exact.
+        let proven = try await pair.mlmirror("verify", ["--json"])
+        let verdict = try JSONDecoder().decode(Verified.self, from: Data(proven.output.utf8))
+        #expect(verdict.converted == forecast.converted)
+        #expect(verdict.converted["params in overflow documents", default: 0] > 1400)
+        #expect(verdict.compared["files"] == forecast.there["files"] && verdict.compared["runs"] == forecast.there["runs"])
         let wrong = try await pair.onWorkspace("azureml_reader.py", [workload])
         #expect(wrong.isEmpty, "\(wrong)")
 
@@ -82,6 +91,21 @@ struct AzureMLTests {
              "throttle": {"match": "log-batch|runs/update|metadata", "every": 29, \(throttle)},
              "errors": {"match": ".", "count": 3, "status": 500}}
             """
+    }
+
+    private struct Checked: Decodable {
+        struct Assessment: Decodable {
+            var there: [String: Int]
+            var converted: [String: Int]
+            var over_limit: [String: Int]
+            var refused_count: Int
+        }
+        var assessment: Assessment
+    }
+
+    private struct Verified: Decodable {
+        var compared: [String: Int]
+        var converted: [String: Int]
     }
 
     private struct Request: Decodable {

@@ -134,14 +134,15 @@ struct BlobStore: Sendable {
         }
         switch response.status {
         case 404: return error(.setAside, .notFound, "it does not exist there")
-        case 409 where code == "BlobAlreadyExists", 412: return error(.retry(after: 0), .alreadyExists, "it is there already")
+        case 409 where code == "BlobAlreadyExists", 412 where code == "ConditionNotMet":
+            return error(.retry(after: 1), .alreadyExists, "it is there already")
         // An address is good for some hours; another is asked for.
         case 401, 403: return error(.retry(after: nil), .forbidden, "see whether the storage account lets this machine in")
         case 413: return error(.setAside, .tooLarge, "storage takes no blob of this size")
         case 429, 503: return error(.retry(after: nil), .throttled, "ask less often")
         case 408, 500...: return error(.retry(after: nil), .serverFailure, "ask again", isInDoubt: call.isWrite)
-        // Bytes that were changed on their way among them.
-        default: return error(.retry(after: nil), .invalid, "storage refuses it as it is")
+        case 400 where code == "Md5Mismatch": return error(.retry(after: nil), .truncated, "other bytes arrived than were sent")
+        default: return error(.setAside, .invalid, "storage refuses it as it is")
         }
     }
 }

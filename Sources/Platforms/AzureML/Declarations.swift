@@ -39,15 +39,22 @@ actor Declarations {
                 if batch.count < Self.most, paths.insert(request.path).inserted { batch.append(request) } else { rest.append(request) }
             }
             waiting[place] = rest
-            do {
-                let found = try await request(batch.map(\.path), place)
-                for request in batch { request.answer.resume(returning: Result { try found[request.path]?.get() }) }
-            } catch {
-                for request in batch { request.answer.resume(returning: .failure(error)) }
-            }
+            let found = await answers(to: batch.map(\.path), place)
+            for request in batch { request.answer.resume(returning: Result { try found[request.path]?.get() }) }
         }
         waiting[place] = nil
         isBusy.remove(place)
+    }
+
+    /// A batch that is refused as a whole is asked for one by one: whose fault it was, the service does not say.
+    private func answers(to paths: [String], _ place: String) async -> [String: Result<String?, any Error>] {
+        do { return try await request(paths, place) } catch let error as StoreError where error.decision == .setAside && paths.count > 1 {
+            var found: [String: Result<String?, any Error>] = [:]
+            for path in paths { found.merge(await answers(to: [path], place)) { first, _ in first } }
+            return found
+        } catch {
+            return Dictionary(paths.map { ($0, .failure(error)) }, uniquingKeysWith: { first, _ in first })
+        }
     }
 
     private struct Body: Encodable {
@@ -56,7 +63,7 @@ actor Declarations {
     }
 
     private struct Answer: Decodable {
-        struct Content: Decodable { var contentUri: String }
+        struct Content: Decodable { var contentUri: String? }
         var artifactContentInformation: [String: Content]?
         var errors: [String: JSONValue]?
     }
@@ -67,8 +74,8 @@ actor Declarations {
         let answer = try RunFiles.decode(Answer.self, try await history.send(call), call, history)
         var found: [String: Result<String?, any Error>] = [:]
         for path in paths {
-            if let content = answer.artifactContentInformation?[path] {
-                found[path] = .success(content.contentUri)
+            if let address = answer.artifactContentInformation?[path]?.contentUri {
+                found[path] = .success(address)
             } else if let error = answer.errors?[path] {
                 let text = error.texts.joined(separator: " ")
                 found[path] =

@@ -9,6 +9,7 @@ extension Dialect {
         dialect.paramValueLength = 500
         dialect.runTagValueLength = 1000
         dialect.experimentTagValueLength = 1000
+        dialect.experimentTags = 50
         dialect.registryTagValueLength = 1000
         dialect.runLimits = RunLimits(
             tags: 50, tagKeyLength: 100, tagValueLength: 1000, params: 200, paramKeyLength: 250, paramValueLength: 500, metricNames: 50,

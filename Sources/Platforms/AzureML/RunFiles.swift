@@ -154,14 +154,37 @@ struct RunFiles: ArtifactService {
         let place = try place(owner)
         let subject = "writing file \(path) of \(owner)"
         defer { listings.forget(place.path) }
-        let (url, isNew) =
-            if let fresh = try await declarations.declare(path, place.path) { (fresh, true) } else {
-                (try await writeAddress(path, place, subject), false)
-            }
+        var address = try await declarations.declare(path, place.path)
+        let isNew: Bool
+        if address == nil { (address, isNew) = try await addressOfDeclared(path, place, owner, subject) } else { isNew = true }
+        guard let url = address else { return }
         if size <= Self.largestSinglePut {
             try await blobs.put(url, size: size, isNew: isNew, of: subject, bytes)
         } else {
             try await putBlocks(path, place, url, size: size, isNew: isNew, of: subject, bytes)
+        }
+    }
+
+    /// A path that was declared, whose blob never came, is declared anew where the service gives no address for what is there.
+    private func addressOfDeclared(_ path: String, _ place: Place, _ owner: ArtifactOwner, _ subject: String) async throws -> (
+        String?, Bool
+    ) {
+        do {
+            return (try await writeAddress(path, place, subject), false)
+        } catch let error as StoreError where [.notFound, .unsupported, .forbidden].contains(error.reason) {
+            guard try await properties(path, place, owner) == nil else {
+                throw StoreError(
+                    .setAside, .unsupported,
+                    "\(history.failure.store), \(subject): the file is there with other content, and the workspace lets nobody write it anew (\(error.message))"
+                )
+            }
+            let route = "/artifacts/ExperimentRun/dcid.\(PercentEncoding.encode(place.run.rawValue))/metadata"
+            try await artifacts.send(
+                MLflowCall(
+                    method: .delete, path: route + PercentEncoding.query([("path", path)]), subject: "forgetting file \(path)",
+                    isWrite: true))
+            guard let fresh = try await declarations.declare(path, place.path) else { throw error }
+            return (fresh, true)
         }
     }
 
@@ -225,7 +248,8 @@ struct RunFiles: ArtifactService {
     static func decode<T: Decodable>(_ type: T.Type, _ body: [UInt8], _ call: MLflowCall, _ service: MLflowService) throws(StoreError) -> T
     {
         do { return try JSONDecoder().decode(type, from: Data(body)) } catch {
-            throw service.failure.malformed(call, body: body, WireDecoder.reason(error))
+            // Not its body: it may hold an address that carries its own authority.
+            throw service.failure.malformed(call, WireDecoder.reason(error))
         }
     }
 }

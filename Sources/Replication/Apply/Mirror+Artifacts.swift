@@ -91,12 +91,14 @@ extension Mirror {
         var secondary: ArtifactOwner
         /// Where they are on the secondary, with a slash at its end, when not at the root.
         var folder = ""
+        /// Folders of a run's files that hold logged models there.
+        var modelFolders: Set<String> = []
         var isSettled: Bool
         /// On the primary, whatever its status.
         var isDeleted: Bool
         var mayHaveFiles: Bool
 
-        func there(_ path: String) -> String { folder + path }
+        func there(_ path: String) -> String { Overflow.place(of: folder + path, besides: folder.isEmpty ? modelFolders : []) }
     }
 
     private func artifactOwners(_ key: EntityKey) async throws -> Owners? {
@@ -118,10 +120,17 @@ extension Mirror {
             return owners
         }
         let there: ArtifactOwner.ID = isRun ? .run(RunID(identity.secondaryID)) : .loggedModel(LoggedModelID(identity.secondaryID))
-        return Owners(
+        var owners = Owners(
             primary: here, secondary: ArtifactOwner(there, root: root), isSettled: identity.isSettled,
             isDeleted: identity.base?[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue),
             mayHaveFiles: configuration.repairs || identity.base?[.adopted] != nil)
+        if isRun, !secondary.dialect.hasLoggedModels {
+            try writeOverflowToCome(of: RunID(key.id))
+            owners.modelFolders = try state.modelFolders(of: RunID(identity.secondaryID))
+        } else if isRun, secondary.dialect.runLimits != nil {
+            try writeOverflowToCome(of: RunID(key.id))
+        }
+        return owners
     }
 
     /// Reading a run only for its root would be a request a run: the last reading is remembered for a while.
@@ -198,7 +207,12 @@ extension Mirror {
                 try meter.add(chunk, path, expected: size)
                 return chunk
             }
-            try await secondary.writeArtifact(owners.there(path), size: size, to: owners.secondary, counted)
+            do {
+                try await secondary.writeArtifact(owners.there(path), size: size, to: owners.secondary, counted)
+            } catch let error as StoreError where error.reason == .notFound {
+                // Not the file has vanished, but the place it goes to.
+                throw StoreError(.retry(after: nil), .serverFailure, error.message)
+            }
             // A writer that knows the length may never ask for the end.
             try meter.finish(path, expected: size)
             return meter.digest()

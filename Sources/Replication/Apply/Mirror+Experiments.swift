@@ -92,7 +92,7 @@ extension Mirror {
         // Of earlier attempts: asked before this one notes its own.
         let inDoubt = try state.writesInDoubt(of: key)
         var conflicts: [Conflict] = []
-        var image = experimentTags(record)
+        var (image, leftOut) = fittingTags(of: record)
         let actual: Experiment
         var base = known?.base
         var isForeign = false
@@ -192,12 +192,32 @@ extension Mirror {
         try acknowledge(
             Acknowledgement(
                 entry: entry, identity: identity, conflicts: conflicts, followUps: followUps,
-                letters: tooLong(tags.tooLong.map { "tag:\($0)" }, of: key)))
+                letters: tooLong(tags.tooLong.map { "tag:\($0)" }, of: key) + tooMany(leftOut, of: key)))
         let wasKnown = known != nil
         board.count { counts in
             counts.tags += tags.set.count
             if !wasKnown { return }
             if wrote { counts.experiments.updated += 1 } else { counts.experiments.unchanged += 1 }
+        }
+    }
+
+    /// Of more tags than the secondary takes, ours and the first by name: an experiment has no files that the others could go to.
+    private func fittingTags(of record: Experiment) -> (tags: [Tag], leftOut: [Tag]) {
+        let tags = experimentTags(record)
+        guard tags.count > secondary.dialect.experimentTags else { return (tags, []) }
+        let ours = tags.filter { $0.key.hasPrefix(Stamp.prefix) }
+        let others = tags.filter { !$0.key.hasPrefix(Stamp.prefix) }.sorted { $0.key < $1.key }
+        // One place for the mark of a shared one.
+        let room = max(0, secondary.dialect.experimentTags - ours.count - 1)
+        return (others.prefix(room) + ours, Array(others.dropFirst(room)))
+    }
+
+    private func tooMany(_ tags: [Tag], of key: EntityKey) -> [DeadLetter] {
+        tags.map { tag in
+            DeadLetter(
+                key: key, path: "tag:\(tag.key)", reason: "too_many",
+                message:
+                    "\(key): the tag \(tag.key) was not written; the secondary takes \(secondary.dialect.experimentTags) of an experiment")
         }
     }
 
@@ -251,7 +271,11 @@ extension Mirror {
             let id: ExperimentID
             try state.noteWrites(tags.map { .tag($0.key) }, of: .experiment(record.id))
             do {
-                id = try await sending(.experiment(record.id)) { try await secondary.createExperiment(name: name, tags: tags) }
+                id = try await sending(.experiment(record.id)) {
+                    let limit = secondary.dialect.experimentTagValueLength
+                    return try await secondary.createExperiment(
+                        name: name, tags: tags.filter { $0.value.unicodeScalars.count <= limit })
+                }
             } catch let error as StoreError where error.isInDoubt || error.reason == .alreadyExists {
                 // Refused for certain: then none of these fields is ours.
                 if !error.isInDoubt { try state.forgetWrites(of: .experiment(record.id)) }

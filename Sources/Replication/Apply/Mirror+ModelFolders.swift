@@ -97,9 +97,7 @@ extension Mirror {
             let isInDoubt = try state.noteOrFind(Intent(key, .create))
             let look = { try await holder(of: record.id, in: experiment.secondary) }
             if let found = isInDoubt ? try await find(inDoubt: key, look) : try await look() { return (found.id, found.artifactURI) }
-            let tags = [
-                Tag(Stamp.pairKey, configuration.pair), Tag(Stamp.idKey(.loggedModel), record.id.rawValue), Tag(Stamp.holderKey, "true"),
-            ]
+            let tags = stamp.tags(key) + [Tag(Stamp.holderKey, "true")]
             let new = NewRun(
                 experiment: experiment.secondary, name: "logged model \(record.name)", userID: "", startTime: record.creationTime ?? 0,
                 tags: tags)
@@ -111,7 +109,18 @@ extension Mirror {
 
     private func holder(of model: LoggedModelID, in experiment: ExperimentID) async throws -> Run? {
         let query = RunQuery(experiments: [experiment], tag: Tag(Stamp.idKey(.loggedModel), model.rawValue), pageSize: 10)
-        return try await secondary.runs(query, nil).elements.first { run in run.tags.contains(Tag(Stamp.holderKey, "true")) }
+        return try await secondary.runs(query, nil).elements.first { run in
+            run.tags.contains(Tag(Stamp.holderKey, "true"))
+                && stamp.owner(Stamp.idKey(.loggedModel), of: run.tags) == .ours(id: model.rawValue)
+        }
+    }
+
+    /// One that holds a model does nothing itself.
+    private func endHolder(_ run: RunID, _ record: LoggedModel) async throws {
+        guard let actual = try await secondary.run(run), actual.status == .running, actual.lifecycle == .active,
+            actual.tags.contains(where: { $0.key == Stamp.holderKey })
+        else { return }
+        try await secondary.updateRun(run, status: .finished, endTime: record.creationTime ?? 0, name: nil)
     }
 
     // MARK: Writing
@@ -127,18 +136,16 @@ extension Mirror {
         if known.base?[Self.documentField] != digest {
             let isThere = known.base == nil ? try await document(path, of: folder.owner) == bytes : false
             if !isThere {
-                let rest = Locked<[UInt8]?>(bytes)
-                try await secondary.writeArtifact(
-                    path, size: Int64(bytes.count), to: folder.owner,
-                    ByteStream {
-                        rest.withLock { rest in
-                            defer { rest = nil }
-                            return rest
-                        }
-                    })
+                if var noted = known.base {
+                    // Should this attempt not live, the next one must not take the document for what it was.
+                    noted[Self.documentField] = nil
+                    try state.save(noted, of: .loggedModel, record.id.rawValue)
+                }
+                try await secondary.writeArtifact(path, size: Int64(bytes.count), to: folder.owner, .once(bytes))
                 wrote = true
             }
         }
+        if record.sourceRun == nil, wrote { try await endHolder(folder.run, record) }
         if wrote, known.base == nil { note(conversions: ["logged_model_as_files: \(folder.id)"], of: entry.key) }
         var base = Base()
         base[Self.documentField] = digest

@@ -1,36 +1,154 @@
 import Hashing
 
+/// A run's overflow document.
 extension Mirror {
     private static var overflowField: Base.Field { Base.Field("overflow") }
+    /// Bytes: a document up to this size is made once and held, a larger one is made twice.
+    private static var largestHeld: Int { 8 << 20 }
+
+    /// What has become of a document.
+    enum OverflowOutcome: Sendable {
+        case asItWas, written
+        /// Its run is open and it was written a moment ago: it is, later.
+        case later
+    }
 
     /// Writes a run's overflow document where it is not as it was last written. One that is no longer needed is left, empty: files of a run
     /// cannot be deleted.
     ///
-    /// - Parameter actual: the secondary's run, as it was before.
+    /// - Parameters:
+    ///   - actual: the secondary's run, as it was before.
+    ///   - known: forgets what was there before anything is written over it, here and in the state file.
     func writeOverflow(
-        _ overflow: Overflow, of record: Run, _ target: RunTarget, _ actual: Run, _ known: Base?, into base: inout Base
-    ) async throws {
+        _ overflow: Overflow, of record: Run, _ target: RunTarget, _ actual: Run, _ known: inout Identity?, into base: inout Base
+    ) async throws -> OverflowOutcome {
         let field = Self.overflowField
-        let mayBeThere = known?[field] != nil || actual.tags.contains { $0.key == Overflow.markerKey }
-        guard !overflow.isEmpty || mayBeThere else { return }
+        let before = known?.base?[field]
+        let mayBeThere = before != nil || actual.tags.contains { $0.key == Overflow.markerKey }
+        guard !overflow.isEmpty || mayBeThere else { return .asItWas }
+        if before != nil, !overflow.metrics.isEmpty, isTooSoon(record) {
+            base[field] = before
+            return .later
+        }
         let document = OverflowDocument(overflow: overflow, run: record.id)
-        let (size, digest) = try await measure(document)
-        base[field] = FieldDigest(digest.hex)
-        guard known?[field] != base[field] else { return }
+        let made = try await make(document)
+        base[field] = FieldDigest(made.digest.hex)
+        guard before != base[field] else { return .asItWas }
         let owner = ArtifactOwner(.run(target.id), root: target.root)
-        if known?[field] == nil, mayBeThere, try await overflowDigest(of: owner) == digest { return }
+        if before == nil, mayBeThere, try await overflowDigest(of: owner) == made.digest { return .asItWas }
+        if before != nil, var noted = known?.base {
+            noted[field] = nil
+            try state.save(noted, of: .run, record.id.rawValue)
+            known?.base = noted
+        }
         if !overflow.isEmpty { note(conversions: ["overflow: \(overflow.summary)"], of: .run(record.id)) }
-        let history = history(of: record.id)
+        base[field] = FieldDigest(try await write(made, document, to: owner).hex)
+        overflowWrites.withLock { writes in
+            if writes.count > 20_000 { writes = [:] }
+            writes[record.id] = clock.nowMilliseconds
+        }
+        return .written
+    }
+
+    /// Histories in the document are whole: of an open run they are not written anew for every point.
+    private func isTooSoon(_ record: Run) -> Bool {
+        guard configuration.filePause != nil, !record.status.isTerminal, record.lifecycle == .active else { return false }
+        guard let last = overflowWrites.withLock({ $0[record.id] }) else { return false }
+        let isSoon = clock.nowMilliseconds - last < configuration.overflowPause
+        if isSoon { _ = overflowsToCome.withLock { $0.insert(record.id) } }
+        return isSoon
+    }
+
+    /// Told whenever an open run's files are looked at.
+    func writeOverflowToCome(of run: RunID) throws {
+        guard overflowsToCome.withLock({ $0.contains(run) }),
+            clock.nowMilliseconds - overflowWrites.withLock({ $0[run, default: 0] }) >= configuration.overflowPause
+        else { return }
+        _ = overflowsToCome.withLock { $0.remove(run) }
+        try append([.run(run)])
+    }
+
+    // MARK: Making
+
+    private struct Made: Sendable {
+        var size: Int64
+        var digest: SHA256Digest
+        /// Nil when it is too large to be held.
+        var bytes: [UInt8]?
+        /// Of each history that is in it.
+        var points: [String: Int]
+    }
+
+    private func make(_ document: OverflowDocument) async throws -> Made {
+        let held = Locked<[UInt8]?>([])
+        let size = Locked<Int64>(0)
+        let meter = Meter()
+        let points = Locked<[String: Int]>([:])
+        try await document.write(history(of: document.run, points)) { piece in
+            size.withLock { $0 += Int64(piece.count) }
+            held.withLock { held in
+                if let count = held?.count, count + piece.count <= Self.largestHeld { held? += piece } else { held = nil }
+            }
+            try meter.add(piece, Overflow.path, expected: .max)
+        }
+        return Made(size: size.withLock { $0 }, digest: meter.digest(), bytes: held.withLock { $0 }, points: points.withLock { $0 })
+    }
+
+    /// The digest of what the document would be now.
+    func digest(of document: OverflowDocument) async throws -> SHA256Digest { try await make(document).digest }
+
+    private func history(of run: RunID, _ counts: Locked<[String: Int]>) -> OverflowDocument.History {
+        { [primary] metric, receive in
+            do {
+                try await primary.history(of: run, metric: metric) { points in
+                    counts.withLock { $0[metric, default: 0] += points.count }
+                    try await receive(points)
+                }
+            } catch let error as StoreError where error.reason == .notFound {}
+        }
+    }
+
+    /// The same histories as far as they were: points come on meanwhile.
+    private func history(of run: RunID, upTo counts: [String: Int]) -> OverflowDocument.History {
+        { [primary] metric, receive in
+            let rest = Locked(counts[metric, default: 0])
+            do {
+                try await primary.history(of: run, metric: metric) { points in
+                    let count = rest.withLock { rest in
+                        let count = min(rest, points.count)
+                        rest -= count
+                        return count
+                    }
+                    if count > 0 { try await receive(Array(points.prefix(count))) }
+                }
+            } catch let error as StoreError where error.reason == .notFound {}
+        }
+    }
+
+    // MARK: Writing
+
+    /// - Returns: the digest of what was written.
+    private func write(_ made: Made, _ document: OverflowDocument, to owner: ArtifactOwner) async throws -> SHA256Digest {
+        if let bytes = made.bytes {
+            try await secondary.writeArtifact(Overflow.path, size: made.size, to: owner, .once(bytes))
+            return made.digest
+        }
+        let history = history(of: document.run, upTo: made.points)
         let buffer = ReadAhead<[UInt8]>(capacity: 8)
+        let meter = Meter()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 // What ends too early is told by its size.
                 defer { buffer.finish() }
-                try await document.write(history) { try await buffer.send($0) }
+                try await document.write(history) { piece in
+                    try meter.add(piece, Overflow.path, expected: made.size)
+                    try await buffer.send(piece)
+                }
             }
-            try await secondary.writeArtifact(Overflow.path, size: size, to: owner, ByteStream { try await buffer.next() })
-            group.cancelAll()
+            try await secondary.writeArtifact(Overflow.path, size: made.size, to: owner, ByteStream { try await buffer.next() })
+            try await group.waitForAll()
         }
+        return meter.digest()
     }
 
     /// Of the document that is there; nil when there is none.
@@ -45,22 +163,17 @@ extension Mirror {
             return nil
         }
     }
+}
 
-    /// How long the document is, and its digest. Its points may be more than memory holds: it is made twice, and kept never.
-    func measure(_ document: OverflowDocument) async throws -> (size: Int64, digest: SHA256Digest) {
-        let size = Locked<Int64>(0)
-        let meter = Meter()
-        try await document.write(history(of: document.run)) { piece in
-            size.withLock { $0 += Int64(piece.count) }
-            try meter.add(piece, Overflow.path, expected: .max)
-        }
-        return (size.withLock { $0 }, meter.digest())
-    }
-
-    private func history(of run: RunID) -> OverflowDocument.History {
-        { [primary] metric, receive in
-            do { try await primary.history(of: run, metric: metric, receive) } catch let error as StoreError where error.reason == .notFound
-            {}
+extension ByteStream {
+    /// These bytes in one piece.
+    static func once(_ bytes: [UInt8]) -> ByteStream {
+        let rest = Locked<[UInt8]?>(bytes.isEmpty ? nil : bytes)
+        return ByteStream {
+            rest.withLock { rest in
+                defer { rest = nil }
+                return rest
+            }
         }
     }
 }

@@ -10,6 +10,8 @@ extension Mirror {
             let series = try state.changedSeries(of: id).sorted { $0.key < $1.key }
                 .map { ChangedSeries(key: $0.key, since: $0.value) }
             // One that is new to us may be long: its first reading is the whole run's business.
+            // What an earlier attempt may have sent, of whatever history, is the whole run's business too.
+            if !secondary.dialect.metricsAreIdempotent, try state.isNoted(Intent(entry.key, .metrics)) { return false }
             guard !series.isEmpty, series.allSatisfy({ base.series[FieldDigest($0.key)] != nil }) else { return false }
             let writer = MetricWriter(
                 mirror: self, run: id, target: RunID(identity.secondaryID), gate: WriteGate(restoreExperiment: {}, restoreRun: nil),
@@ -23,7 +25,8 @@ extension Mirror {
             }
             identity.base = base
             let watch = identity.isSettled ? nil : fileWatch(of: id, endTime: nil)
-            try acknowledge(Acknowledgement(entry: entry, identity: identity, watch: watch, isPartial: true))
+            try acknowledge(
+                Acknowledgement(entry: entry, identity: identity, watch: watch, isPartial: true, clears: Intent(entry.key, .metrics)))
             noteRecent(written, of: id, series)
             return true
         }

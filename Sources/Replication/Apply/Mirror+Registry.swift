@@ -42,6 +42,7 @@ extension Mirror {
     /// - Parameter waits: false when everything else waits too: then what a version comes from is only made.
     private func prepareSources(of versions: [ModelVersion], _ entry: ChangeLogEntry, waits: Bool) async throws {
         let base = try state.identity(.registeredModel, entry.key.id)?.base
+        var unseen: [EntityKey] = []
         for version in versions {
             let isNew = base?[RegistryWork.descriptionField(version)] == nil
             if waits, let other = VersionSource.version(version.source), other.model != version.model {
@@ -51,17 +52,23 @@ extension Mirror {
             let found = References.find(inURI: version.source)
             for run in found.runs.union(version.run.map { [$0] } ?? []).sorted() {
                 guard try await ensureRun(run, regardless: true) != nil else { continue }
-                if waits { try waitIfPending(.run(run), files: .runArtifacts, for: isNew ? version : nil) }
+                if waits { try waitIfPending(.run(run), files: .runArtifacts, for: isNew ? version : nil, &unseen) }
             }
             for model in found.models.union(version.loggedModel.map { [$0] } ?? []).sorted() {
                 guard try await ensureLoggedModel(model, regardless: true) != nil else { continue }
-                if waits { try waitIfPending(.loggedModel(model), files: .loggedModelArtifacts, for: isNew ? version : nil) }
+                if waits { try waitIfPending(.loggedModel(model), files: .loggedModelArtifacts, for: isNew ? version : nil, &unseen) }
             }
         }
+        guard let last = unseen.last else { return }
+        try append(unseen)
+        throw Waits(key: last)
     }
 
     /// - Parameter version: that is to be made of it.
-    private func waitIfPending(_ key: EntityKey, files: EntityKey.Kind, for version: ModelVersion?) throws {
+    ///   Whose files were not looked at since it came is added to `unseen`.
+    private func waitIfPending(
+        _ key: EntityKey, files: EntityKey.Kind, for version: ModelVersion?, _ unseen: inout [EntityKey]
+    ) throws {
         if try state.entry(key) != nil { throw Waits(key: key) }
         // A run that was created for another's sake alone has no entry of its own yet.
         if try state.identity(key.kind, key.id)?.base == nil, try !state.isSetAside(key) {
@@ -73,13 +80,8 @@ extension Mirror {
         if try state.entry(filesKey) != nil { throw Waits(key: filesKey) }
         // Files leave no trace: where a version is refused without them, they are looked at once more when it has come.
         guard let version, secondary.dialect.registersOwnFilesOnly else { return }
-        let isFirst = lookedAtFiles.withLock { seen in
-            if seen.count > 10_000 { seen = [] }
-            return seen.insert("\(version.model)/\(version.number) \(filesKey)").inserted
-        }
-        guard isFirst else { return }
-        try append([filesKey])
-        throw Waits(key: filesKey)
+        let isFirst = lookedAtFiles.withLock { $0[version.model, default: []].insert("\(version.number) \(filesKey)").inserted }
+        if isFirst { unseen.append(filesKey) }
     }
 
     // MARK: Writing
@@ -131,6 +133,7 @@ extension Mirror {
             Acknowledgement(
                 entry: entry, identity: identity, conflicts: work.conflicts, followUps: work.followUps.sorted { $0.id < $1.id },
                 letters: work.letters))
+        lookedAtFiles.withLock { $0[record.name] = nil }
         count(work, isNew: known == nil)
     }
 
@@ -164,7 +167,7 @@ extension Mirror {
                 do {
                     try state.noteWrites(record.tags.map { .tag($0.key) }, of: key)
                     try await secondary.createRegisteredModel(
-                        name, description: record.description, tags: modelTags(record, isForeign: false))
+                        name, description: record.description, tags: fitting(modelTags(record, isForeign: false)))
                     board.count { $0.registeredModels.created += 1 }
                     work.knowsHighest = true
                     try state.created(Identity(kind: .registeredModel, primaryID: record.name.rawValue, secondaryID: name.rawValue))
@@ -200,6 +203,11 @@ extension Mirror {
             message:
                 "model \"\(record.name)\": both that name and \"\(configuration.pair).\(record.name)\" belong to somebody else on the secondary"
         )
+    }
+
+    /// What is too long is told of when the fields are written.
+    func fitting(_ tags: [Tag]) -> [Tag] {
+        tags.filter { $0.value.unicodeScalars.count <= secondary.dialect.registryTagValueLength }
     }
 
     private func nameThere(_ name: String) -> ModelName { ModelName(secondary.dialect.modelNames?.fitting(name) ?? name) }

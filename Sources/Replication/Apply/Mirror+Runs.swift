@@ -27,7 +27,7 @@ extension Mirror {
         let referred = try await ensureRuns(namedBy: record, try await ensureParents(of: record))
         try await locks.withLock(entry.key) {
             var map = referred
-            let known = try state.identity(.run, id.rawValue)
+            var known = try state.identity(.run, id.rawValue)
             // Points that came late among earlier ones show in no record: a run that has ended, or was deleted, is looked at whole, once.
             let deleted = FieldDigest(Lifecycle.deleted.rawValue)
             let hasEnded = record.status.isTerminal && known?.isSettled != true
@@ -38,13 +38,14 @@ extension Mirror {
             try await resolveModels(of: record, &map)
             var image = RunImage(record, in: experiment.secondary, map, stamp: stamp)
             var dialect = secondary.dialect
-            if lacksDatasets.withLock({ $0 }) { dialect.runLimits?.datasets = 0 }
+            if lacksDatasets.withLock({ $0 }) { dialect.runLimits?.datasets = actual.datasets.count }
             let overflow = Overflow(
                 takenFrom: &image, metrics: record.latestMetrics.map(\.key), there: actual, base: known?.base, dialect)
             var plan = RunPlan(
                 image, id: id, base: known?.base, actual: actual, experimentIsDeleted: experiment.isDeleted,
                 deletionIsCovered: experiment.isDeleted && !experiment.isDeletedThere, dialect: secondary.dialect,
                 repairs: configuration.repairs, inDoubt: try state.writesInDoubt(of: entry.key))
+            plan.deletedTags = Set(plan.deletedTags).union(overflow.stale).sorted()
             if plan.isRespectedDeletion { try await refuseWithExperiment(experiment, entry.key) }
             if plan.deletesLast, known?.base != nil { plan.deletesLast = try await isDeletedAlone(record, experiment) }
             note(conversions: plan.conversions, of: entry.key)
@@ -52,12 +53,21 @@ extension Mirror {
             base.series = known?.base?.series ?? [:]
             if let known, known.base == nil || known.base?[.adopted] != nil { base[.adopted] = FieldDigest("") }
             let gate = writeGate(target.id, in: experiment, actual)
+            var letters = tooLong(plan.tooLong, of: entry.key)
+            // The document's histories are older than the record: at the next start it is looked at again.
+            var isWhole = true
             var written = MetricWriter<Primary, Secondary>.Written()
             if histories.isEmpty { histories = try await wholeHistories(of: record, known?.base) }
             let series = try changedSeries(of: record, entry, known?.base, histories, besides: overflow.metrics)
             if !plan.isRespectedDeletion {
                 // First: what the run's marker says is there.
-                try await writeOverflow(overflow, of: record, target, actual, known?.base, into: &base)
+                do {
+                    isWhole = try await writeOverflow(overflow, of: record, target, actual, &known, into: &base) != .later
+                } catch let error as StoreError where error.decision == .setAside {
+                    // The run itself goes on.
+                    letters.append(DeadLetter(key: entry.key, path: Overflow.path, reason: error.reason.rawValue, message: error.message))
+                    base[Base.Field("overflow")] = nil
+                }
                 written = try await writeRun(record, target, plan, gate, &base, isNew: isNew, known, series)
             }
             // Not followed while it is deleted there: when it is back, nothing is known of its histories.
@@ -65,14 +75,14 @@ extension Mirror {
             let points = written.points
             let identity = Identity(
                 kind: .run, primaryID: id.rawValue, secondaryID: target.id.rawValue, root: target.root,
-                record: plan.isRespectedDeletion ? nil : record.recordDigest,
+                record: plan.isRespectedDeletion || !isWhole ? nil : record.recordDigest,
                 isSettled: record.status.isTerminal, base: base)
             let followUps = configuration.scope.artifacts && !plan.isRespectedDeletion ? [EntityKey(.runArtifacts, id.rawValue)] : []
             fresh.remember(root: record.artifactURI, of: id)
             try acknowledge(
                 Acknowledgement(
                     entry: entry, identity: identity, conflicts: plan.conflicts, followUps: followUps,
-                    letters: tooLong(plan.tooLong, of: entry.key),
+                    letters: letters,
                     watch: plan.isRespectedDeletion ? nil : fileWatch(of: record, isNew: known?.base == nil),
                     endsWatch: record.status.isTerminal || record.lifecycle == .deleted ? fileWatchEnd : nil))
             noteRecent(written, of: id, series)

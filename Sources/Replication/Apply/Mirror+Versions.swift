@@ -1,44 +1,19 @@
 extension Mirror {
     /// Writes one version, and gives back its number on the secondary.
     func writeVersion(_ version: ModelVersion, _ name: ModelName, _ there: [ModelVersion], _ work: inout RegistryWork) async throws -> Int {
-        var map = try counterparts(of: References.find(in: version.tags))
-        var roots: [VersionSource.Root] = []
-        var places = VersionSource.Places()
-        var holder: RunID?
-        let found = References.find(inURI: version.source)
-        for run in found.runs.union(version.run.map { [$0] } ?? []).sorted() {
-            guard let identity = try state.identity(.run, run.rawValue) else { continue }
-            map.runs[run] = RunID(identity.secondaryID)
-            places.runs[run] = identity.root
-            if let here = try await primary.run(run)?.artifactURI, let root = identity.root {
-                roots.append(VersionSource.Root(primary: here, secondary: root))
-            }
-        }
-        for model in found.models.union(version.loggedModel.map { [$0] } ?? []).sorted() {
-            guard let identity = try state.identity(.loggedModel, model.rawValue) else { continue }
-            places.models[model] = identity.root
-            if let folder = ModelFolder(identity) {
-                holder = folder.run
-            } else {
-                map.models[model] = LoggedModelID(identity.secondaryID)
-                // The server notes a version in a tag of its logged model, in its own way: that is looked at once the version is there.
-                if !work.wrote(version) { work.followUps.insert(.loggedModel(model)) }
-            }
-            if let here = try await primary.loggedModel(model)?.artifactURI, let root = identity.root {
-                roots.append(VersionSource.Root(primary: here, secondary: root))
-            }
-        }
+        let origin = try await origin(of: version)
+        for model in origin.models where !work.wrote(version) { work.followUps.insert(.loggedModel(model)) }
+        let (map, holder) = (origin.map, origin.holder)
         let source: String
-        let translation =
-            secondary.dialect.registersOwnFilesOnly
-            ? try await ownFiles(version.source, places, roots) : VersionSource.translate(version.source, map, roots: roots)
-        switch translation {
+        switch try await sourceThere(of: version, origin) {
         case .translated(let uri), .same(let uri): source = uri
         case .refused(let why):
             throw SetAside(reason: "source_refused", message: "its source \"\(version.source)\" is not forwarded: \(why)")
         }
-        let run = version.run.flatMap { map.runs[$0] } ?? holder
-        let tags = versionTags(version, map) + (work.aliases[version.number] ?? []).map { Tag(Stamp.aliasPrefix + $0, "true") }
+        // Files and run go together.
+        let isHeld = origin.places.models.values.contains { source == $0 || source.hasPrefix($0 + "/") }
+        let run = (isHeld ? holder : nil) ?? version.run.flatMap { map.runs[$0] }
+        let tags = versionTags(version, map) + (work.aliases[version.number] ?? []).map { Stamp.tag(ofAlias: $0) }
         if let existing = there.first(where: { isOurs($0, version) }), existing.number < version.number {
             // Of an attempt that did not live to take it back: no version of ours ever has a lower number than the primary's.
             try await secondary.deleteVersion(existing.number, of: name)
@@ -56,11 +31,14 @@ extension Mirror {
         }
         let new = NewVersion(
             model: name, source: source, run: run, runLink: version.runLink,
-            loggedModel: (version.loggedModel ?? found.models.first).flatMap { map.models[$0] }, description: version.description,
-            tags: tags)
+            loggedModel: (version.loggedModel ?? References.find(inURI: version.source).models.first).flatMap { map.models[$0] },
+            description: version.description,
+            tags: fitting(tags))
+        let long = Set(tags.map(\.key)).subtracting(new.tags.map(\.key)).sorted()
+        work.letters += tooLong(long.map { "v\(version.number):tag:\($0)" }, of: work.key)
         try state.noteWrites(tags.map { Self.tagField(version, $0.key) }, of: work.key)
         let number = try await createVersion(new, version, &work)
-        work.noteVersion(version, tags)
+        work.noteVersion(version, new.tags)
         if version.stage != "None", !version.stage.isEmpty { try await secondary.setStage(version.stage, ofVersion: number, of: name) }
         if version.status != "READY" { note(conversions: ["version_status:\(version.status)"], of: work.key) }
         work.wrote = true
@@ -68,11 +46,56 @@ extension Mirror {
         return number
     }
 
-    /// A version's source as the address of files of the secondary's own runs.
-    private func ownFiles(_ source: String, _ places: VersionSource.Places, _ roots: [VersionSource.Root]) async throws
-        -> VersionSource.Translation
-    {
-        guard let other = VersionSource.version(source) else { return VersionSource.place(source, places, roots: roots) }
+    /// What a version comes from, on the secondary.
+    struct VersionOrigin: Sendable {
+        var map: References.Map
+        var roots: [VersionSource.Root] = []
+        var places = VersionSource.Places()
+        /// The run whose files a logged model's are.
+        var holder: RunID?
+        /// Logged models that the server writes to when it makes a version of them: it notes the version there in a tag, in its own way.
+        var models: [LoggedModelID] = []
+    }
+
+    func origin(of version: ModelVersion) async throws -> VersionOrigin {
+        var origin = VersionOrigin(map: try counterparts(of: References.find(in: version.tags)))
+        let found = References.find(inURI: version.source)
+        for run in found.runs.union(version.run.map { [$0] } ?? []).sorted() {
+            guard let identity = try state.identity(.run, run.rawValue) else { continue }
+            origin.map.runs[run] = RunID(identity.secondaryID)
+            origin.places.runs[run] = identity.root
+            if let here = try await primary.run(run)?.artifactURI, let root = identity.root {
+                origin.roots.append(VersionSource.Root(primary: here, secondary: root))
+            }
+        }
+        for model in found.models.union(version.loggedModel.map { [$0] } ?? []).sorted() {
+            guard let identity = try state.identity(.loggedModel, model.rawValue) else { continue }
+            origin.places.models[model] = identity.root
+            if let folder = ModelFolder(identity) {
+                origin.holder = folder.run
+            } else {
+                origin.map.models[model] = LoggedModelID(identity.secondaryID)
+                origin.models.append(model)
+            }
+            if let here = try await primary.loggedModel(model)?.artifactURI, let root = identity.root {
+                origin.roots.append(VersionSource.Root(primary: here, secondary: root))
+            }
+        }
+        return origin
+    }
+
+    /// Where a version's files are on the secondary.
+    func sourceThere(of version: ModelVersion, _ origin: VersionOrigin) async throws -> VersionSource.Translation {
+        guard secondary.dialect.registersOwnFilesOnly else {
+            return VersionSource.translate(version.source, origin.map, roots: origin.roots)
+        }
+        // `runs:/RUN/NAME` too leads to the files of the logged model that it was made from.
+        if let model = version.loggedModel, let place = origin.places.models[model], version.source.hasPrefix("runs:/") {
+            return .translated(place)
+        }
+        guard let other = VersionSource.version(version.source) else {
+            return VersionSource.place(version.source, origin.places, roots: origin.roots)
+        }
         guard let there = try state.secondaryID(.registeredModel, other.model.rawValue),
             let version = try await allVersions(secondary, ModelName(there)).first(where: {
                 stamp.owner(Stamp.versionKey, of: $0.tags) == .ours(id: "\(other.number)")

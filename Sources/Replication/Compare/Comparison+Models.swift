@@ -118,7 +118,7 @@ extension Comparison {
             if !isAdopted, let counterpart, counterpart.number != version.number {
                 fields.compare("version:\(version.number):number", "\(version.number)", "\(counterpart.number)")
             }
-            try compare(version, counterpart, &fields)
+            try await compare(version, counterpart, &fields)
         }
         for extra in byNumber.values.sorted(by: { $0.number < $1.number }) + doubles {
             fields.compare("version:\(extra.number)", nil, "extra")
@@ -127,8 +127,8 @@ extension Comparison {
         var aliasesThere = there.aliases
         if !mirror.secondary.dialect.hasAliases {
             for version in versionsThere {
-                for tag in version.tags where tag.key.hasPrefix(Stamp.aliasPrefix) {
-                    aliasesThere[String(tag.key.dropFirst(Stamp.aliasPrefix.count))] = version.number
+                for alias in version.tags.compactMap({ Stamp.alias(of: $0) }) {
+                    if aliasesThere.updateValue(version.number, forKey: alias) != nil { fields.compare("alias:\(alias)", "once", "twice") }
                 }
             }
             tally.converted("aliases as tags of versions", here.aliases.count)
@@ -145,7 +145,7 @@ extension Comparison {
         try await tally.note(fields.differences, repair: key)
     }
 
-    private func compare(_ here: ModelVersion, _ there: ModelVersion?, _ fields: inout FieldComparison) throws {
+    private func compare(_ here: ModelVersion, _ there: ModelVersion?, _ fields: inout FieldComparison) async throws {
         let name = "version:\(here.number)"
         guard let there else { return fields.compare(name, "present", nil) }
         var found = References.find(in: here.tags + [Tag("", here.source)])
@@ -162,6 +162,11 @@ extension Comparison {
         }
         fields.compare("\(name):run_link", here.runLink ?? "", there.runLink ?? "")
         if mirror.secondary.dialect.registersOwnFilesOnly {
+            let origin = try await mirror.retrying { try await mirror.origin(of: here) }
+            switch try await mirror.retrying({ try await mirror.sourceThere(of: here, origin) }) {
+            case .translated(let uri), .same(let uri): fields.compare("\(name):source", uri, there.source)
+            case .refused(let why): fields.compare("\(name):source", why, there.source)
+            }
             if here.source != there.source { tally.converted("sources of versions") }
         } else if case .translated(let uri) = VersionSource.translate(here.source, map, roots: []) {
             fields.compare("\(name):source", uri, there.source)

@@ -9,12 +9,10 @@ extension Comparison {
         }
         var fields = FieldComparison(.run, here.id.rawValue, there.id.rawValue)
         if overflow.isEmpty, found == nil { return }
-        let expected = try await mirror.retrying { try await mirror.measure(OverflowDocument(overflow: overflow, run: here.id)).digest }
+        let expected = try await mirror.retrying { try await mirror.digest(of: OverflowDocument(overflow: overflow, run: here.id)) }
         if found == expected {
-            tally.converted("tags in overflow documents", overflow.tags.count)
-            tally.converted("params in overflow documents", overflow.params.count)
-            tally.converted("metrics in overflow documents", overflow.metrics.count)
-            tally.converted("datasets in overflow documents", overflow.datasets.count)
+            if !overflow.isEmpty { tally.converted("runs with an overflow document") }
+            for (label, count) in overflow.counts { tally.converted("\(label) in overflow documents", count) }
             return
         }
         let content = overflow.isEmpty ? "nothing" : overflow.summary

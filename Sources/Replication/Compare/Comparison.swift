@@ -213,11 +213,20 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         let listed = try await mirror.retrying { try await mirror.listing(mirror.secondary, there, under: folder) }
         let added = try folder.isEmpty ? mirror.added(toFilesOf: there) : []
         var theirs: [String: Int64] = [:]
-        for (path, size) in listed {
-            let path = folder.isEmpty ? path : String(path.dropFirst(folder.count + 1))
-            // What the mirror has put beside them is compared by itself.
-            if ours[path] == nil, added.contains(where: { path.hasPrefix($0) }) { continue }
+        var places: [String: String] = [:]
+        for (place, size) in listed {
+            var path = place
+            if !folder.isEmpty {
+                path = String(place.dropFirst(folder.count + 1))
+            } else if !added.isEmpty, place.hasPrefix(Overflow.displacedFolder) {
+                path = String(place.dropFirst(Overflow.displacedFolder.count))
+                tally.converted("files of runs beside those of a logged model")
+            } else if added.contains(where: { place.hasPrefix($0) }) {
+                // What the mirror has put beside them is compared by itself.
+                continue
+            }
             theirs[path] = size
+            places[path] = place
         }
         guard !ours.isEmpty || !theirs.isEmpty else { return }
         let secondaryID =
@@ -232,7 +241,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             if deep, let size = ours[path], theirs[path] == size {
                 let one = try await mirror.retrying { try await mirror.digest(mirror.primary, path, here, size) }
                 let other = try await mirror.retrying {
-                    try await mirror.digest(mirror.secondary, (folder.isEmpty ? "" : folder + "/") + path, there, size)
+                    try await mirror.digest(mirror.secondary, places[path] ?? path, there, size)
                 }
                 fields.compare("file:\(path):sha256", one.hex, other.hex)
             }

@@ -59,6 +59,8 @@ struct ModelDocument: Sendable {
         ]
         if let type = model.modelType { lines.append(("type", JSONText.quoted(type))) }
         lines.append(("status", JSONText.quoted(model.status.rawValue)))
+        if let message = model.statusMessage, !message.isEmpty { lines.append(("status_message", JSONText.quoted(message))) }
+        if let time = model.creationTime { lines.append(("creation_time", "\(time)")) }
         if let run = model.sourceRun { lines.append(("source_run", JSONText.quoted(run.rawValue))) }
         lines.append(("folder", JSONText.quoted(folder)))
         lines.append(("params", Self.object(model.params.map { ($0.key, $0.value) })))

@@ -8,6 +8,16 @@ public struct Overflow: Sendable, Hashable {
     public static let path = folder + "overflow.json"
     /// Where everything is that the mirror puts among a run's files, models aside.
     public static let folder = "mlmirror/"
+    /// Of a run's own files that lie where a logged model has its folder.
+    static let displacedFolder = folder + "files/"
+
+    /// Where a run's file goes.
+    ///
+    /// - Parameter folders: the run's folders that hold logged models.
+    static func place(of path: String, besides folders: Set<String>) -> String {
+        folders.contains { path == $0 || path.hasPrefix($0 + "/") } ? displacedFolder + path : path
+    }
+
     /// Its tag: what is in the document, for people.
     public static let markerKey = "mlmirror.overflow"
 
@@ -19,6 +29,8 @@ public struct Overflow: Sendable, Hashable {
     /// By the primary's ids, where the secondary has no logged models.
     public var modelInputs: [LoggedModelID] = []
     public var modelOutputs: [ModelOutput] = []
+    /// Keys of tags that are in the document, and stand on the secondary with an earlier value.
+    var stale: [String] = []
 
     public init() {}
 
@@ -26,14 +38,16 @@ public struct Overflow: Sendable, Hashable {
         tags.isEmpty && params.isEmpty && metrics.isEmpty && datasets.isEmpty && modelInputs.isEmpty && modelOutputs.isEmpty
     }
 
-    /// `250 tags, 1400 params`.
-    public var summary: String {
+    /// How many of what.
+    var counts: [(label: String, count: Int)] {
         [
-            (tags.count, "tags"), (params.count, "params"), (metrics.count, "metrics"), (datasets.count, "datasets"),
-            (modelInputs.count + modelOutputs.count, "models"),
-        ]
-        .filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
+            ("tags", tags.count), ("params", params.count), ("metrics", metrics.count), ("datasets", datasets.count),
+            ("models", modelInputs.count + modelOutputs.count),
+        ].filter { $0.1 > 0 }
     }
+
+    /// `250 tags, 1400 params`.
+    public var summary: String { counts.map { "\($0.count) \($0.label)" }.joined(separator: ", ") }
 
     /// Takes out of an image what does not fit, and puts the marker in.
     ///
@@ -118,7 +132,10 @@ public struct Overflow: Sendable, Hashable {
 
     private mutating func takeTags(of image: inout RunImage, there: Run, _ base: Base?, _ limits: RunLimits) {
         let own = Set(image.tags.map(\.key))
-        let foreign = there.tags.count { $0.key != Self.markerKey && !own.contains($0.key) && base?[.tag($0.key)] == nil }
+        // What is not ours, or was edited there, stays.
+        let foreign = there.tags.count {
+            $0.key != Self.markerKey && !own.contains($0.key) && base?[.tag($0.key)] != FieldDigest($0.value)
+        }
         let present = Set(there.tags.map(\.key))
         let (fitting, rest) = Self.split(
             image.tags, room: limits.tags - 1 - foreign, name: \.key, fits: limits.fits,
@@ -126,6 +143,7 @@ public struct Overflow: Sendable, Hashable {
         image.tags = fitting
         tags += rest
         tags.sort { $0.key < $1.key }
+        stale = rest.map(\.key).filter { present.contains($0) }
     }
 
     /// What a run is found and shown by comes first, what only repeats the primary's own words last.

@@ -15,6 +15,17 @@ public struct Stamp: Sendable, Hashable {
     public static let holderKey = "mlmirror.holder"
     /// In front of an alias, as the tag of a version.
     public static let aliasPrefix = "mlmirror.alias."
+    /// An alias as a tag of its version.
+    static func tag(ofAlias alias: String) -> Tag {
+        let key = aliasPrefix + alias
+        return key.utf16.count <= 250 ? Tag(key, "true") : Tag(aliasPrefix + "#" + String(FieldDigest(alias).rawValue, radix: 16), alias)
+    }
+
+    static func alias(of tag: Tag) -> String? {
+        guard tag.key.hasPrefix(aliasPrefix) else { return nil }
+        return tag.value == "true" ? String(tag.key.dropFirst(aliasPrefix.count)) : tag.value
+    }
+
     public static let sourceKey = "mlmirror.primary.source"
     public static let artifactLocationKey = "mlmirror.primary.artifact_location"
 

@@ -62,10 +62,14 @@ public struct Acknowledgement: Sendable {
     public var endsWatch: Int64?
     /// Only histories were carried across: what is known to be wrong with the rest, or in doubt, still is.
     public var isPartial = false
+    /// Then, of what is in doubt, this one no longer is.
+    public var clears: Intent?
     public init(
         entry: ChangeLogEntry? = nil, identity: Identity? = nil, conflicts: [Conflict] = [], followUps: [EntityKey] = [],
-        letters: [DeadLetter] = [], watch: FileWatch? = nil, endsWatch: Int64? = nil, isPartial: Bool = false
+        letters: [DeadLetter] = [], watch: FileWatch? = nil, endsWatch: Int64? = nil, isPartial: Bool = false,
+        clears: Intent? = nil
     ) {
+        self.clears = clears
         self.watch = watch
         self.endsWatch = endsWatch
         self.isPartial = isPartial
@@ -85,6 +89,10 @@ extension ReplicationState {
             if let identity = done.identity { try Self.upsert(identity, db) }
             try Self.append(done.followUps, at: milliseconds, db)
             for conflict in done.conflicts { try Self.note(conflict, at: milliseconds, db) }
+            if let intent = done.clears {
+                try db.cachedStatement(sql: "DELETE FROM intent WHERE kind = ? AND id = ? AND operation = ?")
+                    .execute(arguments: [intent.key.kind.rawValue, intent.key.id, intent.operation.rawValue])
+            }
             if let entry = done.entry, done.isPartial {
                 try Self.finish(entry, at: milliseconds, db)
             } else if let entry = done.entry {
@@ -109,6 +117,13 @@ extension ReplicationState {
         try transaction("intent") { db in
             try db.cachedStatement(sql: "INSERT OR REPLACE INTO intent VALUES (?, ?, ?)")
                 .execute(arguments: [intent.key.kind.rawValue, intent.key.id, intent.operation.rawValue])
+        }
+    }
+
+    public func isNoted(_ intent: Intent) throws -> Bool {
+        try read { db in
+            let statement = try db.cachedStatement(sql: "SELECT 1 FROM intent WHERE kind = ? AND id = ? AND operation = ?")
+            return try Int.fetchOne(statement, arguments: [intent.key.kind.rawValue, intent.key.id, intent.operation.rawValue]) != nil
         }
     }
 

@@ -10,6 +10,8 @@ public struct Dialect: Sendable, Hashable {
     public var paramValueLength = 6000
     public var runTagValueLength = 8000
     public var experimentTagValueLength = 20000
+    /// Most tags of one experiment.
+    public var experimentTags = Int.max
     /// Of registered models and versions (`MAX_REGISTERED_MODEL_TAG_VALUE_LENGTH`).
     public var registryTagValueLength = 100_000
     public var keyLength = 250

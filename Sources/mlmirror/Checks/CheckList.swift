@@ -56,6 +56,7 @@ struct CheckDocument: Encodable {
     var messageType = "check"
     var steps: [CheckStep]
     var settings: [ShownSetting]?
+    var assessment: AssessmentDocument?
     var exitCode: Int32
 }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Replication
 
 struct CheckCommand: MirrorCommand {
     static let configuration = CommandConfiguration(
@@ -10,6 +11,7 @@ struct CheckCommand: MirrorCommand {
                   --state mirror.db
               mlmirror check --config mlmirror.yaml --show-config
               mlmirror check --config mlmirror.yaml --offline
+              mlmirror check --config mlmirror.yaml --assess
 
             Writes nothing, to neither side. Ends with the code of the first step
             that failed.
@@ -24,9 +26,17 @@ struct CheckCommand: MirrorCommand {
     @Flag(help: "Ask neither server.")
     var offline = false
 
+    @Flag(help: "Read the whole primary, and say what the secondary will hold in another form, or not at all.")
+    var assess = false
+
+    func validate() throws {
+        if assess, offline { throw ValidationError("--assess reads the primary, and --offline asks nobody; give one of them") }
+    }
+
     func execute(in session: Session) async throws -> Outcome {
         var list = CheckList()
         var shown: [ShownSetting] = []
+        var assessment: Assessment?
         do {
             let settings = try common.settings(session)
             list.ok("configuration", settings.file.map { "from \($0), flags and environment" } ?? "from flags and environment")
@@ -36,20 +46,41 @@ struct CheckCommand: MirrorCommand {
                 for role in Role.allCases { list.skip(role.rawValue, "not asked (--offline)") }
             } else {
                 try await ServerCheck(session: session).run(settings, &list)
+                if assess, !list.hasFailure { assessment = try await forecast(of: settings, session) }
             }
         } catch let error as ConfigurationError {
             list.failed("configuration", error)
         }
-        try show(list, shown, session)
+        try show(list, shown, assessment, session)
         return list.outcome
     }
 
-    private func show(_ list: CheckList, _ settings: [ShownSetting], _ session: Session) throws {
+    private func forecast(of settings: MirrorSettings, _ session: Session) async throws -> Assessment {
+        try await session.withStores(settings) { primary, secondary, _ in
+            try await assess(primary, secondary.dialect, settings, session)
+        }
+    }
+
+    private func assess(
+        _ primary: some TrackingStore, _ dialect: Dialect, _ settings: MirrorSettings, _ session: Session
+    ) async throws -> Assessment {
+        let board = ProgressBoard()
+        let reporter = ProgressReporter(
+            board, console: session.console, clock: session.clock, form: common.output.progressForm(session.console))
+        let assess = Assess(
+            primary: primary, dialect: dialect, configuration: settings.mirrorConfiguration(), board: board, clock: session.clock)
+        return try await reporter.during(session.signals) { try await assess.run() }
+    }
+
+    private func show(_ list: CheckList, _ settings: [ShownSetting], _ assessment: Assessment?, _ session: Session) throws {
         guard !common.output.json else {
-            let document = CheckDocument(steps: list.steps, settings: showConfig ? settings : nil, exitCode: list.outcome.status.rawValue)
+            let document = CheckDocument(
+                steps: list.steps, settings: showConfig ? settings : nil, assessment: assessment.map { AssessmentDocument($0) },
+                exitCode: list.outcome.status.rawValue)
             return session.console.result(try JSONLine.encode(document) + "\n")
         }
         let style = session.style(common.output.color)
-        session.console.result(SettingTable.text(settings, style) + list.text(style))
+        let forecast = assessment.map { "\n" + AssessmentText(assessment: $0).text } ?? ""
+        session.console.result(SettingTable.text(settings, style) + list.text(style) + forecast)
     }
 }
