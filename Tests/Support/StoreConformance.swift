@@ -16,7 +16,7 @@ public enum StoreConformance {
 
     public static let cases: [Case] = experimentCases + runCases + metricCases + modelCases + registryCases + artifactCases
 
-    static func fresh(_ prefix: String) -> String { "\(prefix)-\(String(UInt64.random(in: 0...UInt64.max), radix: 36))" }
+    public static func fresh(_ prefix: String) -> String { "\(prefix)-\(String(UInt64.random(in: 0...UInt64.max), radix: 36))" }
 
     static func require(_ condition: Bool, _ what: @autoclosure () -> String, line: Int = #line, file: String = #fileID) throws {
         if !condition { throw Failure(description: "\(file):\(line): \(what())") }

@@ -124,11 +124,9 @@ extension Mirror {
             primary: here, secondary: ArtifactOwner(there, root: root), isSettled: identity.isSettled,
             isDeleted: identity.base?[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue),
             mayHaveFiles: configuration.repairs || identity.base?[.adopted] != nil)
+        if isRun { try writeOverflowIfDue(of: RunID(key.id), identity.base) }
         if isRun, !secondary.dialect.hasLoggedModels {
-            try writeOverflowToCome(of: RunID(key.id))
             owners.modelFolders = try state.modelFolders(of: RunID(identity.secondaryID))
-        } else if isRun, secondary.dialect.runLimits != nil {
-            try writeOverflowToCome(of: RunID(key.id))
         }
         return owners
     }

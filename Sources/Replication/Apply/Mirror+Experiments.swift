@@ -109,8 +109,12 @@ extension Mirror {
         // A name taken over from someone else is kept, theirs and ours alike.
         if isForeign { image.append(Tag(Stamp.adoptedKey, "true")) }
         var fields = Base()
+        // Where tags cannot be deleted, an empty one is none.
+        let tagsThere =
+            secondary.dialect.deletesExperimentTags
+            ? actual.tags : actual.tags.filter { !$0.value.isEmpty || base?[.tag($0.key)] != nil }
         let tags = TagPlan(
-            image, base: base, actual: actual.tags, key: key, maximumLength: secondary.dialect.experimentTagValueLength,
+            image, base: base, actual: tagsThere, key: key, maximumLength: secondary.dialect.experimentTagValueLength,
             keepsForeign: isForeign, deletesUnknown: configuration.repairs && !isForeign, inDoubt: inDoubt,
             fields: &fields)
         conflicts += tags.conflicts

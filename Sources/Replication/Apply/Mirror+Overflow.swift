@@ -3,6 +3,10 @@ import Hashing
 /// A run's overflow document.
 extension Mirror {
     private static var overflowField: Base.Field { Base.Field("overflow") }
+    /// The document without its histories.
+    private static var overflowRestField: Base.Field { Base.Field("overflow_rest") }
+    /// Set while the document's histories are older than the run's record.
+    private static var overflowDueField: Base.Field { Base.Field("overflow_due") }
     /// Bytes: a document up to this size is made once and held, a larger one is made twice.
     private static var largestHeld: Int { 8 << 20 }
 
@@ -26,8 +30,11 @@ extension Mirror {
         let before = known?.base?[field]
         let mayBeThere = before != nil || actual.tags.contains { $0.key == Overflow.markerKey }
         guard !overflow.isEmpty || mayBeThere else { return .asItWas }
-        if before != nil, !overflow.metrics.isEmpty, isTooSoon(record) {
+        base[Self.overflowRestField] = try await restDigest(overflow, record.id)
+        let isRestAsItWas = known?.base?[Self.overflowRestField] == base[Self.overflowRestField]
+        if before != nil, isRestAsItWas, !overflow.metrics.isEmpty, isTooSoon(record) {
             base[field] = before
+            base[Self.overflowDueField] = FieldDigest("")
             return .later
         }
         let document = OverflowDocument(overflow: overflow, run: record.id)
@@ -52,19 +59,25 @@ extension Mirror {
 
     /// Histories in the document are whole: of an open run they are not written anew for every point.
     private func isTooSoon(_ record: Run) -> Bool {
-        guard configuration.filePause != nil, !record.status.isTerminal, record.lifecycle == .active else { return false }
+        guard configuration.filePause != nil, configuration.scope.artifacts, !record.status.isTerminal, record.lifecycle == .active else {
+            return false
+        }
         guard let last = overflowWrites.withLock({ $0[record.id] }) else { return false }
-        let isSoon = clock.nowMilliseconds - last < configuration.overflowPause
-        if isSoon { _ = overflowsToCome.withLock { $0.insert(record.id) } }
-        return isSoon
+        return clock.nowMilliseconds - last < configuration.overflowPause
+    }
+
+    /// Of a document without histories.
+    private func restDigest(_ overflow: Overflow, _ run: RunID) async throws -> FieldDigest {
+        var rest = overflow
+        rest.metrics = []
+        return FieldDigest(try await make(OverflowDocument(overflow: rest, run: run)).digest.hex)
     }
 
     /// Told whenever an open run's files are looked at.
-    func writeOverflowToCome(of run: RunID) throws {
-        guard overflowsToCome.withLock({ $0.contains(run) }),
+    func writeOverflowIfDue(of run: RunID, _ base: Base?) throws {
+        guard base?[Self.overflowDueField] != nil,
             clock.nowMilliseconds - overflowWrites.withLock({ $0[run, default: 0] }) >= configuration.overflowPause
         else { return }
-        _ = overflowsToCome.withLock { $0.remove(run) }
         try append([.run(run)])
     }
 

@@ -23,9 +23,8 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let paused = Locked(PausedNow())
     /// Writes that must not be done twice and were given up without an answer.
     let sent = Locked<Set<EntityKey>>([])
-    /// When the overflow documents of open runs were written last, in milliseconds since 1970; and which are to be written again.
+    /// When the overflow documents of open runs were written last: milliseconds since 1970.
     let overflowWrites = Locked<[RunID: Int64]>([:])
-    let overflowsToCome = Locked<Set<RunID>>([])
     /// The secondary has turned out to take no dataset inputs.
     let lacksDatasets = Locked(false)
     /// Versions that are to be made, and the files that were looked at for them.

@@ -46,7 +46,7 @@ def served(uri):
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", uri, "--env-manager", "local", "--host", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, start_new_session=True)
     try:
-        return [float(value["0"] if isinstance(value, dict) else value) for value in answer(port, time.monotonic() + 120)]
+        return [float(next(iter(value.values())) if isinstance(value, dict) else value) for value in answer(port, time.monotonic() + 120)]
     finally:
         os.killpg(process.pid, 15)
         process.wait(30)
@@ -70,12 +70,13 @@ def main():
         judge(f"mlflow models serve -m {uri}", served(uri))
 
     from pyspark.sql import SparkSession
+    from pyspark.sql.functions import struct
 
     spark = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
     frame = spark.createDataFrame([(x,) for x in INPUT], ["x"])
     for uri in uris:
         score = mlflow.pyfunc.spark_udf(spark, uri, result_type="double", env_manager="local")
-        judge(f"spark_udf {uri}", [row.y for row in frame.withColumn("y", score("x")).collect()])
+        judge(f"spark_udf {uri}", [row.y for row in frame.withColumn("y", score(struct("x"))).collect()])
     spark.stop()
     return 1 if failed else 0
 

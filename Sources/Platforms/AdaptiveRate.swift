@@ -1,0 +1,92 @@
+import Replication
+
+/// How fast one class of requests is sent to a service that says when it is asked too often.
+///
+/// Without limit until the service first says so. Then a third less than what was sent; more again, quickly while far from where it was refused,
+/// slowly near it. So it finds the rate that is sustained, and stays there. Times are in seconds, and given.
+struct AdaptiveRate: Sendable {
+    /// Requests a second; nil: no limit.
+    private(set) var perSecond: Double?
+    /// Where it was refused last.
+    private var ceiling = Double.infinity
+    private var nextTurn = 0.0
+    private var lastCut = -Double.infinity
+    private var lastRaise = 0.0
+    /// Requests of the last seconds, by second.
+    private var recent: [Int: Int] = [:]
+
+    private static let window = 5
+    /// One burst of refusals is one refusal.
+    private static let burst = 2.0
+    private static let least = 0.5
+
+    /// How long to wait before the next request is sent; takes the turn.
+    mutating func turn(at now: Double) -> Double {
+        guard let perSecond else {
+            note(now)
+            return max(0, nextTurn - now)
+        }
+        let turn = max(now, nextTurn)
+        nextTurn = turn + 1 / perSecond
+        note(turn)
+        return turn - now
+    }
+
+    /// - Parameter after: as long as the service asked to be left alone.
+    mutating func wasRefused(at now: Double, after: Double?) {
+        nextTurn = max(nextTurn, now + (after ?? 0))
+        guard now - lastCut > Self.burst else { return }
+        ceiling = min(perSecond ?? .infinity, max(Self.least, observed(now)))
+        perSecond = max(Self.least, ceiling * 0.7)
+        lastCut = now
+        lastRaise = now
+    }
+
+    mutating func wentWell(at now: Double) {
+        guard let rate = perSecond, now - lastCut > Self.burst, now - lastRaise > 1 else { return }
+        perSecond = rate * (rate < ceiling * 0.9 ? 1.08 : 1.01)
+        lastRaise = now
+    }
+
+    private mutating func note(_ now: Double) {
+        let second = Int(now)
+        recent[second, default: 0] += 1
+        if recent.count > Self.window * 2 { recent = recent.filter { $0.key > second - Self.window } }
+    }
+
+    /// Of the last whole seconds in which anything was sent.
+    private func observed(_ now: Double) -> Double {
+        let second = Int(now)
+        let past = recent.filter { $0.key >= second - Self.window && $0.key < second }
+        guard let first = past.keys.min() else { return Double(recent[second] ?? 1) }
+        return Double(past.values.reduce(0, +)) / Double(second - first)
+    }
+}
+
+/// The rates of one service, by class of request.
+final class AdaptiveRates: Sendable {
+    private let rates = Locked<[String: AdaptiveRate]>([:])
+    private static let start = ContinuousClock.now
+    private static var now: Double { start.duration(to: .now) / .seconds(1) }
+
+    /// Waits for the class's turn.
+    func turn(_ name: String) async throws {
+        let wait = rates.withLock { $0[name, default: AdaptiveRate()].turn(at: Self.now) }
+        if wait > 0 { try await Task.sleep(for: .seconds(wait)) }
+    }
+
+    func wasRefused(_ name: String, after: Double?) {
+        rates.withLock { $0[name, default: AdaptiveRate()].wasRefused(at: Self.now, after: after) }
+    }
+
+    func wentWell(_ name: String) { rates.withLock { $0[name]?.wentWell(at: Self.now) } }
+}
+
+extension MLflowCall {
+    /// Services count requests by what they are about: `runs`, `model-versions`. Reads and writes apart.
+    var rateClass: String {
+        let parts = path.prefix { $0 != "?" }.split(separator: "/")
+        let resource = parts.firstIndex(of: "mlflow").map { parts[($0 + 1)...].first ?? "" } ?? parts.last ?? ""
+        return (isWrite ? "write " : "read ") + resource
+    }
+}
