@@ -160,6 +160,83 @@ import Testing
         #expect(try await fixture.verify().differences.allSatisfy { $0.field.hasPrefix("tag:") || $0.field.hasSuffix("tag:long") })
     }
 
+    /// The service has no call for them, as it turns out; a new process does not know that yet.
+    @Test func datasetsThatAreNotTakenAreInTheDocument() async throws {
+        let fixture = try Self.fixture()
+        let run = try await Workload(store: fixture.primary).run(in: ExperimentID("0"), "data", end: false)
+        let data = DatasetInput(name: "d", digest: "1", sourceType: "local", source: "{}")
+        try await fixture.primary.logInputs(datasets: [data], models: [], toRun: run.id)
+        fixture.secondary.setFault { operation in
+            operation.name == "logInputs" ? .before(StoreError(.setAside, .unsupported, "404")) : nil
+        }
+        for value in ["1", "2"] {
+            try await fixture.primary.logBatch(RunBatch(tags: [Tag("changed", value)]), toRun: run.id)
+            let summary = try await fixture.backfill()
+            #expect(summary.failures == [])
+            let verified = try await fixture.verify()
+            #expect(verified.differences == [])
+            #expect(verified.summary.converted["datasets in overflow documents"] == 1)
+        }
+    }
+
+    /// Histories in the document are written whole: not for every point of a run that is under way.
+    @Test func aLiveRunWithTooManyMetricNamesIsFollowed() async throws {
+        let fixture = LiveFixture(try Self.fixture())
+        let (primary, secondary) = (fixture.pair.primary, fixture.pair.secondary)
+        let run = try await Workload(store: primary).run(in: ExperimentID("0"), "live", points: 0, end: false)
+        @Sendable func log(_ step: Int) async throws {
+            let rows = (0..<6).map { MetricRow(key: "m\($0)", point: MetricPoint(value: 1, timestamp: Int64(step), step: Int64(step))) }
+            try await primary.logBatch(RunBatch(metrics: rows), toRun: run.id)
+        }
+        try await log(0)
+        try await fixture.live({ $0.mirror.overflowPause = 1 << 40 }) { daemon in
+            try await daemon.settled()
+            secondary.forgetWrites()
+            for step in 1...20 {
+                try await log(step)
+                let series = Dictionary(uniqueKeysWithValues: (0..<6).map { ("m\($0)", Int64(step)) })
+                fixture.feed.say([Change(.run(run.id), .points, series: series)])
+                try await daemon.until("read") { try daemon.state.cursor(of: "scripted") == "\(step)" }
+                try await daemon.settled()
+            }
+            // What fits is there already.
+            let there = try #require(secondary.snapshot.runs.first)
+            #expect(there.points["m0"]?.count == 21)
+            #expect(secondary.writes.count { $0.name == "writeArtifact" } == 0)
+            try await primary.updateRun(run.id, status: .finished, endTime: 100, name: nil)
+            fixture.feed.say([Change(.run(run.id))])
+            try await daemon.until("read") { try daemon.state.cursor(of: "scripted") == "21" }
+            try await daemon.settled()
+        }
+        #expect(secondary.writes.count { $0.name == "writeArtifact" } == 1)
+        #expect(try await fixture.pair.verify().differences == [])
+    }
+
+    /// Nothing is in doubt after a batch that was answered: nothing is read back.
+    @Test func aStoreThatAppendsPointsIsNotReadForEveryOne() async throws {
+        let fixture = LiveFixture(try Self.fixture())
+        let (primary, secondary) = (fixture.pair.primary, fixture.pair.secondary)
+        let run = try await Workload(store: primary).run(in: ExperimentID("0"), "live", points: 3, end: false)
+        let reads = Locked(0)
+        try await fixture.live { daemon in
+            try await daemon.settled()
+            secondary.setFault { operation in
+                if operation.name.hasPrefix("histor") { reads.withLock { $0 += 1 } }
+                return nil
+            }
+            for step in 1...10 {
+                let row = MetricRow(key: "loss", point: MetricPoint(value: 1, timestamp: 100_000 + Int64(step), step: 100 + Int64(step)))
+                try await primary.logBatch(RunBatch(metrics: [row]), toRun: run.id)
+                fixture.feed.say([Change(.run(run.id), .points, series: ["loss": 100_000 + Int64(step)])])
+                try await daemon.until("read") { try daemon.state.cursor(of: "scripted") == "\(step)" }
+                try await daemon.settled()
+            }
+            secondary.setFault(nil)
+        }
+        #expect(reads.withLock { $0 } == 0)
+        #expect(try await fixture.pair.verify().differences == [])
+    }
+
     @Test func namesThatAreNotTakenStayApart() {
         let rule = NameRule(punctuation: "-_", length: 40)
         #expect(rule.fitting("churn_2-a") == "churn_2-a")

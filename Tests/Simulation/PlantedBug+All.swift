@@ -56,6 +56,12 @@ extension PlantedBug {
         PlantedBug("a batch is sent twice", there: { $0.name == "logBatch" ? .twice : nil }),
         PlantedBug("a batch that failed is taken for written", there: { $0.name == "logBatch" ? .swallowed : nil }),
         PlantedBug("a tag that could not be removed is taken for removed", there: { $0.name == "deleteRunTag" ? .swallowed : nil }),
+        PlantedBug(
+            "an overflow document is taken for written",
+            there: { $0.name == "writeArtifact" && $0.target.hasSuffix("overflow.json") ? .swallowed : nil }),
+        PlantedBug(
+            "a logged model's document is taken for written",
+            there: { $0.name == "writeArtifact" && $0.target.hasPrefix("mlmirror/models/") ? .swallowed : nil }),
         PlantedBug("a file is taken for written", there: { $0.name == "writeArtifact" ? .swallowed : nil }),
         PlantedBug("the end of a run is taken for written", there: { $0.name == "updateRun" ? .swallowed : nil }),
         PlantedBug("a deletion is taken for done", there: { $0.name == "deleteRun" ? .swallowed : nil }),

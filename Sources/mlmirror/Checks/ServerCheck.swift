@@ -33,7 +33,8 @@ struct ServerCheck {
         do {
             let version = try await opened.version()
             _ = try await opened.store.identity()
-            list.ok(name, "\(settings.uri.value), MLflow \(version ?? "of unknown version")")
+            let kind = settings.uri.value.isAzureML ? "Azure ML" : "MLflow \(version ?? "of unknown version")"
+            list.ok(name, "\(settings.uri.value.shortName), \(kind)")
         } catch {
             opened.close()
             try Task.checkCancellation()

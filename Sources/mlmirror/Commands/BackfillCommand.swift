@@ -101,7 +101,7 @@ struct BackfillCommand: MirrorCommand {
             session.console.result(try JSONLine.encode(document) + "\n")
         } else {
             let text = BackfillText(
-                summary: summary, primary: settings.primary.uri.value.description, secondary: settings.secondary.uri.value.description,
+                summary: summary, primary: settings.primary.uri.value.shortName, secondary: settings.secondary.uri.value.shortName,
                 statePath: settings.state.value, isDryRun: dryRun, style: session.style(common.output.color))
             session.console.result(text.text)
         }

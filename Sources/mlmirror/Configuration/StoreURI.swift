@@ -22,6 +22,12 @@ struct StoreURI: Sendable, Hashable, CustomStringConvertible {
         return "\(scheme)://\(host)\(shownPort)\(path)"
     }
 
+    /// For people: an address of Azure ML names three things that nobody looks for.
+    var shortName: String {
+        guard isAzureML else { return description }
+        return "azureml://\(host) (workspace \(path.split(separator: "/").last ?? ""))"
+    }
+
     var hasCredentials: Bool { user != nil || password != nil }
 
     /// Same server, port and path, however they were spelt.
