@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Replication
 import TestSupport
 import Testing
@@ -75,7 +76,8 @@ extension Trait where Self == EmulatedWorkspace {
             var held: [UInt8] = []
             while let block = try await expected.next() {
                 while held.count < block.count, let chunk = try await source.next() { held += chunk }
-                guard held.starts(with: block) else { return false }
+                let isSame = held.count >= block.count && held.withUnsafeBytes { memcmp($0.baseAddress!, block, block.count) == 0 }
+                guard isSame else { return false }
                 held.removeFirst(block.count)
             }
             let rest = try await source.next()
