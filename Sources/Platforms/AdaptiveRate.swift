@@ -2,8 +2,9 @@ import Replication
 
 /// How fast one class of requests is sent to a service that says when it is asked too often.
 ///
-/// Without limit until the service first says so. Then a third less than what was sent; more again, quickly while far from where it was refused,
-/// slowly near it. So it finds the rate that is sustained, and stays there. Times are in seconds, and given.
+/// Without limit until the service refuses a part of what is sent; one refusal among many is chance. Then a third less than what was sent;
+/// more again, quickly while far from where it was refused, slowly near it. So it finds the rate that is sustained, and stays there. Times
+/// are in seconds, and given.
 struct AdaptiveRate: Sendable {
     /// Requests a second; nil: no limit.
     private(set) var perSecond: Double?
@@ -14,6 +15,7 @@ struct AdaptiveRate: Sendable {
     private var lastRaise = 0.0
     /// Requests of the last seconds, by second.
     private var recent: [Int: Int] = [:]
+    private var refusals: [Int: Int] = [:]
 
     private static let window = 5
     /// One burst of refusals is one refusal.
@@ -35,7 +37,9 @@ struct AdaptiveRate: Sendable {
     /// - Parameter after: as long as the service asked to be left alone.
     mutating func wasRefused(at now: Double, after: Double?) {
         nextTurn = max(nextTurn, now + (after ?? 0))
-        guard now - lastCut > Self.burst else { return }
+        refusals[Int(now), default: 0] += 1
+        if refusals.count > Self.window * 2 { refusals = refusals.filter { $0.key > Int(now) - Self.window } }
+        guard now - lastCut > Self.burst, isTooFast(now) else { return }
         ceiling = min(perSecond ?? .infinity, max(Self.least, observed(now)))
         perSecond = max(Self.least, ceiling * 0.7)
         lastCut = now
@@ -52,6 +56,12 @@ struct AdaptiveRate: Sendable {
         let second = Int(now)
         recent[second, default: 0] += 1
         if recent.count > Self.window * 2 { recent = recent.filter { $0.key > second - Self.window } }
+    }
+
+    private func isTooFast(_ now: Double) -> Bool {
+        func count(_ counts: [Int: Int]) -> Int { counts.filter { $0.key > Int(now) - Self.window }.values.reduce(0, +) }
+        let refused = count(refusals)
+        return refused >= 2 && Double(refused) > 0.05 * Double(count(recent))
     }
 
     /// Of the last whole seconds in which anything was sent.

@@ -57,9 +57,21 @@ import Testing
         rate.wasRefused(at: 10, after: 7)
         #expect(rate.turn(at: 11) >= 6)
         // One burst is one refusal.
+        rate.wasRefused(at: 10.1, after: nil)
         let once = rate.perSecond
         rate.wasRefused(at: 10.5, after: nil)
-        #expect(rate.perSecond == once)
+        #expect(once != nil && rate.perSecond == once)
+    }
+
+    /// A proxy that fails one in a hundred says nothing of the rate.
+    @Test func chanceIsNoLimit() {
+        var rate = AdaptiveRate()
+        for number in 0..<10_000 {
+            let now = Double(number) / 50
+            #expect(rate.turn(at: now) == 0)
+            if number % 100 == 99 { rate.wasRefused(at: now, after: nil) } else { rate.wentWell(at: now) }
+        }
+        #expect(rate.perSecond == nil)
     }
 
     @Test func requestsAreToldApartByWhatTheyAreAbout() {

@@ -39,7 +39,9 @@ public struct AzureMLConnection: Sendable {
         func service(_ base: String) throws -> MLflowService {
             var endpoint = try MLflowEndpoint(uri: base, requestTimeout: requestTimeout)
             endpoint.knownAs = workspace.address
-            return MLflowService(endpoint, client: client, authorization: authorization)
+            var service = MLflowService(endpoint, client: client, authorization: authorization)
+            service.rates = AdaptiveRates()
+            return service
         }
         let tracking = try service(workspace.mlflowURL)
         let files = RunFiles(

@@ -9,7 +9,8 @@ struct MLflowService: Sendable {
     let authorization: any Authorization
     let failure: MLflowFailure
     var repeatsReads = true
-    private let rates = AdaptiveRates()
+    /// Nil: requests are sent as they come.
+    var rates: AdaptiveRates?
 
     /// - Parameter authorization: nil: the endpoint's credentials.
     init(_ endpoint: MLflowEndpoint, client: HTTPClient, authorization: (any Authorization)? = nil) {
@@ -51,13 +52,13 @@ struct MLflowService: Sendable {
     private func sendOnce(_ call: MLflowCall) async throws -> [UInt8] {
         try Task.checkCancellation()
         let name = call.rateClass
-        try await rates.turn(name)
+        try await rates?.turn(name)
         do {
             let answer = try await authorized(call) { try await exchange(call, $0) }
-            rates.wentWell(name)
+            rates?.wentWell(name)
             return answer
         } catch let error as StoreError where error.reason == .throttled {
-            if case .retry(let after) = error.decision { rates.wasRefused(name, after: after) }
+            if case .retry(let after) = error.decision { rates?.wasRefused(name, after: after) }
             throw error
         }
     }
