@@ -14,14 +14,7 @@ import Testing
         dialect.experimentTagValueLength = 200
         dialect.experimentTags = 10
         dialect.registryTagValueLength = 260
-        dialect.hasLoggedModels = false
-        dialect.hasAliases = false
-        dialect.experimentNames = NameRule(punctuation: "-_", length: 60)
-        dialect.modelNames = NameRule(punctuation: "-._", length: 60)
-        dialect.renamesExperiments = false
-        dialect.renamesModels = false
-        dialect.deletesExperimentTags = false
-        dialect.registersOwnFilesOnly = true
+        dialect.lackWhatAzureMLLacks(nameLength: 60)
         let secondary = FakeStore(name: "narrow", dialect: dialect)
         secondary.now += 5000
         return try MirrorFixture(secondary: secondary)

@@ -41,7 +41,10 @@ public struct World: Sendable {
         primary = FakeStore(name: "primary", dialect: dialect, pageSize: 3)
         dialect = .mlflow
         dialect.metricsAreIdempotent = !appendsPoints
-        if isNarrow { dialect.narrow() }
+        if isNarrow {
+            dialect.runLimits = .narrow
+            dialect.lackWhatAzureMLLacks(nameLength: 40)
+        }
         secondary = FakeStore(name: "secondary", dialect: dialect, pageSize: 4)
         secondary.now += 5000
         feedKind = feed
@@ -248,20 +251,6 @@ enum StateTemplate {
     }
 
     static func remove(_ path: String) { for suffix in ["", "-wal", "-shm"] { Files.remove(path + suffix) } }
-}
-
-extension Dialect {
-    /// Lacks what Azure ML lacks.
-    mutating func narrow() {
-        runLimits = .narrow
-        hasLoggedModels = false
-        hasAliases = false
-        experimentNames = NameRule(punctuation: "-_", length: 40)
-        modelNames = NameRule(punctuation: "-._", length: 40)
-        renamesExperiments = false
-        deletesExperimentTags = false
-        registersOwnFilesOnly = true
-    }
 }
 
 extension RunLimits {

@@ -13,13 +13,6 @@ struct BlobStore: Sendable {
 
     private static let version = HTTPHeader("x-ms-version", "2020-10-02")
 
-    /// What the service knows of a blob.
-    struct Properties: Sendable, Hashable {
-        var size: Int64
-        /// Base64; nil where nobody has told it.
-        var md5: String?
-    }
-
     private static func call(_ method: HTTPRequest.Method, _ subject: String, isWrite: Bool) -> MLflowCall {
         MLflowCall(method: method, path: "a blob", subject: subject, isWrite: isWrite, streamsBody: isWrite)
     }
@@ -34,16 +27,16 @@ struct BlobStore: Sendable {
         return request
     }
 
-    /// Nil where there is no blob.
-    func properties(_ url: String, of subject: String) async throws -> Properties? {
+    /// In bytes; nil where there is no blob.
+    func size(_ url: String, of subject: String) async throws -> Int64? {
         let call = Self.call(.head, subject, isWrite: false)
         let response = try await exchange(call, try request(call, url, isIdempotent: true))
         if response.status == 404 { return nil }
-        guard response.status == 200 else { throw refusal(call, response) }
+        guard response.status == 200 else { throw refusal(call, response.status, response.header("x-ms-error-code")) }
         guard let size = response.header("Content-Length").flatMap({ Int64($0) }) else {
             throw failure.malformed(call, "a blob without a length")
         }
-        return Properties(size: size, md5: response.header("Content-MD5"))
+        return size
     }
 
     func read<R: Sendable>(_ url: String, of subject: String, _ read: @Sendable (ByteStream) async throws -> R) async throws -> R {
@@ -51,21 +44,16 @@ struct BlobStore: Sendable {
         let request = try request(call, url, isIdempotent: true)
         do {
             return try await client.withResponse(request) { response in
-                guard response.status == 200 else {
-                    let body = try await response.collect(limit: 1 << 16)
-                    throw refusal(call, HTTPResponse(status: response.status, headers: response.headers, body: body))
-                }
+                guard response.status == 200 else { throw refusal(call, response.status, response.header("x-ms-error-code")) }
                 return try await read(
                     ByteStream {
                         do { return try await response.next() } catch let error as HTTPError {
-                            if error.kind == .cancelled { throw CancellationError() }
-                            throw failure.error(call, error)
+                            throw failure.thrown(call, error)
                         }
                     })
             }
         } catch let error as HTTPError {
-            if error.kind == .cancelled { throw CancellationError() }
-            throw failure.error(call, error)
+            throw failure.thrown(call, error)
         }
     }
 
@@ -90,7 +78,7 @@ struct BlobStore: Sendable {
             }
         }
         let response = try await exchange(call, request, body)
-        guard response.status == 201 else { throw refusal(call, response) }
+        guard response.status == 201 else { throw refusal(call, response.status, response.header("x-ms-error-code")) }
         if let stored = response.header("Content-MD5"), stored != meter.md5() {
             throw failure.truncated(call, "other bytes arrived than were sent")
         }
@@ -103,7 +91,7 @@ struct BlobStore: Sendable {
         // The same block again is the same block.
         let request = try request(call, url, "comp=block&blockid=\(PercentEncoding.encode(id))", headers, isIdempotent: true)
         let response = try await exchange(call, request, .bytes(bytes))
-        guard response.status == 201 else { throw refusal(call, response) }
+        guard response.status == 201 else { throw refusal(call, response.status, response.header("x-ms-error-code")) }
     }
 
     /// Makes a blob of its blocks.
@@ -115,24 +103,23 @@ struct BlobStore: Sendable {
         let body = "<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>\(list)</BlockList>"
         let request = try request(call, url, "comp=blocklist", headers, isIdempotent: false)
         let response = try await exchange(call, request, .bytes(Array(body.utf8)))
-        guard response.status == 201 else { throw refusal(call, response) }
+        guard response.status == 201 else { throw refusal(call, response.status, response.header("x-ms-error-code")) }
     }
 
     private func exchange(_ call: MLflowCall, _ request: HTTPRequest, _ body: HTTPBody = .none) async throws -> HTTPResponse {
         do { return try await client.send(request, body: body) } catch let error as HTTPError {
-            if error.kind == .cancelled { throw CancellationError() }
-            throw failure.error(call, error)
+            throw failure.thrown(call, error)
         }
     }
 
     /// Storage names its reason in a header, and in XML.
-    private func refusal(_ call: MLflowCall, _ response: HTTPResponse) -> StoreError {
-        let code = response.header("x-ms-error-code") ?? ""
-        let what = "HTTP \(response.status) \(code)"
+    private func refusal(_ call: MLflowCall, _ status: Int, _ code: String?) -> StoreError {
+        let code = code ?? ""
+        let what = "HTTP \(status) \(code)"
         func error(_ decision: StoreError.Decision, _ reason: StoreError.Reason, _ advice: String, isInDoubt: Bool = false) -> StoreError {
             StoreError(decision, reason, isInDoubt: isInDoubt, failure.message(call, what, advice))
         }
-        switch response.status {
+        switch status {
         case 404: return error(.setAside, .notFound, "it does not exist there")
         case 409 where code == "BlobAlreadyExists", 412 where code == "ConditionNotMet":
             return error(.retry(after: 1), .alreadyExists, "it is there already")

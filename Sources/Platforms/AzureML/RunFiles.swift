@@ -106,7 +106,7 @@ struct RunFiles: ArtifactService {
             var rest = paths[...]
             func addNext() {
                 guard let path = rest.popFirst() else { return }
-                group.addTask { (path, try await properties(path, place, owner)?.size) }
+                group.addTask { (path, try await size(path, place, owner)) }
             }
             for _ in 0..<8 { addNext() }
             while let (path, size) = try await group.next() {
@@ -117,9 +117,9 @@ struct RunFiles: ArtifactService {
         return paths.compactMap { path in sizes[path].map { ArtifactEntry(path: path, isDirectory: false, size: $0) } }
     }
 
-    private func properties(_ path: String, _ place: Place, _ owner: ArtifactOwner) async throws -> BlobStore.Properties? {
+    private func size(_ path: String, _ place: Place, _ owner: ArtifactOwner) async throws -> Int64? {
         guard let url = try await readAddress(path, place, owner) else { return nil }
-        return try await blobs.properties(url, of: "file \(path) of \(owner)")
+        return try await blobs.size(url, of: "file \(path) of \(owner)")
     }
 
     // MARK: - Reading
@@ -172,7 +172,7 @@ struct RunFiles: ArtifactService {
         do {
             return (try await writeAddress(path, place, subject), false)
         } catch let error as StoreError where [.notFound, .unsupported, .forbidden].contains(error.reason) {
-            guard try await properties(path, place, owner) == nil else {
+            guard try await size(path, place, owner) == nil else {
                 throw StoreError(
                     .setAside, .unsupported,
                     "\(history.failure.store), \(subject): the file is there with other content, and the workspace lets nobody write it anew (\(error.message))"

@@ -130,6 +130,11 @@ struct MLflowFailure: Sendable {
         return StoreError(decision, reason, isInDoubt: call.isWrite && error.isInDoubt, message(call, error.description, advice))
     }
 
+    /// What a caller is thrown for a failure below HTTP: its own cancellation is none.
+    func thrown(_ call: MLflowCall, _ error: HTTPError) -> any Error {
+        error.kind == .cancelled ? CancellationError() : self.error(call, error)
+    }
+
     func message(_ call: MLflowCall, _ what: String, _ advice: String) -> String {
         "\(store), \(call.subject) (\(Redaction.text(call.route))): \(Redaction.text(String(what.prefix(300)))); \(advice)"
     }

@@ -64,20 +64,26 @@ struct MLflowService: Sendable {
     }
 
     private func exchange(_ call: MLflowCall, _ request: HTTPRequest) async throws -> [UInt8] {
+        try await answer(call, request, call.body.isEmpty ? .none : .bytes(call.body), orSay: "not JSON").body
+    }
+
+    /// A 2xx answer that is no web page.
+    ///
+    /// - Parameter text: what is said of a web page.
+    func answer(_ call: MLflowCall, _ request: HTTPRequest, _ body: HTTPBody, orSay text: String) async throws -> HTTPResponse {
         let response: HTTPResponse
         do {
-            response = try await client.send(request, body: call.body.isEmpty ? .none : .bytes(call.body))
+            response = try await client.send(request, body: body)
         } catch let error as HTTPError {
-            if error.kind == .cancelled { throw CancellationError() }
-            throw failure.error(call, error)
+            throw failure.thrown(call, error)
         }
         guard (200..<300).contains(response.status) else {
             throw failure.error(call, status: response.status, headers: response.headers, body: response.body)
         }
         guard response.body.first(where: { $0 > 0x20 }) != UInt8(ascii: "<") else {
-            throw failure.malformed(call, headers: response.headers, body: response.body, "not JSON")
+            throw failure.malformed(call, headers: response.headers, body: response.body, text)
         }
-        return response.body
+        return response
     }
 
     func decode<T: Decodable>(_ type: T.Type, _ body: [UInt8], _ call: MLflowCall) throws(StoreError) -> T {

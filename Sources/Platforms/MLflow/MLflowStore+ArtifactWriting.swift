@@ -64,20 +64,7 @@ extension MLflowStore {
         } else {
             body = .stream(length: size, next: next)
         }
-        let response: HTTPResponse
-        do {
-            response = try await client.send(request, body: body)
-        } catch let error as HTTPError {
-            if error.kind == .cancelled { throw CancellationError() }
-            throw failure.error(call, error)
-        }
-        guard (200..<300).contains(response.status) else {
-            throw failure.error(call, status: response.status, headers: response.headers, body: response.body)
-        }
-        guard response.body.first(where: { $0 > 0x20 }) != UInt8(ascii: "<") else {
-            throw failure.malformed(call, headers: response.headers, body: response.body, "a web page")
-        }
-        return response
+        return try await service.answer(call, request, body, orSay: "a web page")
     }
 
     // MARK: - In parts

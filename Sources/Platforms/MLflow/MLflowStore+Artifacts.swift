@@ -92,14 +92,12 @@ extension MLflowStore {
                         do {
                             return try await response.next()
                         } catch let error as HTTPError {
-                            if error.kind == .cancelled { throw CancellationError() }
-                            throw failure.error(call, error)
+                            throw failure.thrown(call, error)
                         }
                     })
             }
         } catch let error as HTTPError {
-            if error.kind == .cancelled { throw CancellationError() }
-            throw failure.error(call, error)
+            throw failure.thrown(call, error)
         }
     }
 

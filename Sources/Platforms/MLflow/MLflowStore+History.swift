@@ -151,8 +151,7 @@ extension MLflowStore {
                 return (result, parser.nextPageToken.flatMap { $0.isEmpty ? nil : $0 })
             }
         } catch let error as HTTPError {
-            if error.kind == .cancelled { throw CancellationError() }
-            throw failure.error(call, error)
+            throw failure.thrown(call, error)
         }
     }
 }

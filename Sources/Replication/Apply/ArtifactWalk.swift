@@ -1,7 +1,7 @@
-extension Mirror {
+extension TrackingStore {
     /// Every file under an owner's root, folder by folder. A name that is not safe is handed to `refused`.
     func walk(
-        _ store: some TrackingStore, _ owner: ArtifactOwner, under start: String = "", _ visit: (ArtifactEntry) async throws -> Void,
+        filesOf owner: ArtifactOwner, under start: String = "", _ visit: (ArtifactEntry) async throws -> Void,
         refused: (_ path: String, _ why: String) throws -> Void
     ) async throws {
         var folders = [start]
@@ -11,7 +11,7 @@ extension Mirror {
             repeat {
                 let page: Page<ArtifactEntry>
                 do {
-                    page = try await store.artifacts(of: owner, under: folder, token)
+                    page = try await artifacts(of: owner, under: folder, token)
                 } catch let error as StoreError where error.reason == .notFound {
                     break
                 }
@@ -43,11 +43,11 @@ extension Mirror {
 
     /// - Parameter refused: told of each name that is not safe.
     func listing(
-        _ store: some TrackingStore, _ owner: ArtifactOwner, under start: String = "",
+        filesOf owner: ArtifactOwner, under start: String = "",
         refused: (_ path: String, _ why: String) throws -> Void = { _, _ in }
     ) async throws -> [String: Int64] {
         var sizes: [String: Int64] = [:]
-        try await walk(store, owner, under: start) {
+        try await walk(filesOf: owner, under: start) {
             sizes[$0.path] = $0.size ?? 0
         } refused: {
             try refused($0, $1)

@@ -13,11 +13,11 @@ extension Mirror {
             // Without a manifest, a run that was adopted may have its files already: the secondary is asked.
             let there =
                 manifest.isEmpty && owners.mayHaveFiles
-                ? try await listing(secondary, owners.secondary, under: String(owners.folder.dropLast())) : [:]
+                ? try await secondary.listing(filesOf: owners.secondary, under: String(owners.folder.dropLast())) : [:]
             let isWhole = try await withThrowingTaskGroup(of: Bool.self) { group in
                 var inFlight = 0
                 var isWhole = true
-                try await walk(primary, owners.primary) { file in
+                try await primary.walk(filesOf: owners.primary) { file in
                     if entry.key.kind == .runArtifacts, file.path.hasPrefix(Overflow.folder), secondary.dialect.runLimits != nil {
                         isWhole = false
                         return try setFileAside(

@@ -40,9 +40,7 @@ extension Mirror {
                 }
             }
             let folder = ModelFolder(run: run, root: root, name: name)
-            try state.created(
-                Identity(kind: .loggedModel, primaryID: record.id.rawValue, secondaryID: folder.id, root: folder.address), followUps: [key],
-                at: clock.nowMilliseconds)
+            try state.created(folder.identity(of: record.id), followUps: [key], at: clock.nowMilliseconds)
             board.count { counts in if noted == nil { counts.loggedModels.created += 1 } else { counts.loggedModels.adopted += 1 } }
             return LoggedModelID(folder.id)
         }
@@ -62,8 +60,7 @@ extension Mirror {
         guard let place, let name = try await noted(folderOf: record.id, ArtifactOwner(.run(place.run), root: place.root)) else {
             return nil
         }
-        let folder = ModelFolder(run: place.run, root: place.root, name: name)
-        return Identity(kind: .loggedModel, primaryID: record.id.rawValue, secondaryID: folder.id, root: folder.address)
+        return ModelFolder(run: place.run, root: place.root, name: name).identity(of: record.id)
     }
 
     private func primaryHasFiles(under folder: String, _ owner: ArtifactOwner) async throws -> Bool {

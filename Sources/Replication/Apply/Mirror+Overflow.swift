@@ -10,39 +10,33 @@ extension Mirror {
     /// Bytes: a document up to this size is made once and held, a larger one is made twice.
     private static var largestHeld: Int { 8 << 20 }
 
-    /// What has become of a document.
-    enum OverflowOutcome: Sendable {
-        case asItWas, written
-        /// Its run is open and it was written a moment ago: it is, later.
-        case later
-    }
-
     /// Writes a run's overflow document where it is not as it was last written. One that is no longer needed is left, empty: files of a run
     /// cannot be deleted.
     ///
     /// - Parameters:
     ///   - actual: the secondary's run, as it was before.
     ///   - known: forgets what was there before anything is written over it, here and in the state file.
+    /// - Returns: false when its run is open and it was written a moment ago: it is, later.
     func writeOverflow(
         _ overflow: Overflow, of record: Run, _ target: RunTarget, _ actual: Run, _ known: inout Identity?, into base: inout Base
-    ) async throws -> OverflowOutcome {
+    ) async throws -> Bool {
         let field = Self.overflowField
         let before = known?.base?[field]
         let mayBeThere = before != nil || actual.tags.contains { $0.key == Overflow.markerKey }
-        guard !overflow.isEmpty || mayBeThere else { return .asItWas }
+        guard !overflow.isEmpty || mayBeThere else { return true }
         base[Self.overflowRestField] = try await restDigest(overflow, record.id)
         let isRestAsItWas = known?.base?[Self.overflowRestField] == base[Self.overflowRestField]
         if before != nil, isRestAsItWas, !overflow.metrics.isEmpty, isTooSoon(record) {
             base[field] = before
             base[Self.overflowDueField] = FieldDigest("")
-            return .later
+            return false
         }
         let document = OverflowDocument(overflow: overflow, run: record.id)
         let made = try await make(document)
         base[field] = FieldDigest(made.digest.hex)
-        guard before != base[field] else { return .asItWas }
+        guard before != base[field] else { return true }
         let owner = ArtifactOwner(.run(target.id), root: target.root)
-        if before == nil, mayBeThere, try await overflowDigest(of: owner) == made.digest { return .asItWas }
+        if before == nil, mayBeThere, try await overflowDigest(of: owner) == made.digest { return true }
         if before != nil, var noted = known?.base {
             noted[field] = nil
             try state.save(noted, of: .run, record.id.rawValue)
@@ -54,7 +48,7 @@ extension Mirror {
             if writes.count > 20_000 { writes = [:] }
             writes[record.id] = clock.nowMilliseconds
         }
-        return .written
+        return true
     }
 
     /// Histories in the document are whole: of an open run they are not written anew for every point.

@@ -9,9 +9,9 @@ extension Mirror {
             guard var identity = try state.identity(.run, id.rawValue), var base = identity.base else { return false }
             let series = try state.changedSeries(of: id).sorted { $0.key < $1.key }
                 .map { ChangedSeries(key: $0.key, since: $0.value) }
-            // One that is new to us may be long: its first reading is the whole run's business.
-            // What an earlier attempt may have sent, of whatever history, is the whole run's business too.
+            // What an earlier attempt may have sent, of whatever history, is the whole run's business.
             if !secondary.dialect.metricsAreIdempotent, try state.isNoted(Intent(entry.key, .metrics)) { return false }
+            // One that is new to us may be long: its first reading is too.
             guard !series.isEmpty, series.allSatisfy({ base.series[FieldDigest($0.key)] != nil }) else { return false }
             let writer = MetricWriter(
                 mirror: self, run: id, target: RunID(identity.secondaryID), gate: WriteGate(restoreExperiment: {}, restoreRun: nil),

@@ -62,7 +62,7 @@ extension Mirror {
             if !plan.isRespectedDeletion {
                 // First: what the run's marker says is there.
                 do {
-                    isWhole = try await writeOverflow(overflow, of: record, target, actual, &known, into: &base) != .later
+                    isWhole = try await writeOverflow(overflow, of: record, target, actual, &known, into: &base)
                 } catch let error as StoreError where error.decision == .setAside {
                     // The run itself goes on.
                     letters.append(DeadLetter(key: entry.key, path: Overflow.path, reason: error.reason.rawValue, message: error.message))

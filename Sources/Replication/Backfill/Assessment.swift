@@ -127,21 +127,9 @@ public struct Assess<Primary: TrackingStore>: Sendable {
     }
 
     private func assessFiles(of owner: ArtifactOwner) async throws {
-        var folders = [""]
-        while let folder = folders.popLast() {
-            do {
-                try await retrying.pages({ try await primary.artifacts(of: owner, under: folder, $0) }) { page in
-                    for entry in page.elements where ArtifactPath.refusal(entry.path) == nil {
-                        if entry.isDirectory {
-                            folders.append(entry.path)
-                        } else {
-                            note("files")
-                            found.withLock { $0.fileBytes += entry.size ?? 0 }
-                        }
-                    }
-                }
-            } catch let error as StoreError where error.reason == .notFound {}
-        }
+        let files = try await retrying { try await primary.listing(filesOf: owner) }
+        if !files.isEmpty { note("files", files.count) }
+        found.withLock { $0.fileBytes += files.values.reduce(0, +) }
     }
 
     // MARK: Models

@@ -205,12 +205,12 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         let mirror = mirror
         let unsafe = Locked<[String: String]>([:])
         let ours = try await mirror.retrying {
-            try await mirror.listing(mirror.primary, here) { path, why in unsafe.withLock { $0[path] = why } }
+            try await mirror.primary.listing(filesOf: here) { path, why in unsafe.withLock { $0[path] = why } }
         }
         for (path, why) in unsafe.withLock({ $0 }).sorted(by: { $0.key < $1.key }) {
             try await tally.unreadable(key.kind, "\(key.id): file \(path)", why)
         }
-        let listed = try await mirror.retrying { try await mirror.listing(mirror.secondary, there, under: folder) }
+        let listed = try await mirror.retrying { try await mirror.secondary.listing(filesOf: there, under: folder) }
         let added = try folder.isEmpty ? mirror.added(toFilesOf: there) : []
         var theirs: [String: Int64] = [:]
         var places: [String: String] = [:]

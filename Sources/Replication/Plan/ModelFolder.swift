@@ -23,6 +23,10 @@ public struct ModelFolder: Sendable, Hashable {
         self.root = String(root.dropLast(name.count + 1))
     }
 
+    func identity(of model: LoggedModelID) -> Identity {
+        Identity(kind: .loggedModel, primaryID: model.rawValue, secondaryID: id, root: address)
+    }
+
     /// What stands for the model's id there.
     var id: String { "\(run)/\(name)" }
     /// The model's own address.
