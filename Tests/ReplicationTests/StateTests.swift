@@ -64,6 +64,33 @@ import Testing
         try state.close()
     }
 
+    /// While hundreds of other locks come and go; and whoever asks keeps nobody from owning.
+    @Test func whetherItHasAnOwnerCanBeAsked() async throws {
+        let folder = try TemporaryFolder()
+        let (owned, other) = (folder.file("owned.db"), folder.file("other.db"))
+        #expect(!OwnerLock.isHeld(besides: owned))
+        let owner = try ReplicationState.open(path: owned)
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                for _ in 0..<3000 {
+                    guard let lock = try? OwnerLock(besides: other) else {
+                        Issue.record("asking took the lock")
+                        return
+                    }
+                    lock.release()
+                }
+            }
+            group.addTask {
+                for _ in 0..<3000 {
+                    #expect(OwnerLock.isHeld(besides: owned))
+                    _ = OwnerLock.isHeld(besides: other)
+                }
+            }
+        }
+        try owner.close()
+        #expect(!OwnerLock.isHeld(besides: owned))
+    }
+
     @Test func oneOwnerAtATime() throws {
         let first = try ReplicationState.open(path: folder.file("s.db"))
         #expect { try ReplicationState.open(path: folder.file("s.db")) } throws: { ($0 as? StateError)?.kind == .locked }

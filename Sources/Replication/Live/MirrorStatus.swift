@@ -1,5 +1,3 @@
-import Glibc
-
 /// How a mirror stands, from its state file alone: also while no daemon runs.
 public struct MirrorStatus: Sendable, Hashable {
     public enum Condition: String, Sendable, Hashable, Codable {
@@ -59,34 +57,5 @@ public struct MirrorStatus: Sendable, Hashable {
         if let trouble = report.feedTrouble { troubles.append("the feed cannot be read: \(trouble)") }
         if report.canary?.missingSince != nil { troubles.append("the canary does not arrive: \(report.canary?.why ?? "")") }
         if !troubles.isEmpty { condition = .failing }
-    }
-}
-
-extension OwnerLock {
-    /// Whether a process has the file, told without getting in anyone's way: from the kernel's list, or where that is hidden from the number
-    /// that the owner wrote.
-    static func isHeld(besides path: String) -> Bool {
-        var status = stat()
-        guard stat(path + ".lock", &status) == 0 else { return false }
-        if let locks = read("/proc/locks") {
-            let inode = ":\(status.st_ino) "
-            return locks.split(separator: "\n").contains { $0.contains("FLOCK") && $0.contains(inode) && !$0.contains("->") }
-        }
-        guard let text = read(path + ".lock"), let pid = Int32(text.prefix { $0 != "\n" }) else { return false }
-        return kill(pid, 0) == 0 || errno == EPERM
-    }
-
-    private static func read(_ path: String) -> String? {
-        let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 65_536)
-        while true {
-            let count = Glibc.read(descriptor, &buffer, buffer.count)
-            guard count > 0 else { break }
-            bytes += buffer[..<count]
-        }
-        return String(decoding: bytes, as: UTF8.self)
     }
 }
