@@ -22,16 +22,18 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
 
         .target(name: "Curl", dependencies: ["CCurl"], swiftSettings: settings),
+        .target(name: "Systemd", dependencies: ["CSystemd"], swiftSettings: settings),
         .target(name: "Hashing", dependencies: ["CCrypto"], swiftSettings: settings),
         .target(name: "Replication", dependencies: ["Hashing", grdb, logging], swiftSettings: settings),
         .target(name: "Platforms", dependencies: ["Curl", "Hashing", "Replication", grdb, logging], swiftSettings: settings),
         .executableTarget(
             name: "mlmirror",
             dependencies: [
-                "Platforms", "Replication", logging, "Yams",
+                "Platforms", "Replication", "Systemd", logging, "Yams",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
@@ -47,7 +49,8 @@ let package = Package(
         .testTarget(name: "CurlTests", dependencies: ["Curl", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "ReplicationTests", dependencies: ["Replication", "Hashing", "TestSupport", grdb], swiftSettings: settings),
         .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "Curl", "TestSupport", grdb], swiftSettings: settings),
-        .testTarget(name: "mlmirrorTests", dependencies: ["mlmirror", "Platforms", "Curl", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "mlmirrorTests", dependencies: ["mlmirror", "Platforms", "Curl", "Systemd", "TestSupport"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -250,8 +250,8 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         schedule.resting.insert(entry.key)
         let pause = backoff.pause(attempt: attempt, key: entry.key, error)
         mirror.board.count { $0.retries += 1 }
-        mirror.logger.info(
-            "will try again", metadata: ["entity": "\(entry.key)", "attempt": "\(attempt)", "seconds": "\(pause)", "error": "\(error)"])
+        mirror.logger.event(
+            .retry, ["entity": "\(entry.key)", "attempt": "\(attempt)", "seconds": "\(pause)", "detail": "\(error)"])
         let clock = mirror.clock
         group.addTask {
             try await clock.sleep(seconds: pause)
@@ -302,6 +302,6 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         let letter = DeadLetter(key: entry.key, reason: reason, message: message)
         try mirror.state.setAside(letter, entry: entry, at: mirror.clock.nowMilliseconds)
         mirror.board.count { $0.deadLetters += 1 }
-        mirror.logger.error("set aside", metadata: ["entity": "\(entry.key)", "reason": "\(reason)", "message": "\(message)"])
+        mirror.logger.event(.deadLetter, ["entity": "\(entry.key)", "reason": "\(reason)", "detail": "\(message)"])
     }
 }

@@ -48,6 +48,8 @@ enum Main {
         LoggingSystem.bootstrap { _ in LogLines(console) }
         let session = Session(
             environment: Environment(ProcessInfo.processInfo.environment), console: console, signals: Signals(), clock: SystemClock(),
+            manager: .systemd,
+            lastStatusEvent: JournaledStatus.search,
             openStore: StoreFactory.open)
         let arguments = Array(CommandLine.arguments.dropFirst())
         // The one task without a parent: it is the program. The main thread is left to signals.

@@ -1,4 +1,6 @@
 import ArgumentParser
+import Logging
+import Replication
 
 /// One run of the program, from its arguments to its exit status.
 enum Program {
@@ -26,12 +28,12 @@ enum Program {
         do {
             let outcome = try await command.execute(in: session)
             session.console.clearBar()
-            if outcome.status != .ok, isJSON { report(outcome, isJSON: true, session) }
+            if outcome.status != .ok, isJSON { report(outcome, command.output, session) }
             return outcome.status
         } catch {
             session.console.clearBar()
             let outcome = failure(error, session.signals.received)
-            report(outcome, isJSON: isJSON, session)
+            report(outcome, command.output, session)
             return outcome.status
         }
     }
@@ -41,6 +43,14 @@ enum Program {
         guard let signal else { return Outcome(ExitStatus.of(error), "\(error)") }
         let what = "interrupted; what was done is kept, and the same command goes on from there"
         return Outcome(.signal(signal), error is CancellationError ? what : "\(what) (\(error))")
+    }
+
+    private static func report(_ outcome: Outcome, _ output: OutputOptions, _ session: Session) {
+        if !output.json, case let form = output.logFormat.resolved(session.environment), form != .text {
+            session.logger(output).event(.failed, ["code": "\(outcome.status.rawValue)", "detail": "\(outcome.message)"])
+        } else {
+            report(outcome, isJSON: output.json, session)
+        }
     }
 
     private static func report(_ outcome: Outcome, isJSON: Bool, _ session: Session) {

@@ -43,6 +43,7 @@ final class LiveFixture: Sendable {
     let pair: MirrorFixture
     let clock = ScaledClock()
     let feed = ScriptedFeed()
+    let news = Locked<[LiveNews]>([])
 
     init(_ pair: MirrorFixture) { self.pair = pair }
 
@@ -57,12 +58,12 @@ final class LiveFixture: Sendable {
         var configuration = LiveConfiguration()
         configuration.mirror = pair.configuration()
         change(&configuration)
-        let (feed, clock, primary) = (feed, clock, pair.primary)
+        let (feed, clock, primary, news) = (feed, clock, pair.primary, news)
         let scope = configuration.mirror.scope
         let board = ProgressBoard()
         let live = LiveReplication(
             primary: primary, secondary: pair.secondary, state: state, configuration: configuration, board: board, clock: clock,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, tell: { told in news.withLock { $0.append(told) } },
             feed: {
                 if polling { return PollingFeed(primary, state: state, scope: scope, PollingConfiguration(), clock: clock) }
                 return feed

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import GRDB
 import Hashing
 import TestSupport
@@ -95,6 +96,34 @@ import Testing
         let first = try ReplicationState.open(path: folder.file("s.db"))
         #expect { try ReplicationState.open(path: folder.file("s.db")) } throws: { ($0 as? StateError)?.kind == .locked }
         try first.close()
+    }
+
+    /// The folder says who may ask how things stand: so it is with a service's.
+    @Test func itsGroupMayReadItWhereTheFolderSaysSo() throws {
+        func mode(_ path: String) -> mode_t {
+            var status = stat()
+            return stat(path, &status) == 0 ? status.st_mode & 0o777 : 0
+        }
+        for (folderMode, expected) in [(0o750, 0o640), (0o700, 0o600), (0o755, 0o600)] as [(mode_t, mode_t)] {
+            let folder = try TemporaryFolder()
+            let path = folder.file("s.db")
+            #expect(chmod(String(path.dropLast(5)), folderMode) == 0)
+            try ReplicationState.open(path: path).close()
+            #expect(mode(path) == expected && mode(path + ".lock") == expected)
+        }
+    }
+
+    /// What SQLite shares between processes is there only while the daemon runs; who may only read looks at a copy.
+    @Test(arguments: [true, false]) func whoMayOnlyReadIsAnsweredInEveryState(wasKilled: Bool) throws {
+        let path = folder.file("s.db")
+        let state = try ReplicationState.open(path: path)
+        try state.append([Change(key("a"))], at: 0)
+        if wasKilled { try state.abandon() } else { try state.close() }
+        let copy = try VisitorCopy(of: path)
+        let visitor = try ReplicationState(visiting: path, copy)
+        #expect(try visitor.head() == LSN(rawValue: 1))
+        #expect(visitor.path == path)
+        try visitor.close()
     }
 
     @Test func anOwnerWhoseTimeHasPassedCommitsNothing() throws {

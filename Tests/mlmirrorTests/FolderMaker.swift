@@ -39,3 +39,15 @@ enum FolderMaker {
         (try? JSONSerialization.jsonObject(with: Data(text.utf8))) as? [String: Any]
     }
 }
+
+extension FolderMaker {
+    /// Every Swift file of the program.
+    static func sources() throws -> [String] {
+        let root = package + "/Sources"
+        return try FileManager.default.subpathsOfDirectory(atPath: root).filter { $0.hasSuffix(".swift") }.map { "\(root)/\($0)" }
+    }
+}
+
+extension String {
+    func components(_ separator: String) -> [String] { components(separatedBy: separator) }
+}

@@ -29,9 +29,9 @@ final class Follower: Sendable {
     }
 
     /// - Parameter more: further arguments.
-    func start(_ more: [String] = []) throws {
+    func start(_ more: [String] = [], _ variables: [String: String] = [:]) throws {
         let feed = triggers ? ["--primary-database", pair.primaryDatabase] : ["--feed", "poll"]
-        let environment = ["MLMIRROR_CYCLE_SECONDS": "2", "MLMIRROR_REQUESTS_PER_SECOND": "20"]
+        let environment = ["MLMIRROR_CYCLE_SECONDS": "2", "MLMIRROR_REQUESTS_PER_SECOND": "20"].merging(variables) { $1 }
         let process = try pair.start("run", feed + more, through: network.withLock { $0 }, environment: environment, log: "daemon.log")
         daemon.withLock { $0 = process }
     }

@@ -30,7 +30,7 @@ struct ReadmeTests {
     func options() async {
         let help = await helpOptions()
         // Of commands of other programs that it shows.
-        let others: Set<String> = ["--use-src-user-id", "--backend-store-uri", "--query", "--output"]
+        let others: Set<String> = ["--use-src-user-id", "--backend-store-uri", "--query", "--output", "--now", "--catalog"]
         #expect(options(readme).subtracting(others).subtracting(help).isEmpty)
         #expect(help.subtracting(options(readme)).isEmpty)
     }

@@ -25,7 +25,7 @@ struct ReportTests {
     func document(_ count: Int) throws {
         let path = folder.file("r.json")
         do {
-            let file = try PrivateFile(path: path)
+            let file = try WholeFile(path: path)
             let report = try JSONReport(settings: settings, startedAt: 0, isDeep: true) { try file.write($0) }
             for number in 0..<count { try report.add(difference(number)) }
             #expect(try FolderMaker.list(folder.path) != ["r.json"], "it is not there before it is whole")
@@ -48,7 +48,7 @@ struct ReportTests {
     @Test("leaves nothing behind when it is given up")
     func abandoned() throws {
         do {
-            let file = try PrivateFile(path: folder.file("r.json"))
+            let file = try WholeFile(path: folder.file("r.json"))
             try file.write([1, 2, 3])
         }
         #expect(try FolderMaker.list(folder.path).isEmpty)
@@ -56,8 +56,8 @@ struct ReportTests {
 
     @Test("that cannot be written is refused at once")
     func unwritable() {
-        let error = #expect(throws: ConfigurationError.self) { try PrivateFile(path: folder.file("none/r.json")) }
-        #expect(error?.description == "--report: cannot write \(folder.file("none/r.json")): No such file or directory")
+        let error = #expect(throws: WriteError.self) { try WholeFile(path: folder.file("none/r.json")) }
+        #expect(error?.description == "cannot write \(folder.file("none/r.json")): No such file or directory")
     }
 
     @Test("memory does not grow with the differences: it is handed on in pieces")

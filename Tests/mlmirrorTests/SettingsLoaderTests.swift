@@ -209,6 +209,17 @@ struct SettingsLoaderTests {
         let settings = try load(flags, ["CREDENTIALS_DIRECTORY": credentials.path])
         #expect(settings.primary.credentials.value == .token(Secret("from systemd")))
 
+        // Whom the service manager only asks to look has none.
+        FolderMaker.remove(credentials.file("token"))
+        var looking = SettingsLoader(
+            flags: flags, environment: Environment(["CREDENTIALS_DIRECTORY": credentials.path]), standardFile: nil, needsCredentials: false)
+        #expect(try looking.load().primary.credentials.value == .token(Secret("")))
+        looking.needsCredentials = true
+        #expect(throws: ConfigurationError.self) { try looking.load() }
+        // A folder's file has the folder's name before its own.
+        try credentials.write("mlmirror_token", "of a folder")
+        #expect(try looking.load().primary.credentials.value == .token(Secret("of a folder")))
+
         try folder.write("token", "two\nlines\n")
         #expect(refusal(flags)?.description.contains("more than one line") == true)
         try folder.write("token", "\n")

@@ -3,6 +3,10 @@ import Hashing
 /// Counts and hashes a file's bytes while they pass. A file is whole only when it has as many bytes as it was listed with.
 final class Meter: Sendable {
     private let state = Locked(Box())
+    private let board: ProgressBoard
+
+    init(_ board: ProgressBoard) { self.board = board }
+
     /// `Locked` holds copyable values; the hasher is none. Only ever touched inside the lock.
     private final class Box: @unchecked Sendable {
         var hasher = SHA256Hasher()
@@ -15,6 +19,7 @@ final class Meter: Sendable {
             box.count += Int64(chunk.count)
             return box.count
         }
+        board.beat()
         if count > expected { throw wrongLength(path, count, expected) }
     }
 

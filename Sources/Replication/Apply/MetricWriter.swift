@@ -126,9 +126,10 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
         }
         let found = Locked<[MetricPoint]>([])
         var now = mark
-        let primary = mirror.primary
+        let (primary, board) = (mirror.primary, mirror.board)
         let (id, key) = (run, series.key)
         try await primary.history(of: id, metric: key, since: since) { points in
+            board.beat()
             found.withLock { $0 += points.filter { !known.contains(RecentPoints.Key($0)) } }
         }
         let new = found.withLock { $0 }
@@ -151,7 +152,7 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
         -> Bool
     {
         guard mark.count < 1 << 60 else { return false }
-        let primary = mirror.primary
+        let (primary, board) = (mirror.primary, mirror.board)
         let (id, key) = (run, series.key)
         let name = FieldDigest(key)
         var now = mark
@@ -162,7 +163,10 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
         try await ReadAhead<[MetricPoint]>.run(
             capacity: Self.chunksAhead,
             produce: { buffer in
-                let answered = try await primary.history(of: id, metric: key, fromPlace: place) { try await buffer.send($0) }
+                let answered = try await primary.history(of: id, metric: key, fromPlace: place) { points in
+                    board.beat()
+                    try await buffer.send(points)
+                }
                 isKnown.withLock { $0 = answered }
             },
             consume: { points in
@@ -228,7 +232,11 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
         try await round.sender.drain(&group)
         let there = Locked(PointBag())
         do {
-            try await mirror.secondary.history(of: target, metric: key) { points in there.withLock { $0.add(points) } }
+            let board = mirror.board
+            try await mirror.secondary.history(of: target, metric: key) { points in
+                board.beat()
+                there.withLock { $0.add(points) }
+            }
         } catch let error as StoreError where error.reason == .notFound {}
         var now = SeriesMark.empty
         try await forEachChunk(metric) { chunk in
@@ -250,13 +258,16 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
             return
         }
         let key = metric.key
-        let primary = mirror.primary
+        let (primary, board) = (mirror.primary, mirror.board)
         let id = run
         try await ReadAhead<[MetricPoint]>.run(
             capacity: Self.chunksAhead,
             produce: { buffer in
                 do {
-                    try await primary.history(of: id, metric: key) { try await buffer.send($0) }
+                    try await primary.history(of: id, metric: key) { points in
+                        board.beat()
+                        try await buffer.send(points)
+                    }
                 } catch let error as StoreError where error.reason == .notFound {
                     // Deleted while it is copied: the run's own record tells on the next reading.
                 }

@@ -147,7 +147,7 @@ extension Mirror {
     private func setFileAside(_ owner: EntityKey, _ path: String, _ reason: String, _ message: String) throws {
         let letter = DeadLetter(key: owner, path: path, reason: reason, message: "file \"\(path)\" of \(owner): \(message)")
         try state.setAside(letter, entry: nil, at: clock.nowMilliseconds)
-        logger.error("file set aside", metadata: ["entity": "\(owner)", "path": "\(path)", "reason": "\(reason)"])
+        logger.event(.deadLetter, ["entity": "\(owner)", "path": "\(path)", "reason": "\(reason)", "detail": "\(message)"])
         board.count { $0.deadLetters += 1 }
     }
 
@@ -178,7 +178,7 @@ extension Mirror {
             return true
         } catch let error as StoreError where error.reason == .notFound {
             // Listed a moment ago, gone now: the next look at its owner settles it.
-            logger.notice("file vanished while it was copied", metadata: ["entity": "\(key)", "path": "\(file.path)"])
+            logger.event(.fileVanished, ["entity": "\(key)", "path": "\(file.path)"])
             return true
         } catch let error as StoreError where error.decision == .setAside {
             try setFileAside(key, file.path, error.reason.rawValue, error.message)
@@ -196,7 +196,7 @@ extension Mirror {
 
     private func transfer(_ path: String, _ size: Int64, _ owners: Owners) async throws -> SHA256Digest {
         try await primary.readArtifact(path, of: owners.primary) { source in
-            let meter = Meter()
+            let meter = Meter(board)
             let counted = ByteStream {
                 guard let chunk = try await source.next() else {
                     try meter.finish(path, expected: size)
@@ -226,7 +226,7 @@ extension Mirror {
 
     func digest(_ store: some TrackingStore, _ path: String, _ owner: ArtifactOwner, _ size: Int64) async throws -> SHA256Digest {
         try await store.readArtifact(path, of: owner) { source in
-            let meter = Meter()
+            let meter = Meter(board)
             while let chunk = try await source.next() { try meter.add(chunk, path, expected: size) }
             try meter.finish(path, expected: size)
             return meter.digest()

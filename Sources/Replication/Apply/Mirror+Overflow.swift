@@ -89,7 +89,7 @@ extension Mirror {
     private func make(_ document: OverflowDocument) async throws -> Made {
         let held = Locked<[UInt8]?>([])
         let size = Locked<Int64>(0)
-        let meter = Meter()
+        let meter = Meter(board)
         let points = Locked<[String: Int]>([:])
         try await document.write(history(of: document.run, points)) { piece in
             size.withLock { $0 += Int64(piece.count) }
@@ -142,7 +142,7 @@ extension Mirror {
         }
         let history = history(of: document.run, upTo: made.points)
         let buffer = ReadAhead<[UInt8]>(capacity: 8)
-        let meter = Meter()
+        let meter = Meter(board)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 // What ends too early is told by its size.
@@ -162,7 +162,7 @@ extension Mirror {
     func overflowDigest(of owner: ArtifactOwner) async throws -> SHA256Digest? {
         do {
             return try await secondary.readArtifact(Overflow.path, of: owner) { source in
-                let meter = Meter()
+                let meter = Meter(board)
                 while let chunk = try await source.next() { try meter.add(chunk, Overflow.path, expected: .max) }
                 return meter.digest()
             }

@@ -153,7 +153,8 @@ extension Mirror {
     private func setAside(_ version: ModelVersion, _ reason: String, _ message: String, _ work: inout RegistryWork) {
         let text = "version \(version.number) of model \"\(version.model)\": \(message)"
         work.letters.append(DeadLetter(key: work.key, path: "version \(version.number)", reason: reason, message: text))
-        logger.error("version set aside", metadata: ["version": "\(version.number)", "reason": "\(reason)", "message": "\(text)"])
+        logger.event(
+            .deadLetter, ["entity": "\(work.key)", "version": "\(version.number)", "reason": "\(reason)", "detail": "\(text)"])
     }
 
     private func findOrCreateModel(_ record: RegisteredModel, _ known: Identity?, _ work: inout RegistryWork) async throws -> ModelName {

@@ -84,9 +84,9 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         try state.acknowledge(done, at: now)
         appliedAt.withLock { $0 = now }
         for conflict in done.conflicts {
-            logger.warning(
-                "conflict",
-                metadata: [
+            logger.event(
+                .conflict,
+                [
                     "entity": "\(conflict.key)", "field": "\(conflict.field)", "decision": "\(conflict.decision.rawValue)",
                     "detail": "\(conflict.detail)",
                 ])
@@ -99,7 +99,7 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     /// The primary states that it is gone for good: what is on the secondary stays.
     func keepHardDeleted(_ entry: ChangeLogEntry) throws {
-        logger.notice("gone from the primary; kept on the secondary", metadata: ["entity": "\(entry.key)"])
+        logger.event(.keptAfterPurge, ["entity": "\(entry.key)"])
         board.count { $0.leftOut["gone from the primary", default: 0] += 1 }
         // With a base nobody waits for it to be finished any more.
         var identity = try state.identity(entry.key.kind, entry.key.id)
@@ -127,6 +127,6 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         board.count { counts in
             for conversion in conversions { counts.conversions[String(conversion.prefix { $0 != ":" }), default: 0] += 1 }
         }
-        for conversion in conversions { logger.notice("converted", metadata: ["entity": "\(key)", "what": "\(conversion)"]) }
+        for conversion in conversions { logger.event(.converted, ["entity": "\(key)", "what": "\(conversion)"]) }
     }
 }

@@ -11,8 +11,7 @@ struct Adoption<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         guard try !mirror.state.hasAdopted() else { return }
         mirror.board.update { $0.phase = "looking for earlier copies" }
         if mirror.state.wasOlderCopy {
-            mirror.logger.notice(
-                "the state file is an older copy, or has lost its lock file: what is on the secondary is looked for by its stamps")
+            mirror.logger.event(.stateOlderCopy)
         }
         let began = mirror.clock.monotonicSeconds
         let found = try await adoptAll()

@@ -30,7 +30,7 @@ public struct Backfill<Primary: TrackingStore, Secondary: WritableStore>: Sendab
         let start = clock.monotonicSeconds
         let mirror = try await prepare(configuration)
         if try state.enter(configuration.scope) {
-            logger.notice("the scope is another than last time: everything in it is looked at again")
+            logger.event(.scopeChanged)
         }
         try await Adoption(mirror: mirror).run()
         try state.requeueDeadLetters(at: clock.nowMilliseconds)

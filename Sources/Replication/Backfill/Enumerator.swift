@@ -225,8 +225,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     }
 
     private func setAside(_ letter: DeadLetter) throws {
-        mirror.logger.error(
-            "set aside", metadata: ["entity": "\(letter.key)", "reason": "\(letter.reason)", "message": "\(letter.message)"])
+        mirror.logger.event(.deadLetter, ["entity": "\(letter.key)", "reason": "\(letter.reason)", "detail": "\(letter.message)"])
         board.count { $0.deadLetters += 1 }
         if !isDryRun { try state.setAside(letter, entry: nil, at: mirror.clock.nowMilliseconds) }
     }

@@ -13,7 +13,7 @@ extension Comparison {
         }
     }
 
-    private func compare(_ here: LoggedModel) async throws {
+    func compare(_ here: LoggedModel) async throws {
         let key = EntityKey.loggedModel(here.id)
         if let folder = try mirror.state.identity(.loggedModel, here.id.rawValue).flatMap({ ModelFolder($0) }) {
             return try await compare(here, folder)
@@ -89,7 +89,7 @@ extension Comparison {
         }
     }
 
-    private func compare(_ here: RegisteredModel) async throws {
+    func compare(_ here: RegisteredModel) async throws {
         let key = EntityKey.registeredModel(here.name)
         guard let id = try mirror.state.secondaryID(.registeredModel, here.name.rawValue),
             let there = try await mirror.retrying({ try await mirror.secondary.registeredModel(ModelName(id)) })

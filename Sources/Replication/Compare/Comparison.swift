@@ -29,7 +29,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         return mapped
     }
 
-    private func compare(_ here: Experiment) async throws -> Bool {
+    func compare(_ here: Experiment) async throws -> Bool {
         let key = EntityKey.experiment(here.id)
         guard let id = try state.secondaryID(.experiment, here.id.rawValue),
             let there = try await mirror.retrying({ try await mirror.secondary.experiment(ExperimentID(id)) })
@@ -113,7 +113,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         for bad in ours.undecodable + theirs.undecodable { try await tally.unreadable(.run, bad.id ?? "?", bad.reason) }
     }
 
-    private func take(_ step: MarchStep) async throws {
+    func take(_ step: MarchStep) async throws {
         switch step {
         case .missing(let run):
             tally.compared("runs")
@@ -141,11 +141,14 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             try await tally.note(RunComparison.differences(shown, image, there), repair: key)
             if deep { try await compareHistories(shown, there) }
             if mirror.configuration.scope.artifacts {
-                try await compareFiles(
-                    EntityKey(.runArtifacts, here.id.rawValue), ArtifactOwner(.run(here.id), root: here.artifactURI),
-                    ArtifactOwner(.run(there.id), root: there.artifactURI))
+                try await compareFiles(EntityKey(.runArtifacts, here.id.rawValue), of: here, there)
             }
         }
+    }
+
+    func compareFiles(_ key: EntityKey, of here: Run, _ there: Run) async throws {
+        try await compareFiles(
+            key, ArtifactOwner(.run(here.id), root: here.artifactURI), ArtifactOwner(.run(there.id), root: there.artifactURI))
     }
 
     private func withModelInputs(_ here: Run, _ there: Run) async throws -> (Run, Run) {

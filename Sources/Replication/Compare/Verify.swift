@@ -12,11 +12,13 @@ public struct Verify<Primary: TrackingStore, Secondary: WritableStore>: Sendable
     let board: ProgressBoard
     let clock: any ReplicationClock
     let logger: Logger
+    /// A daemon owns the state file and goes on meanwhile: what differs is looked at again once it has caught up.
+    let isVisitor: Bool
 
     public init(
         primary: Primary, secondary: Secondary, state: ReplicationState, configuration: MirrorConfiguration, deep: Bool,
         board: ProgressBoard,
-        clock: any ReplicationClock, logger: Logger
+        clock: any ReplicationClock, logger: Logger, isVisitor: Bool = false
     ) {
         self.primary = primary
         self.secondary = secondary
@@ -26,6 +28,7 @@ public struct Verify<Primary: TrackingStore, Secondary: WritableStore>: Sendable
         self.board = board
         self.clock = clock
         self.logger = logger
+        self.isVisitor = isVisitor
     }
 
     /// Hands each difference over as it is found, and holds none.
@@ -36,12 +39,13 @@ public struct Verify<Primary: TrackingStore, Secondary: WritableStore>: Sendable
     {
         let start = clock.monotonicSeconds
         let pair = try await Pair.identify(primary, secondary, name: configuration.pair)
-        try state.bind(pair)
+        if isVisitor { try state.expectBound(to: pair) } else { try state.bind(pair) }
         let mirror = Mirror(
             primary: primary, secondary: secondary, state: state, configuration: configuration,
             stamp: Stamp(pair: pair.name, store: pair.primary), board: board, clock: clock, logger: logger)
-        try await Adoption(mirror: mirror).run()
-        let tally = Tally(repairing: repairing ? state : nil, clock: clock, report)
+        if !isVisitor { try await Adoption(mirror: mirror).run() }
+        let suspects = isVisitor ? Suspects() : nil
+        let tally = Tally(repairing: repairing ? state : nil, suspects: suspects, clock: clock, report)
         let comparison = Comparison(mirror: mirror, deep: deep, tally: tally, primaryHasLoggedModels: primary.dialect.hasLoggedModels)
         board.update { $0.phase = "experiments" }
         let experiments = try await comparison.compareExperiments()
@@ -54,49 +58,14 @@ public struct Verify<Primary: TrackingStore, Secondary: WritableStore>: Sendable
             try await comparison.compareLoggedModels(experiments)
         }
         try await comparison.compareRegisteredModels()
-        board.update { $0.phase = "done" }
         var summary = tally.summary
+        if let suspects {
+            board.update { $0.phase = "what differed, once more" }
+            let look = SecondLook(comparison: comparison, report: report)
+            (summary.differences, summary.leftOut["things that change at the moment"]) = try await look.run(suspects)
+        }
+        board.update { $0.phase = "done" }
         summary.seconds = clock.monotonicSeconds - start
         return summary
-    }
-}
-
-/// Where differences go: counted, handed on, and appended to the log when repairing.
-final class Tally: Sendable {
-    private let state = Locked(VerifySummary())
-    private let repairs: ReplicationState?
-    private let report: @Sendable (Difference) async throws -> Void
-
-    private let clock: any ReplicationClock
-
-    init(
-        repairing: ReplicationState?, clock: any ReplicationClock, _ report: @escaping @Sendable (Difference) async throws -> Void
-    ) {
-        repairs = repairing
-        self.clock = clock
-        self.report = report
-    }
-
-    var summary: VerifySummary { state.withLock { $0 } }
-    func compared(_ label: String, _ count: Int = 1) { state.withLock { $0.compared[label, default: 0] += count } }
-    func converted(_ label: String, _ count: Int = 1) {
-        guard count > 0 else { return }
-        state.withLock { $0.converted[label, default: 0] += count }
-    }
-    func leftOut(_ label: String) { state.withLock { $0.leftOut[label, default: 0] += 1 } }
-
-    func note(_ differences: [Difference], repair key: EntityKey? = nil) async throws {
-        guard !differences.isEmpty else { return }
-        state.withLock { $0.differences += differences.count }
-        if let repairs, let key {
-            try repairs.forgetBase(key)
-            try repairs.append([Change(key)], at: clock.nowMilliseconds)
-        }
-        for difference in differences { try await report(difference) }
-    }
-
-    func unreadable(_ kind: EntityKey.Kind, _ id: String, _ why: String) async throws {
-        state.withLock { $0.unreadable += 1 }
-        try await report(Difference(kind: kind, primary: id, secondary: nil, field: "unreadable", primaryValue: nil, secondaryValue: why))
     }
 }

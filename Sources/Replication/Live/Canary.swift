@@ -36,7 +36,7 @@ struct Canary<Secondary: WritableStore>: Sendable {
             let start = clock.monotonicSeconds
             do {
                 try await beat(String(clock.nowMilliseconds), until: start + configuration.seconds)
-                if desk.canary?.missingSince != nil { logger.notice("canary arrives again") }
+                if desk.canary?.missingSince != nil { logger.event(.canaryBack) }
                 desk.set(canary: CanaryReport(lastArrivedAt: clock.nowMilliseconds, seconds: clock.monotonicSeconds - start))
             } catch let error as StoreError {
                 miss("\(error)")
@@ -53,7 +53,7 @@ struct Canary<Secondary: WritableStore>: Sendable {
         var report = desk.canary ?? CanaryReport()
         if report.missingSince == nil {
             report.missingSince = clock.nowMilliseconds
-            logger.error("canary does not arrive", metadata: ["why": "\(why)"])
+            logger.event(.canaryMissing, ["detail": "\(why)"])
         }
         report.why = why
         desk.set(canary: report)

@@ -18,11 +18,11 @@ struct FeedFollower: Sendable {
             do {
                 let hasMore = try await readOnce()
                 desk.feedAnswered(at: clock.nowMilliseconds)
-                if failures > 0 { logger.notice("feed is back", metadata: ["feed": "\(feed.name)"]) }
+                if failures > 0 { logger.event(.feedBack, ["feed": "\(feed.name)"]) }
                 failures = 0
                 if !hasMore { try await feed.wait(atMost: pause) }
             } catch let error as FeedBreak {
-                logger.warning("feed is broken off; everything is compared anew", metadata: ["feed": "\(feed.name)", "why": "\(error)"])
+                logger.event(.feedBroken, ["feed": "\(feed.name)", "detail": "\(error)"])
                 do { try await begin(why: error.description) } catch { try await rest(after: error, &failures) }
             } catch {
                 try await rest(after: error, &failures)
@@ -59,7 +59,7 @@ struct FeedFollower: Sendable {
         if error is StateError { throw error }
         failures += 1
         desk.feedFailed("\(error)")
-        if failures == 1 { logger.error("feed cannot be read", metadata: ["feed": "\(feed.name)", "why": "\(error)"]) }
+        if failures == 1 { logger.event(.feedTrouble, ["feed": "\(feed.name)", "detail": "\(error)"]) }
         try await clock.sleep(seconds: Backoff(first: 1).pause(attempt: failures))
     }
 }

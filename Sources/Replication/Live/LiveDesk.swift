@@ -5,6 +5,7 @@ final class LiveDesk: Sendable {
         var feedTrouble: String?
         var pause = Pause.nothing
         var isListing = false
+        var isReplicating = false
         var canary: CanaryReport?
     }
     private let state = Locked(State())
@@ -18,6 +19,8 @@ final class LiveDesk: Sendable {
     var pause: Pause { state.withLock { $0.pause } }
     var canary: CanaryReport? { state.withLock { $0.canary } }
     var isListing: Bool { state.withLock { $0.isListing } }
+    /// Both stores have said who they are, and what was found on the secondary is known.
+    var isReplicating: Bool { state.withLock { $0.isReplicating } }
 
     func feedAnswered(at milliseconds: Int64) {
         state.withLock { state in
@@ -31,6 +34,7 @@ final class LiveDesk: Sendable {
         wakeup.raise()
     }
     func set(canary: CanaryReport) { state.withLock { $0.canary = canary } }
+    func setReplicating() { state.withLock { $0.isReplicating = true } }
     func set(isListing: Bool) {
         state.withLock { $0.isListing = isListing }
         wakeup.raise()

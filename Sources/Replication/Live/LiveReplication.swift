@@ -12,10 +12,12 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
     private let board: ProgressBoard
     private let clock: any ReplicationClock
     private let logger: Logger
+    private let tell: @Sendable (LiveNews) -> Void
 
     public init(
         primary: Primary, secondary: Secondary, state: ReplicationState, configuration: LiveConfiguration, board: ProgressBoard,
-        clock: any ReplicationClock, logger: Logger, feed makeFeed: @escaping @Sendable () throws -> any ChangeFeed
+        clock: any ReplicationClock, logger: Logger, tell: @escaping @Sendable (LiveNews) -> Void = { _ in },
+        feed makeFeed: @escaping @Sendable () throws -> any ChangeFeed
     ) {
         self.primary = primary
         self.secondary = secondary
@@ -25,6 +27,7 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
         self.board = board
         self.clock = clock
         self.logger = logger
+        self.tell = tell
     }
 
     /// Runs until it is cancelled.
@@ -41,8 +44,9 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
                 // Nothing is lost: what was not noted is done again.
                 if clock.monotonicSeconds - began > 60 { failures = 0 }
                 failures += 1
-                if failures == 1 { logger.error("state file cannot be written; waiting", metadata: ["why": "\(error)"]) }
-                try await clock.sleep(seconds: min(30, Double(failures)))
+                if failures == 1 { logger.event(.stateBlocked, ["detail": "\(error)"]) }
+                tell(.waits("\(error)"))
+                try await clock.sleep(seconds: min(configuration.reportPause, Double(failures)))
             }
         }
     }
@@ -73,7 +77,9 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
             // Changes are seen and noted also while the secondary is away.
             group.addTask { try await follower.run() }
             group.addTask { try await health.watch() }
-            group.addTask { try await LiveReporter(mirror, desk, health, feed: feed, startedAt, configuration.reportPause).run() }
+            group.addTask {
+                try await LiveReporter(mirror, desk, health, feed: feed, startedAt, configuration.reportPause, tell: tell).run()
+            }
             group.addTask {
                 // Who they are is asked again each time: an address may lead elsewhere by now.
                 try await replicate(mirror, try await identified(health), desk, health)
@@ -89,6 +95,7 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
         try state.enter(configuration.mirror.scope, reconciles: true)
         try await patiently("looking for earlier copies", health) { try await Adoption(mirror: mirror).run() }
         try state.requeueDeadLetters(at: clock.nowMilliseconds)
+        desk.setReplicating()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await Reconciler(mirror: mirror, desk: desk).run() }
             group.addTask { try await RequestClerk(mirror: mirror, desk: desk, pause: configuration.requestPause).run() }
@@ -121,7 +128,7 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
             do { return try await body() } catch let error as StoreError {
                 try Task.checkCancellation()
                 let isOwn = await health.suspect(error)
-                if isOwn, failures == 0 { logger.error("cannot go on yet", metadata: ["phase": "\(what)", "why": "\(error)"]) }
+                if isOwn, failures == 0 { logger.event(.cannotGoOn, ["phase": "\(what)", "detail": "\(error)"]) }
                 failures += 1
                 try await clock.sleep(seconds: Backoff(first: 1).pause(attempt: failures))
             }

@@ -1,4 +1,4 @@
-/// Notes in the state file how things stand, so that anyone can ask without the daemon.
+/// Notes in the state file how things stand, so that anyone can ask without the daemon, and tells who runs it.
 struct LiveReporter<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     private let mirror: Mirror<Primary, Secondary>
     private let desk: LiveDesk
@@ -6,11 +6,11 @@ struct LiveReporter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
     private let feed: any ChangeFeed
     private let startedAt: Int64
     private let pause: Double
+    private let tell: @Sendable (LiveNews) -> Void
 
     init(
         _ mirror: Mirror<Primary, Secondary>, _ desk: LiveDesk, _ health: StoreHealth<Primary, Secondary>, feed: any ChangeFeed,
-        _ startedAt: Int64,
-        _ pause: Double
+        _ startedAt: Int64, _ pause: Double, tell: @escaping @Sendable (LiveNews) -> Void
     ) {
         self.mirror = mirror
         self.desk = desk
@@ -18,6 +18,7 @@ struct LiveReporter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
         self.feed = feed
         self.startedAt = startedAt
         self.pause = pause
+        self.tell = tell
     }
 
     private struct Sample {
@@ -27,33 +28,62 @@ struct LiveReporter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
         var bytes: Int64
     }
 
+    private var isConnected: Bool { desk.feedLastSuccessAt != nil && desk.isReplicating && health.outages.isEmpty }
+
     func run() async throws {
         var before: Sample?
+        var watch = ProgressWatch()
+        var hasConnected = false
+        // Who waits for the first answers is not kept waiting for a whole pause.
+        var shortPause = min(pause, 0.25)
         while true {
-            let counts = mirror.board.snapshot.counts
-            let now = Sample(
-                at: mirror.clock.monotonicSeconds, lsn: try mirror.state.checkpoint(), points: counts.metricPoints, bytes: counts.fileBytes)
-            var report = LiveReport()
-            report.startedAt = startedAt
-            report.writtenAt = mirror.clock.nowMilliseconds
-            report.lastAppliedAt = mirror.lastAppliedAt
-            report.feed = feed.name
-            report.feedLastSuccessAt = desk.feedLastSuccessAt
-            report.feedTrouble = desk.feedTrouble
-            report.sweepOldestAt = feed.sweepOldestAt
-            report.outages = health.outages
-            report.canary = desk.canary
-            report.conversions = counts.conversions
-            report.retries = counts.retries
-            if let before, now.at > before.at {
-                let seconds = now.at - before.at
-                report.rates.changesPerSecond = Double(now.lsn.rawValue - before.lsn.rawValue) / seconds
-                report.rates.metricPointsPerSecond = Double(now.points - before.points) / seconds
-                report.rates.fileBytesPerSecond = Double(now.bytes - before.bytes) / seconds
-            }
+            let checkpoint = try mirror.state.checkpoint()
+            let report = report(since: &before, checkpoint)
             try mirror.state.setControl(.report, report.encoded())
-            before = now
-            try await mirror.clock.sleep(seconds: pause)
+            hasConnected = hasConnected || isConnected
+            tell(.standing(try standing(report, checkpoint, hasConnected, &watch)))
+            try await mirror.clock.sleep(seconds: hasConnected ? pause : shortPause)
+            shortPause = min(pause, shortPause * 1.5)
         }
+    }
+
+    private func report(since before: inout Sample?, _ checkpoint: LSN) -> LiveReport {
+        let counts = mirror.board.snapshot.counts
+        let now = Sample(at: mirror.clock.monotonicSeconds, lsn: checkpoint, points: counts.metricPoints, bytes: counts.fileBytes)
+        var report = LiveReport()
+        report.startedAt = startedAt
+        report.writtenAt = mirror.clock.nowMilliseconds
+        report.lastAppliedAt = mirror.lastAppliedAt
+        report.feed = feed.name
+        report.feedLastSuccessAt = desk.feedLastSuccessAt
+        report.feedTrouble = desk.feedTrouble
+        report.sweepOldestAt = feed.sweepOldestAt
+        report.outages = health.outages
+        report.canary = desk.canary
+        report.conversions = counts.conversions
+        report.retries = counts.retries
+        if let before, now.at > before.at {
+            let seconds = now.at - before.at
+            report.rates.changesPerSecond = Double(now.lsn.rawValue - before.lsn.rawValue) / seconds
+            report.rates.metricPointsPerSecond = Double(now.points - before.points) / seconds
+            report.rates.fileBytesPerSecond = Double(now.bytes - before.bytes) / seconds
+        }
+        before = now
+        return report
+    }
+
+    private func standing(_ report: LiveReport, _ checkpoint: LSN, _ isConnected: Bool, _ watch: inout ProgressWatch) throws -> LiveStanding
+    {
+        let backlog = try mirror.state.backlog()
+        let waiting = max(0, backlog.count - (try mirror.state.heldCount()))
+        let isKept = health.isHeld || desk.pause != .nothing || !desk.isReplicating
+        let inFlight = mirror.board.snapshot.pending
+        // While the primary is listed, deletions wait for the end of the listing.
+        let hasWork = !isKept && (inFlight > 0 || waiting > 0 && !desk.isListing)
+        return LiveStanding(
+            report: report, counts: mirror.board.snapshot.counts, isConnected: isConnected,
+            isReconciling: try mirror.state.control(.reconciling) != nil, checkpoint: checkpoint,
+            head: try mirror.state.head(), waiting: waiting, oldestWaitingAt: backlog.count > 0 ? backlog.oldest : nil,
+            secondsWithoutProgress: watch.look(beats: mirror.board.beats, hasWork: hasWork, at: mirror.clock.monotonicSeconds))
     }
 }

@@ -19,14 +19,14 @@ struct Reconciler<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 failures = 0
             } catch let error as StoreError {
                 failures += 1
-                if failures == 1 { mirror.logger.error("comparison with the primary is interrupted", metadata: ["why": "\(error)"]) }
+                if failures == 1 { mirror.logger.event(.comparingInterrupted, ["detail": "\(error)"]) }
                 try await mirror.clock.sleep(seconds: Backoff(first: 2, most: 60).pause(attempt: failures))
             }
         }
     }
 
     private func reconcile(_ asked: String) async throws {
-        mirror.logger.notice("everything is compared with the primary", metadata: ["why": "\(asked.prefix { $0 != "\n" })"])
+        mirror.logger.event(.comparing, ["detail": "\(asked.prefix { $0 != "\n" })"])
         let start = mirror.clock.monotonicSeconds
         desk.set(isListing: true)
         defer { desk.set(isListing: false) }
@@ -35,6 +35,6 @@ struct Reconciler<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         }
         try mirror.state.endReconciliation(asked)
         let seconds = Int(mirror.clock.monotonicSeconds - start)
-        mirror.logger.notice("everything has been compared; what differs is being copied", metadata: ["seconds": "\(seconds)"])
+        mirror.logger.event(.compared, ["seconds": "\(seconds)"])
     }
 }

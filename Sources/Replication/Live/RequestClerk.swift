@@ -44,15 +44,13 @@ struct RequestClerk<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
             return paused.scope != scope
         }
         if hasChanged {
-            mirror.logger.notice(
-                scope.isEmpty ? "nothing is paused by name" : "paused by name",
-                metadata: ["experiments": "\(scope.experiments)", "models": "\(scope.models)"])
+            mirror.logger.event(.pausedByName, ["experiments": "\(scope.experiments)", "models": "\(scope.models)"])
             desk.wakeup.raise()
         }
         let pause = try state.pause
         guard pause != desk.pause else { return }
         desk.set(pause: pause)
-        mirror.logger.notice(pause == .nothing ? "resumed" : "paused", metadata: ["what": "\(pause.rawValue)"])
+        mirror.logger.event(pause == .nothing ? .resumed : .paused, ["what": "\(pause.rawValue)"])
     }
 
     private func isDone(_ request: Open) throws -> Bool {
@@ -62,7 +60,7 @@ struct RequestClerk<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
 
     private func take(_ open: inout [Int64: Open]) async throws {
         for request in try state.openRequests() where open[request.id] == nil {
-            mirror.logger.notice("asked", metadata: ["what": "\(request.what.rawValue)", "argument": "\(request.argument)"])
+            mirror.logger.event(.asked, ["what": "\(request.what.rawValue)", "argument": "\(request.argument)"])
             do {
                 try state.answer(request.id, .running)
                 switch request.what {

@@ -9,6 +9,13 @@ public struct Outage: Sendable, Hashable, Codable {
     /// `StoreError.Reason`.
     public var reason: String
     public var message: String
+
+    package init(store: String, since: Int64, reason: String, message: String) {
+        self.store = store
+        self.since = since
+        self.reason = reason
+        self.message = message
+    }
 }
 
 /// A breaker for each store. When one fails in a way that may be the whole store's, both are asked who they are; what does not answer is away,
@@ -95,7 +102,7 @@ final class StoreHealth<Primary: TrackingStore, Secondary: WritableStore>: Senda
     private func isBack(_ role: String) {
         guard let outage = state.withLock({ $0.outages.removeValue(forKey: role) }) else { return }
         let seconds = (clock.nowMilliseconds - outage.since) / 1000
-        logger.notice("store is back", metadata: ["store": "\(role)", "seconds": "\(seconds)"])
+        logger.event(.outageEnded, ["store": "\(role)", "seconds": "\(seconds)"])
     }
 
     private func ask(_ store: some TrackingStore, _ role: String) async {
@@ -114,7 +121,8 @@ final class StoreHealth<Primary: TrackingStore, Secondary: WritableStore>: Senda
                 return old == nil
             }
             if isNew {
-                logger.error("store is away", metadata: ["store": "\(role)", "reason": "\(outage.reason)", "message": "\(outage.message)"])
+                let event = error.reason == .unauthorized ? MirrorEvent.credentialsRefused : .outageBegan
+                logger.event(event, ["store": "\(role)", "reason": "\(outage.reason)", "detail": "\(outage.message)"])
             }
         } catch {
             // Cancelled: nobody is interested any more.

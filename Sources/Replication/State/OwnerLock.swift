@@ -14,13 +14,15 @@ final class OwnerLock: @unchecked Sendable {
 
     init(besides path: String) throws {
         let lockPath = path + ".lock"
-        descriptor = Glibc.open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o640)
+        let folder = StateFolder(of: path)
+        descriptor = Glibc.open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, folder.mode)
         guard descriptor >= 0 else {
             throw StateError(
                 .unwritable,
                 "\(lockPath): cannot be opened for writing (\(String(cString: strerror(errno)))). "
                     + "The state file's folder must exist and belong to the user that runs mlmirror.")
         }
+        folder.giveAway(descriptor)
         guard Self.setLock(descriptor, F_WRLCK) else {
             // The descriptor is closed by `deinit`, which runs also when this throws: everything is initialized.
             let owner = Self.owner(descriptor)

@@ -28,26 +28,37 @@ extension ReplicationState {
     /// - Throws: `StateError` of kind `otherPair`.
     public func bind(_ pair: Pair) throws {
         try transaction("bind") { db in
-            let row = try Row.fetchOne(db, sql: "SELECT name, primary_identity, secondary_identity FROM pair")
-            guard let row, let name = row[0] as String? else {
-                try db.execute(
-                    sql: "UPDATE pair SET name = ?, primary_identity = ?, secondary_identity = ?",
-                    arguments: [pair.name, pair.primary.rawValue, pair.secondary.rawValue])
-                return
-            }
-            let differences = [
-                name == pair.name ? nil : "its pair is \"\(name)\", not \"\(pair.name)\"",
-                row[1] == pair.primary.rawValue ? nil : "it belongs to another primary",
-                row[2] == pair.secondary.rawValue ? nil : "it belongs to another secondary",
-            ].compactMap { $0 }
-            guard differences.isEmpty else {
-                throw StateError(
-                    .otherPair,
-                    "\(path): the state of another pair: \(differences.joined(separator: "; ")). Name another state file, or, if a "
-                        + "store was replaced or restored, move this one away: the next backfill finds what is already copied by its stamps."
-                )
-            }
+            guard try !isBound(to: pair, db) else { return }
+            try db.execute(
+                sql: "UPDATE pair SET name = ?, primary_identity = ?, secondary_identity = ?",
+                arguments: [pair.name, pair.primary.rawValue, pair.secondary.rawValue])
         }
+    }
+
+    /// The same for a visitor, who writes nothing: the owner has bound it.
+    func expectBound(to pair: Pair) throws {
+        guard try read({ try isBound(to: pair, $0) }), try hasAdopted() else {
+            throw StateError(.locked, "\(path): its owner has only begun. Try again in a moment.")
+        }
+    }
+
+    /// - Throws: `StateError` of kind `otherPair`.
+    private func isBound(to pair: Pair, _ db: Database) throws -> Bool {
+        let row = try Row.fetchOne(db, sql: "SELECT name, primary_identity, secondary_identity FROM pair")
+        guard let row, let name = row[0] as String? else { return false }
+        let differences = [
+            name == pair.name ? nil : "its pair is \"\(name)\", not \"\(pair.name)\"",
+            row[1] == pair.primary.rawValue ? nil : "it belongs to another primary",
+            row[2] == pair.secondary.rawValue ? nil : "it belongs to another secondary",
+        ].compactMap { $0 }
+        guard differences.isEmpty else {
+            throw StateError(
+                .otherPair,
+                "\(path): the state of another pair: \(differences.joined(separator: "; ")). Name another state file, or, if a "
+                    + "store was replaced or restored, move this one away: the next backfill finds what is already copied by its stamps."
+            )
+        }
+        return true
     }
 
     /// Notes what is mirrored from now on. When that was something else, every record counts as changed: what was left out of a thing

@@ -14,6 +14,8 @@ public final class ReplicationState: Sendable {
     private let commits = Locked(0)
     private static let commitsBetweenFolds = 2000
     private let disk: (any SimulatedDisk)?
+    /// What a visitor looks at instead; removed with it.
+    private let copy: VisitorCopy?
     /// It was behind what its last owner had done: everything in it was forgotten.
     public let wasOlderCopy: Bool
     public let path: String
@@ -31,6 +33,7 @@ public final class ReplicationState: Sendable {
     private init(path: String, disk: (any SimulatedDisk)?) throws {
         self.path = path
         self.disk = disk
+        copy = nil
         let lock = try OwnerLock(besides: path)
         self.lock = lock
         try Self.createPrivately(path)
@@ -57,10 +60,19 @@ public final class ReplicationState: Sendable {
     /// Opens a file that another process may own, to look at it and to leave word in it: `ask` and `setPause` are all that a visitor may write.
     ///
     /// - Throws: `StateError`; of kind `missing` when there is no file.
-    public static func visit(path: String) throws -> ReplicationState { try ReplicationState(visiting: path) }
+    public static func visit(path: String) throws -> ReplicationState {
+        do {
+            return try ReplicationState(visiting: path)
+        } catch let error as StateError where error.kind == .unwritable && access(path, R_OK) == 0 {
+            // Who may only read it needs the files that SQLite shares between processes, which are there only while the daemon runs.
+            let copy = try VisitorCopy(of: path)
+            return try ReplicationState(visiting: path, copy)
+        }
+    }
 
-    private init(visiting path: String) throws {
+    init(visiting path: String, _ copy: VisitorCopy? = nil) throws {
         self.path = path
+        self.copy = copy
         disk = nil
         lock = nil
         generation = nil
@@ -69,7 +81,7 @@ public final class ReplicationState: Sendable {
             throw StateError(.missing, "\(path): no such file. The first `mlmirror backfill` or `mlmirror run` makes it.")
         }
         do {
-            database = try Self.openDatabase(path, isReadOnly: access(path, W_OK) != 0)
+            database = try Self.openDatabase(copy?.path ?? path, isReadOnly: copy == nil && access(path, W_OK) != 0)
             try database.read { try Self.check($0, path, isExact: true) }
         } catch let error as DatabaseError {
             throw Self.explain(error, path)
@@ -148,11 +160,13 @@ public final class ReplicationState: Sendable {
     // MARK: Opening
 
     private static func createPrivately(_ path: String) throws {
-        let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        let folder = StateFolder(of: path)
+        let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, folder.mode)
         guard descriptor >= 0 else {
             let advice = errno == ELOOP ? "It is a symbolic link; name the file itself." : "Its folder must exist and be writable."
             throw StateError(.unwritable, "\(path): cannot be opened for writing (\(String(cString: strerror(errno)))). \(advice)")
         }
+        folder.giveAway(descriptor)
         Glibc.close(descriptor)
     }
 

@@ -48,7 +48,7 @@ struct BackfillCommand: MirrorCommand {
             }
             session.console.message("A daemon has this state file: it is asked to do the backfill.")
             let number = try state.ask(.backfill, at: session.clock.nowMilliseconds)
-            let showsProgress = common.output.progressForm(session.console) != .none
+            let showsProgress = common.output.progressForm(session).isShown
             var last = ""
             let request = try await OwnerWait(state, clock: session.clock).answer(to: number) { status in
                 let line = "\(status.reconciling == nil ? "copying" : "comparing"): \(Quantity.count(status.lagChanges, "thing")) to do"
@@ -73,6 +73,15 @@ struct BackfillCommand: MirrorCommand {
             summary.counts.requests = requests()
             return summary
         }
+        let counts = summary.counts
+        session.logger(common.output).event(
+            .backfillFinished,
+            [
+                "complete": "\(summary.isComplete)", "dry_run": "\(dryRun)", "seconds": "\(summary.seconds)",
+                "experiments": "\(counts.experiments.written)", "runs": "\(counts.runs.written)", "metric_points": "\(counts.metricPoints)",
+                "files": "\(counts.files)", "file_bytes": "\(counts.fileBytes)", "versions": "\(counts.versions.written)",
+                "dead_letters": "\(summary.failureCount)", "conflicts": "\(counts.conflicts)", "requests": "\(counts.requests)",
+            ])
         try show(summary, settings, session)
         guard summary.isComplete else {
             return Outcome(.incomplete, "\(Quantity.count(summary.failureCount, "thing was", "things were")) set aside")
@@ -86,10 +95,10 @@ struct BackfillCommand: MirrorCommand {
         try await session.withState(statePath) { state in
             let board = ProgressBoard()
             let reporter = ProgressReporter(
-                board, console: session.console, clock: session.clock, form: common.output.progressForm(session.console))
+                board, console: session.console, clock: session.clock, form: common.output.progressForm(session))
             let backfill = Backfill(
                 primary: primary, secondary: secondary, state: state, configuration: settings.mirrorConfiguration(deep: deep), board: board,
-                clock: session.clock, logger: session.logger(common.output.logLevel))
+                clock: session.clock, logger: session.logger(common.output))
             let isDryRun = dryRun
             return try await reporter.during(session.signals) { try await isDryRun ? backfill.plan() : backfill.run() }
         }

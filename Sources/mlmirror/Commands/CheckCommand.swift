@@ -38,7 +38,7 @@ struct CheckCommand: MirrorCommand {
         var shown: [ShownSetting] = []
         var assessment: Assessment?
         do {
-            let settings = try common.settings(session)
+            let settings = try common.settings(session, needsCredentials: !offline)
             list.ok("configuration", settings.file.map { "from \($0), flags and environment" } ?? "from flags and environment")
             shown = showConfig ? ShownSetting.all(settings) : []
             list.run("state file") { try StateCheck.run(settings.state.value) }
@@ -50,6 +50,10 @@ struct CheckCommand: MirrorCommand {
             }
         } catch let error as ConfigurationError {
             list.failed("configuration", error)
+            // As a service's reload asks first: the one that runs stays as it is.
+            if case .journal = common.output.logFormat.resolved(session.environment) {
+                session.logger(common.output).event(.configurationRefused, ["detail": "\(error)"])
+            }
         }
         try show(list, shown, assessment, session)
         return list.outcome
@@ -66,7 +70,7 @@ struct CheckCommand: MirrorCommand {
     ) async throws -> Assessment {
         let board = ProgressBoard()
         let reporter = ProgressReporter(
-            board, console: session.console, clock: session.clock, form: common.output.progressForm(session.console))
+            board, console: session.console, clock: session.clock, form: common.output.progressForm(session))
         let assess = Assess(
             primary: primary, dialect: dialect, configuration: settings.mirrorConfiguration(), board: board, clock: session.clock)
         return try await reporter.during(session.signals) { try await assess.run() }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Logging
+import Replication
 
 /// Which two stores, and where the state is kept.
 struct StoreOptions: ParsableArguments {
@@ -71,6 +72,12 @@ struct OutputOptions: ParsableArguments {
     @Flag(name: .shortAndLong, help: "Say more; twice: everything.")
     var verbose: Int
 
+    @Option(
+        help: ArgumentHelp(
+            "Form of messages on standard error: auto, text or json. auto: fields of the systemd journal where that takes them, else text.",
+            valueName: "form"))
+    var logFormat = LogFormat.auto
+
     func validate() throws {
         if quiet, verbose > 0 { throw ValidationError("--quiet and --verbose exclude each other") }
     }
@@ -84,9 +91,10 @@ struct OutputOptions: ParsableArguments {
         }
     }
 
-    func progressForm(_ console: Console) -> ProgressReporter.Form {
+    func progressForm(_ session: Session) -> ProgressReporter.Form {
         if quiet || noProgress { return .none }
-        return console.showsBars ? .bar : .lines
+        if case .text = logFormat.resolved(session.environment) { return session.console.showsBars ? .bar : .lines }
+        return .events(session.logger(self, atLeast: .notice))
     }
 }
 
@@ -112,10 +120,15 @@ struct CommonOptions: ParsableArguments {
     }
 
     /// The whole configuration. Warns of variables that are probably misspelt.
-    func settings(_ session: Session, _ flags: FlagValues? = nil) throws -> MirrorSettings {
+    ///
+    /// - Parameter needsCredentials: false: a systemd credential may be missing, as it is for whom the service manager only asks to look.
+    func settings(_ session: Session, _ flags: FlagValues? = nil, needsCredentials: Bool = true) throws -> MirrorSettings {
         for (name, meant) in session.environment.suspicious {
-            session.logger(output.logLevel).warning("unknown environment variable", metadata: ["name": "\(name)", "meant": "\(meant)"])
+            session.logger(output).event(.variableUnknown, ["name": "\(name)", "meant": "\(meant)"])
         }
-        return try SettingsLoader(flags: flags ?? flagValues, environment: session.environment, standardFile: session.standardFile).load()
+        return try SettingsLoader(
+            flags: flags ?? flagValues, environment: session.environment, standardFile: session.standardFile,
+            needsCredentials: needsCredentials
+        ).load()
     }
 }

@@ -28,16 +28,21 @@ struct RunCommand: MirrorCommand {
 
     func execute(in session: Session) async throws -> Outcome {
         let settings = try self.settings(session)
-        let logger = session.logger(common.output.quiet ? .error : min(common.output.logLevel, .notice))
+        let logger = session.logger(common.output, atLeast: .notice)
         return try await session.withState(settings.state.value) { state in
+            logger.event(.started, ["version": "\(Program.version)", "pair": "\(settings.pair.value)", "state": "\(settings.state.value)"])
+            session.signals.onEnd { session.manager.stopping() }
             do {
-                try await Daemon(session: session, state: state, logger: logger, load: { try self.settings(session) }).run(settings)
+                try await Daemon(
+                    session: session, state: state, logger: logger, load: { try self.settings(session) },
+                    announcer: Announcer(session, state, logger)
+                ).run(settings)
             } catch {
                 try? LiveReport.noteEnd(in: state)
                 // It was told to end, and has.
                 guard error is CancellationError, session.signals.received != nil else { throw error }
                 let (checkpoint, waiting) = (try state.checkpoint(), try state.backlog().count)
-                logger.notice("ended", metadata: ["checkpoint": "\(checkpoint)", "waiting": "\(waiting)"])
+                logger.event(.ended, ["lsn": "\(checkpoint)", "changes": "\(waiting)"])
             }
             return .ok
         }

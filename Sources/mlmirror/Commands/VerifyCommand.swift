@@ -13,6 +13,7 @@ struct VerifyCommand: MirrorCommand {
               mlmirror verify --config mlmirror.yaml --repair
 
             Ends with 0 when both sides agree, and with 4 when there is a difference.
+            Beside a daemon, what differs is looked at again once that has caught up.
             """
     )
 
@@ -38,6 +39,12 @@ struct VerifyCommand: MirrorCommand {
         let result = try await session.withStores(settings) { primary, secondary, _ in
             try await compare(primary, secondary, settings, session)
         }
+        session.logger(common.output).event(
+            .verifyFinished,
+            [
+                "differences": "\(result.differences)", "unreadable": "\(result.unreadable)", "deep": "\(deep)", "repaired": "\(repair)",
+                "seconds": "\(result.seconds)",
+            ])
         if result.differences > 0 { return Outcome(.differences, Quantity.count(result.differences, "difference")) }
         if result.unreadable > 0 { return Outcome(.incomplete, "\(Quantity.count(result.unreadable)) could not be read") }
         return .ok
@@ -49,24 +56,34 @@ struct VerifyCommand: MirrorCommand {
         // Before the work: a report that cannot be written is said at once.
         let outlets = try VerifyOutlets(self, settings, session)
         do {
-            return try await session.withState(settings.state.value) { state in
-                let run = VerifyRun(
-                    primary: primary, secondary: secondary, state: state, settings: settings, session: session, options: self)
-                let first = try await run.compare(repairing: repair) { try outlets.add($0) }
-                guard repair, first.differences > 0 else {
-                    try outlets.finish(first, afterRepair: nil)
-                    return first
+            do {
+                return try await session.withState(settings.state.value) { state in
+                    try await compare(VerifyRun(primary, secondary, state, settings, session, self), outlets)
                 }
-                outlets.showFirst(first)
-                try outlets.showRepair(try await run.repair())
-                let second = try await run.compare(repairing: false) { outlets.addAfterRepair($0) }
-                try outlets.finish(first, afterRepair: second)
-                return second
+            } catch let error as StateError where error.kind == .locked && !repair {
+                // Beside a daemon, which goes on meanwhile.
+                return try await session.visitingState(settings.state.value) { state in
+                    guard try MirrorStatus(of: state, at: session.clock.nowMilliseconds).report?.hasEnded == false else { throw error }
+                    return try await compare(VerifyRun(primary, secondary, state, settings, session, self, isVisitor: true), outlets)
+                }
             }
         } catch {
             try outlets.abandon()
             throw error
         }
+    }
+
+    private func compare(_ run: VerifyRun<some TrackingStore, some WritableStore>, _ outlets: VerifyOutlets) async throws -> VerifySummary {
+        let first = try await run.compare(repairing: repair) { try outlets.add($0) }
+        guard repair, first.differences > 0 else {
+            try outlets.finish(first, afterRepair: nil)
+            return first
+        }
+        outlets.showFirst(first)
+        try outlets.showRepair(try await run.repair())
+        let second = try await run.compare(repairing: false) { outlets.addAfterRepair($0) }
+        try outlets.finish(first, afterRepair: second)
+        return second
     }
 }
 
@@ -78,6 +95,20 @@ private struct VerifyRun<Primary: TrackingStore, Secondary: WritableStore>: Send
     let settings: MirrorSettings
     let session: Session
     let options: VerifyCommand
+    let isVisitor: Bool
+
+    init(
+        _ primary: Primary, _ secondary: Secondary, _ state: ReplicationState, _ settings: MirrorSettings, _ session: Session,
+        _ options: VerifyCommand, isVisitor: Bool = false
+    ) {
+        self.primary = primary
+        self.secondary = secondary
+        self.state = state
+        self.settings = settings
+        self.session = session
+        self.options = options
+        self.isVisitor = isVisitor
+    }
 
     func compare(
         repairing: Bool, _ report: @escaping @Sendable (Difference) async throws -> Void
@@ -85,7 +116,8 @@ private struct VerifyRun<Primary: TrackingStore, Secondary: WritableStore>: Send
         let board = ProgressBoard()
         let verify = Verify(
             primary: primary, secondary: secondary, state: state, configuration: settings.mirrorConfiguration(deep: options.deep),
-            deep: options.deep, board: board, clock: session.clock, logger: session.logger(options.common.output.logLevel))
+            deep: options.deep, board: board, clock: session.clock, logger: session.logger(options.common.output),
+            isVisitor: isVisitor)
         return try await reporter(board).during(session.signals) { try await verify.run(repairing: repairing, report) }
     }
 
@@ -93,11 +125,11 @@ private struct VerifyRun<Primary: TrackingStore, Secondary: WritableStore>: Send
         let board = ProgressBoard()
         let backfill = Backfill(
             primary: primary, secondary: secondary, state: state, configuration: settings.mirrorConfiguration(), board: board,
-            clock: session.clock, logger: session.logger(options.common.output.logLevel))
+            clock: session.clock, logger: session.logger(options.common.output))
         return try await reporter(board).during(session.signals) { try await backfill.repair() }
     }
 
     private func reporter(_ board: ProgressBoard) -> ProgressReporter {
-        ProgressReporter(board, console: session.console, clock: session.clock, form: options.common.output.progressForm(session.console))
+        ProgressReporter(board, console: session.console, clock: session.clock, form: options.common.output.progressForm(session))
     }
 }

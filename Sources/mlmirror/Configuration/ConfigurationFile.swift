@@ -37,6 +37,7 @@ struct ConfigurationFile: Sendable {
     var canaryExperiment: Setting<String>?
     var window: Setting<Int>?
     var artifactWindow: Setting<Int>?
+    var metricsFile: Setting<String>?
 
     static let windowRange = 1...64
     static let artifactWindowRange = 1...32
@@ -46,7 +47,7 @@ struct ConfigurationFile: Sendable {
     static let canaryRange = 0...86_400
 
     private static let topKeys = KeyTable(
-        known: ["primary", "secondary", "state", "pair", "scope", "live", "window", "artifact_window"], later: ["rules"])
+        known: ["primary", "secondary", "state", "pair", "scope", "live", "window", "artifact_window", "metrics_file"], later: ["rules"])
     private static let storeKeys = KeyTable(
         known: ["uri", "auth", "workspace", "ca_file", "client_certificate_file"], later: ["registry"],
         refused: ["feed": "only the primary is followed", "database": "only the primary is followed"])
@@ -83,6 +84,7 @@ struct ConfigurationFile: Sendable {
         pair = try top.text("pair")
         window = try top.wholeNumber("window", in: Self.windowRange)
         artifactWindow = try top.wholeNumber("artifact_window", in: Self.artifactWindowRange)
+        metricsFile = try top.text("metrics_file")
         if let section = try top.section("primary", keys: Self.primaryKeys) {
             feed = try section.text("feed")
             database = try section.text("database")

@@ -26,6 +26,8 @@ struct CredentialFinder {
     /// `MLFLOW_TRACKING_*` belong to this store.
     let ownsTrackingVariables: Bool
     let configurationPath: String?
+    /// False: only to look whether the configuration is in order.
+    let needsCredentials: Bool
 
     func find() throws -> Setting<Credentials> {
         if let own = try fromOwnVariables() { return own }
@@ -94,6 +96,7 @@ struct CredentialFinder {
 
     private func secret(in file: Setting<String>) throws -> Secret {
         let path = location(of: file.value)
+        if !needsCredentials, !file.value.contains("/"), !TextFile.isReadable(path) { return Secret("") }
         var text = try TextFile.read(path, limit: 1 << 16, file.origin, what: "the secret in").text
         while text.last?.isNewline == true { text.removeLast() }
         guard !text.isEmpty else { throw ConfigurationError(file.origin, "\(path) is empty; expected one line") }
@@ -106,7 +109,11 @@ struct CredentialFinder {
     /// A bare name is a systemd credential where the service has some; any other relative path starts at the file's own folder.
     private func location(of path: String) -> String {
         if path.hasPrefix("/") { return path }
-        if !path.contains("/"), let folder = environment["CREDENTIALS_DIRECTORY"] { return "\(folder)/\(path)" }
+        if !path.contains("/"), let folder = environment["CREDENTIALS_DIRECTORY"] {
+            // What `LoadCredential=mlmirror:FOLDER` makes of a file in a folder.
+            let ofFolder = "\(folder)/mlmirror_\(path)"
+            return TextFile.exists(ofFolder) ? ofFolder : "\(folder)/\(path)"
+        }
         return TextFile.path(path, besides: configurationPath)
     }
 }

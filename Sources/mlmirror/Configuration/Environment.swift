@@ -17,7 +17,7 @@ struct Environment: Sendable {
         [
             "CONFIG", "PRIMARY", "SECONDARY", "STATE", "PAIR", "SINCE", "UNTIL", "WINDOW", "ARTIFACT_WINDOW", "FEED", "PRIMARY_DATABASE",
             "CYCLE_SECONDS", "REQUESTS_PER_SECOND", "FILE_GRACE_SECONDS", "CANARY_SECONDS",
-            "CANARY_EXPERIMENT",
+            "CANARY_EXPERIMENT", "METRICS_FILE",
         ].map { "MLMIRROR_\($0)" }
         + Role.allCases.flatMap { role in
             ["USERNAME", "PASSWORD", "TOKEN", "WORKSPACE", "CA_FILE", "CLIENT_CERTIFICATE_FILE"].map { "\(role.variable)_\($0)" }

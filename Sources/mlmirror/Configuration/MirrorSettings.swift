@@ -49,6 +49,8 @@ struct MirrorSettings: Sendable {
     var canaryExperiment: Setting<String>
     var window: Setting<Int>
     var artifactWindow: Setting<Int>
+    /// For Prometheus; nil: none is written.
+    var metricsFile: Setting<String>?
 
     func liveConfiguration() -> LiveConfiguration {
         var configuration = LiveConfiguration()
@@ -119,6 +121,7 @@ struct ShownSetting: Sendable, Hashable, Encodable {
         add("live.canary_experiment", settings.canaryExperiment) { $0 }
         add("window", settings.window) { String($0) }
         add("artifact_window", settings.artifactWindow) { String($0) }
+        add("metrics_file", settings.metricsFile, absent: "none is written") { $0 }
         return lines
     }
 }

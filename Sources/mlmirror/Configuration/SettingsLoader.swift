@@ -22,7 +22,7 @@ struct FlagValues: Sendable {
 /// `client_certificate_file`), of the primary also `feed` ("auto"), `database` and `reinstall_triggers` (false), `state`, `pair` ("default"),
 /// `scope` (`experiments`, `models`, `since`, `until`, `artifacts`: true), `live` (`cycle_seconds` 5, `requests_per_second` 5,
 /// `file_grace_seconds` 600, `canary_seconds` 0, `canary_experiment` "mlmirror-canary"),
-/// `window` (8), `artifact_window` (4). `Environment.names` lists the variables.
+/// `window` (8), `artifact_window` (4), `metrics_file`. `Environment.names` lists the variables.
 struct SettingsLoader {
     static let standardFile = "/etc/mlmirror/mlmirror.yaml"
 
@@ -30,6 +30,7 @@ struct SettingsLoader {
     let environment: Environment
     /// Where the default file lies; nil: there is none.
     var standardFile: String? = Self.standardFile
+    var needsCredentials = true
 
     func load() throws -> MirrorSettings {
         let file = try configurationFile()
@@ -56,7 +57,8 @@ struct SettingsLoader {
             canaryExperiment: environment.setting("MLMIRROR_CANARY_EXPERIMENT") ?? file?.canaryExperiment
                 ?? Setting(CanaryConfiguration(seconds: 0).experiment, .standard),
             window: try number("MLMIRROR_WINDOW", ConfigurationFile.windowRange, file?.window, 8),
-            artifactWindow: try number("MLMIRROR_ARTIFACT_WINDOW", ConfigurationFile.artifactWindowRange, file?.artifactWindow, 4)
+            artifactWindow: try number("MLMIRROR_ARTIFACT_WINDOW", ConfigurationFile.artifactWindowRange, file?.artifactWindow, 4),
+            metricsFile: environment.setting("MLMIRROR_METRICS_FILE") ?? file?.metricsFile?.map { TextFile.path($0, besides: file?.path) }
         )
         if let since = settings.since, let until = settings.until, since.value >= until.value {
             throw ConfigurationError(
@@ -144,7 +146,8 @@ struct SettingsLoader {
         try refuseForeignCredentials(role, uri, filed)
         let owns = try ownsTrackingVariables(role, uri.value)
         let finder = CredentialFinder(
-            role: role, uri: uri, file: filed, environment: environment, ownsTrackingVariables: owns, configurationPath: file?.path)
+            role: role, uri: uri, file: filed, environment: environment, ownsTrackingVariables: owns, configurationPath: file?.path,
+            needsCredentials: needsCredentials)
         func path(_ suffix: String, _ setting: Setting<String>?) -> Setting<String>? {
             environment.setting("\(role.variable)_\(suffix)") ?? setting?.map { TextFile.path($0, besides: file?.path) }
         }

@@ -31,6 +31,8 @@ struct TextFile {
 
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+    static func isReadable(_ path: String) -> Bool { access(path, R_OK) == 0 }
+
     /// A relative path starts at the folder of `file`.
     static func path(_ path: String, besides file: String?) -> String {
         guard !path.hasPrefix("/"), let file, let slash = file.lastIndex(of: "/") else { return path }

@@ -6,8 +6,19 @@ struct ProgressLine: Sendable {
     var rates: RateMeter.Rates
     var secondsLeft: Double?
 
-    /// For a file or a journal: everything, in words.
+    /// For a file: everything, in words.
     var plain: String { "\(phase): \(parts.map(\.text).joined(separator: ", "))" }
+
+    /// For an event.
+    var fields: [String: String] {
+        let counts = snapshot.counts
+        var fields: [String: String] = [
+            "phase": "\(snapshot.phase)", "runs": "\(counts.runs.seen)", "runs_total": "\(max(snapshot.runsTotal, counts.runs.seen))",
+            "metric_points": "\(counts.metricPoints)", "file_bytes": "\(counts.fileBytes)", "dead_letters": "\(counts.deadLetters)",
+        ]
+        if let secondsLeft { fields["seconds_left"] = "\(Int(secondsLeft.rounded(.up)))" }
+        return fields
+    }
 
     /// For a terminal: a bar and as much of the rest as fits. Never longer than `width`.
     func bar(width: Int) -> String {

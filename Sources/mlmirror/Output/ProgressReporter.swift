@@ -1,9 +1,14 @@
+import Logging
 import Replication
 
 /// Shows a board's progress while work goes on: a bar twice a second on a terminal, else a line a minute and at each phase.
 struct ProgressReporter: Sendable {
     enum Form: Sendable {
         case bar, lines, none
+        /// As often as lines.
+        case events(Logger)
+
+        var isShown: Bool { if case .none = self { false } else { true } }
     }
 
     let board: ProgressBoard
@@ -20,7 +25,7 @@ struct ProgressReporter: Sendable {
         self.console = console
         self.clock = clock
         self.form = form
-        meter = Locked(RateMeter(span: form == .bar ? 10 : Self.secondsBetweenLines))
+        if case .bar = form { meter = Locked(RateMeter(span: 10)) } else { meter = Locked(RateMeter(span: Self.secondsBetweenLines)) }
     }
 
     /// Runs `work`, and shows its progress until it returns or throws.
@@ -45,7 +50,8 @@ struct ProgressReporter: Sendable {
     private func show() async {
         switch form {
         case .bar: await showBars()
-        case .lines: await showLines()
+        case .lines: await showLines { console.message($0.plain) }
+        case .events(let logger): await showLines { logger.event(.backfillProgress, $0.fields) }
         case .none: break
         }
     }
@@ -55,14 +61,14 @@ struct ProgressReporter: Sendable {
         console.clearBar()
     }
 
-    private func showLines() async {
+    private func showLines(_ tell: (ProgressLine) -> Void) async {
         var phase: String?
         var last = clock.monotonicSeconds
         while await pause(1) {
             let line = line
             let now = clock.monotonicSeconds
             guard line.snapshot.phase != phase || now - last >= Self.secondsBetweenLines else { continue }
-            console.message(line.plain)
+            tell(line)
             phase = line.snapshot.phase
             last = now
         }

@@ -6,13 +6,16 @@ struct StatusVerdict: Sendable, Hashable {
         case ok = 0
         case warning = 1
         case critical = 2
+
+        /// Of a document; one that nobody knows is the worst.
+        init(_ name: String) { self = name == "ok" ? .ok : name == "warning" ? .warning : .critical }
     }
     var level: Level
     var reason: String
     var warningLag: Double
     var criticalLag: Double
 
-    init(_ status: MirrorStatus, warningLag: Double, criticalLag: Double) {
+    init(_ status: MirrorStatus, warningLag: Double = 300, criticalLag: Double = 3600) {
         self.warningLag = warningLag
         self.criticalLag = criticalLag
         let lag = status.lagSeconds
@@ -34,145 +37,64 @@ struct StatusVerdict: Sendable, Hashable {
             (level, reason) = (.ok, lag.map { "\(Quantity.duration($0)) behind" } ?? "running")
         }
     }
-
-    /// `OK - text | label=value;warn;crit ...`, as monitoring plug-ins have it.
-    func line(_ status: MirrorStatus) -> String {
-        func number(_ value: Double) -> String { value == value.rounded() && abs(value) < 1e15 ? String(Int64(value)) : String(value) }
-        let lag = status.lagSeconds.map { "lag=\(number(($0 * 10).rounded() / 10))s;\(number(warningLag));\(number(criticalLag));0 " } ?? ""
-        return "\("\(level)".uppercased()) - \(reason.printable) | \(lag)changes=\(status.lagChanges) dead_letters=\(status.deadLetters) "
-            + "conflicts=\(status.conflicts)"
-    }
 }
 
 /// A status for people.
 struct StatusText {
-    var status: MirrorStatus
-    var verdict: StatusVerdict
+    var status: StatusDocument
+    var warningLag: Double
+    var criticalLag: Double
     var now: Int64
     var style: Style
 
     var text: String {
-        var lines = [verdict.line(status)]
+        var lines = [line]
         func add(_ label: String, _ value: String) {
             lines.append(label + String(repeating: " ", count: max(1, 14 - label.count)) + value.printable)
         }
-        add("mode:", "dual")
-        add("state:", status.condition.rawValue + (status.pause == .nothing ? "" : ", paused: \(status.pause.rawValue)"))
-        if !status.pausedScope.isEmpty {
-            add("paused:", "\(status.pausedScope.text) (\(Quantity.count(status.held, "change")) held)")
-        }
+        if let saidAt = status.saidAt { add("from:", "the journal, \(ago(saidAt)): the state file cannot be read") }
+        add("mode:", status.mode)
+        let since = status.startedAt.map { status.state == MirrorStatus.Condition.stopped.rawValue ? "" : ", began \(ago($0))" } ?? ""
+        add("state:", status.state + since + (status.paused == Pause.nothing.rawValue ? "" : ", paused: \(status.paused)"))
+        let scope = PausedScope(experiments: status.pausedExperiments, models: status.pausedModels)
+        if !scope.isEmpty { add("paused:", "\(scope.text) (\(Quantity.count(status.held, "change")) held)") }
         for trouble in status.troubles { add("trouble:", trouble) }
         add("checkpoint:", "\(status.checkpoint) of \(status.head)")
-        let waiting = status.pending.isEmpty ? "nothing" : LabelCounts.text(status.pending)
-        add("waiting:", waiting)
-        if let lag = status.lagSeconds { add("lag:", "\(Quantity.count(status.lagChanges, "change")), \(Quantity.duration(lag))") }
+        add("waiting:", status.pending.isEmpty ? "nothing" : LabelCounts.text(status.pending))
+        if let lag = status.lag.seconds { add("lag:", "\(Quantity.count(status.lag.changes, "change")), \(Quantity.duration(lag))") }
         if let why = status.reconciling { add("comparing:", "everything, because: \(why)") }
-        if let report = status.report {
-            let rates = report.rates
+        if let feed = status.feed {
             add(
                 "rates:",
-                "\(Quantity.decimal(rates.changesPerSecond)) changes/s, \(Quantity.decimal(rates.metricPointsPerSecond)) points/s, "
-                    + "\(Quantity.bytes(Int64(rates.fileBytesPerSecond)))/s")
-            let success = report.feedLastSuccessAt.map { "answered \(ago($0))" } ?? "has not answered yet"
-            let sweep = report.sweepOldestAt.map { ", every run checked within \(Quantity.duration(Double(now - $0) / 1000))" } ?? ""
-            add("feed:", "\(report.feed), \(success)\(sweep)")
-            if let canary = report.canary {
-                let seconds = canary.seconds.map { " within \(Quantity.decimal($0)) s" } ?? ""
-                add(
-                    "canary:",
-                    canary.missingSince.map { "missing since \(ago($0))" } ?? canary.lastArrivedAt.map { "arrived \(ago($0))\(seconds)" }
-                        ?? "")
-            }
-            if let applied = report.lastAppliedAt { add("last applied:", ago(applied)) }
-            if !report.conversions.isEmpty { add("conversions:", LabelCounts.text(report.conversions)) }
+                "\(Quantity.decimal(status.rates.changesPerSecond)) changes/s, \(Quantity.decimal(status.rates.metricPointsPerSecond)) points/s, "
+                    + "\(Quantity.bytes(Int64(status.rates.fileBytesPerSecond)))/s")
+            let success = status.feedLastSuccessAt.map { "answered \(ago($0))" } ?? "has not answered yet"
+            let sweep = status.sweepOldestAt.map { ", every run checked within \(Quantity.duration(age($0)))" } ?? ""
+            add("feed:", "\(feed), \(success)\(sweep)")
         }
+        if let canary = status.canary {
+            let seconds = canary.seconds.map { " within \(Quantity.decimal($0)) s" } ?? ""
+            add(
+                "canary:",
+                canary.missingSince.map { "missing since \(ago($0))" } ?? canary.lastArrivedAt.map { "arrived \(ago($0))\(seconds)" } ?? "")
+        }
+        if let applied = status.lastAppliedAt { add("last applied:", ago(applied)) }
+        if !status.conversions.isEmpty { add("conversions:", LabelCounts.text(status.conversions)) }
         add("conflicts:", Quantity.count(status.conflicts))
         add("set aside:", Quantity.count(status.deadLetters))
-        lines += status.firstDeadLetters.map { "  \($0.printable)" }
+        lines += status.failures.map { "  \($0.printable)" }
         return lines.joined(separator: "\n") + "\n"
     }
 
-    private func ago(_ at: Int64) -> String { "\(Quantity.duration(max(0, Double(now - at) / 1000))) ago" }
-}
+    /// `OK - text | label=value;warn;crit ...`, as monitoring plug-ins have it.
+    private var line: String {
+        func number(_ value: Double) -> String { value == value.rounded() && abs(value) < 1e15 ? String(Int64(value)) : String(value) }
+        let lag =
+            status.lag.seconds.map { "lag=\(number(($0 * 10).rounded() / 10))s;\(number(warningLag));\(number(criticalLag));0 " } ?? ""
+        return "\(status.level.uppercased()) - \(status.reason.printable) | \(lag)changes=\(status.lag.changes) "
+            + "dead_letters=\(status.deadLetters) conflicts=\(status.conflicts)"
+    }
 
-/// A status as `--json` prints it: these names are a promise.
-struct StatusDocument: Encodable {
-    struct Lag: Encodable {
-        var changes: Int
-        var seconds: Double?
-    }
-    struct CanaryDocument: Encodable {
-        var lastArrivedAt: String?
-        var seconds: Double?
-        var missingSince: String?
-        var why: String?
-    }
-    struct OutageDocument: Encodable {
-        var store: String
-        var since: String
-        var reason: String
-        var message: String
-    }
-    var messageType = "status"
-    var mode = "dual"
-    var state: String
-    var level: String
-    var reason: String
-    var pair: String
-    var checkpoint: Int64
-    var head: Int64
-    var lag: Lag
-    var pending: [String: Int]
-    var rates: LiveReport.Rates
-    var feed: String?
-    var feedLastSuccessAt: String?
-    var feedTrouble: String?
-    var sweepOldestAt: String?
-    var lastAppliedAt: String?
-    var reconciling: String?
-    var paused: String
-    var pausedExperiments: [String]
-    var pausedModels: [String]
-    var held: Int
-    var deadLetters: Int
-    var failures: [String]
-    var conflicts: Int
-    var outages: [OutageDocument]
-    var canary: CanaryDocument?
-    var conversions: [String: Int]
-    var startedAt: String?
-
-    init(_ status: MirrorStatus, _ verdict: StatusVerdict) {
-        state = status.condition.rawValue
-        level = "\(verdict.level)"
-        reason = verdict.reason
-        pair = status.pair
-        checkpoint = status.checkpoint.rawValue
-        head = status.head.rawValue
-        lag = Lag(changes: status.lagChanges, seconds: status.lagSeconds)
-        pending = status.pending
-        let report = status.report
-        rates = report?.rates ?? LiveReport.Rates()
-        feed = report?.feed
-        feedLastSuccessAt = report?.feedLastSuccessAt.map(Instant.text)
-        feedTrouble = report?.feedTrouble
-        sweepOldestAt = report?.sweepOldestAt.map(Instant.text)
-        lastAppliedAt = report?.lastAppliedAt.map(Instant.text)
-        startedAt = report.map { Instant.text($0.startedAt) }
-        reconciling = status.reconciling
-        paused = status.pause.rawValue
-        (pausedExperiments, pausedModels, held) = (status.pausedScope.experiments, status.pausedScope.models, status.held)
-        deadLetters = status.deadLetters
-        failures = status.firstDeadLetters
-        conflicts = status.conflicts
-        outages = (status.condition == .stopped ? [] : report?.outages ?? []).map {
-            OutageDocument(store: $0.store, since: Instant.text($0.since), reason: $0.reason, message: $0.message)
-        }
-        canary = report?.canary.map {
-            CanaryDocument(
-                lastArrivedAt: $0.lastArrivedAt.map(Instant.text), seconds: $0.seconds, missingSince: $0.missingSince.map(Instant.text),
-                why: $0.why)
-        }
-        conversions = report?.conversions ?? [:]
-    }
+    private func age(_ text: String) -> Double { max(0, Double(now - (Instant.milliseconds(text) ?? now)) / 1000) }
+    private func ago(_ text: String) -> String { "\(Quantity.duration(age(text))) ago" }
 }

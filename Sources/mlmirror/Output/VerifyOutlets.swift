@@ -9,7 +9,7 @@ struct VerifyOutlets: Sendable {
     private let lines: DifferenceLines
     private let linesAfterRepair: DifferenceLines
     private let reports: [JSONReport]
-    private let file: PrivateFile?
+    private let file: WholeFile?
 
     init(_ command: VerifyCommand, _ settings: MirrorSettings, _ session: Session) throws {
         let console = session.console
@@ -22,7 +22,10 @@ struct VerifyOutlets: Sendable {
         func report(_ write: @escaping @Sendable ([UInt8]) throws -> Void) throws -> JSONReport {
             try JSONReport(settings: settings, startedAt: session.clock.nowMilliseconds, isDeep: command.deep, write: write)
         }
-        let file = try command.report.map { try PrivateFile(path: $0) }
+        let file: WholeFile?
+        do { file = try command.report.map { try WholeFile(path: $0) } } catch let error as WriteError {
+            throw ConfigurationError(.flag("--report"), error.description)
+        }
         self.file = file
         var reports: [JSONReport] = []
         if isJSON { reports.append(try report { console.result(String(decoding: $0, as: UTF8.self)) }) }

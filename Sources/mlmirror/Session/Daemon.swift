@@ -7,11 +7,15 @@ struct Daemon: Sendable {
     let state: ReplicationState
     let logger: Logger
     let load: @Sendable () throws -> MirrorSettings
+    let announcer: Announcer
 
     /// Runs until it is cancelled.
     func run(_ first: MirrorSettings) async throws {
         let reload = ReloadBell()
-        session.signals.onReload { reload.ring() }
+        session.signals.onReload {
+            session.manager.reloading()
+            reload.ring()
+        }
         defer { session.signals.onReload(nil) }
         var settings = first
         while true {
@@ -35,15 +39,16 @@ struct Daemon: Sendable {
 
     /// The new configuration, when it can be used as it is: a wrong one is told, and the old one stays.
     private func reloaded(_ present: MirrorSettings) -> MirrorSettings? {
+        defer { session.manager.ready() }
         do {
             let new = try load()
             guard new.state.value == present.state.value, new.pair.value == present.pair.value else {
                 throw ConfigurationError(new.state.origin, "another state file or pair needs a restart")
             }
-            logger.notice("configuration read again")
+            logger.event(.configurationReloaded)
             return new
         } catch {
-            logger.error("configuration refused; the old one stays", metadata: ["why": "\(error)"])
+            logger.event(.configurationRefused, ["detail": "\(error)"])
             return nil
         }
     }
@@ -57,13 +62,15 @@ struct Daemon: Sendable {
     private func follow<Primary: TrackingStore, Secondary: WritableStore>(
         _ primary: Primary, _ secondary: Secondary, _ settings: MirrorSettings
     ) async throws {
-        logger.notice(
-            "following",
-            metadata: ["primary": "\(settings.primary.uri.value)", "secondary": "\(settings.secondary.uri.value)"])
-        let (session, state) = (session, state)
+        logger.event(.following, ["primary": "\(settings.primary.uri.value)", "secondary": "\(settings.secondary.uri.value)"])
+        let (session, state, announcer) = (session, state, announcer)
+        announcer.writeMetrics(to: settings.metricsFile?.value)
+        var configuration = settings.liveConfiguration()
+        if let seconds = session.manager.watchdogSeconds { configuration.reportPause = min(configuration.reportPause, seconds / 3) }
         let live = LiveReplication(
-            primary: primary, secondary: secondary, state: state, configuration: settings.liveConfiguration(), board: ProgressBoard(),
-            clock: session.clock, logger: logger, feed: { try session.openFeed(settings, primary, state, session.clock) })
+            primary: primary, secondary: secondary, state: state, configuration: configuration, board: ProgressBoard(),
+            clock: session.clock, logger: logger, tell: { announcer.take($0) },
+            feed: { try session.openFeed(settings, primary, state, session.clock) })
         try await live.run()
     }
 }

@@ -1,4 +1,5 @@
 import Logging
+import Replication
 
 /// Log events as plain lines: `level message key=value`.
 struct LogLines: LogHandler {
@@ -21,7 +22,7 @@ struct LogLines: LogHandler {
 
     /// Values from a server may hold anything: control characters are made visible, and a value with spaces is quoted.
     static func line(_ level: Logger.Level, _ message: String, _ metadata: Logger.Metadata, error: (any Error)? = nil) -> String {
-        var pairs = metadata.sorted { $0.key < $1.key }.map { ($0.key, "\($0.value)") }
+        var pairs = metadata.filter { $0.key != MirrorEvent.metadataKey }.sorted { $0.key < $1.key }.map { ($0.key, "\($0.value)") }
         if let error { pairs.append(("error", "\(error)")) }
         let fields = pairs.map { key, value in
             let isBare = !value.isEmpty && value.allSatisfy { !$0.isWhitespace && $0 != "\"" && $0 != "=" }

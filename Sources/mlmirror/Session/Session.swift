@@ -7,6 +7,9 @@ struct Session: Sendable {
     var console: Console
     var signals: Signals
     var clock: any ReplicationClock
+    var manager = ServiceLink.nobody
+    /// What a service said of itself in the journal.
+    var lastStatusEvent: JournaledStatus.Search = { _, _ in nil }
     /// Where the default configuration file lies; nil: nowhere.
     var standardFile: String? = SettingsLoader.standardFile
     var openStore: @Sendable (StoreSettings) throws -> OpenedStore
@@ -14,9 +17,20 @@ struct Session: Sendable {
     var openFeed: @Sendable (MirrorSettings, any TrackingStore, ReplicationState, any ReplicationClock) throws -> any ChangeFeed =
         StoreFactory.openFeed
 
-    func logger(_ level: Logger.Level) -> Logger {
-        let console = console
-        var logger = Logger(label: "mlmirror") { _ in LogLines(console) }
+    /// - Parameter least: tell at least this much, unless it is to be quiet.
+    func logger(_ output: OutputOptions, atLeast least: Logger.Level = .warning) -> Logger {
+        let (console, clock) = (console, clock)
+        var level = output.quiet ? output.logLevel : min(output.logLevel, least)
+        let handler: any LogHandler
+        switch output.logFormat.resolved(environment) {
+        case .text: handler = LogLines(console)
+        case .json: handler = JSONLog(console, clock)
+        case .journal:
+            handler = JournalLog()
+            // Whoever reads it there chooses by priority.
+            level = min(level, .info)
+        }
+        var logger = Logger(label: "mlmirror") { _ in handler }
         logger.logLevel = level
         return logger
     }

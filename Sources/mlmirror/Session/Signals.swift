@@ -10,6 +10,7 @@ final class Signals: Sendable {
         var received: Int32?
         var onStatusRequest: (@Sendable () -> Void)?
         var onReload: (@Sendable () -> Void)?
+        var onEnd: (@Sendable () -> Void)?
     }
     private let state = Locked(State())
 
@@ -23,6 +24,9 @@ final class Signals: Sendable {
 
     /// What SIGHUP does; nil: as SIGTERM.
     func onReload(_ action: (@Sendable () -> Void)?) { state.withLock { $0.onReload = action } }
+
+    /// What the first signal that asks for an end does, before the work is cancelled.
+    func onEnd(_ action: (@Sendable () -> Void)?) { state.withLock { $0.onEnd = action } }
 
     /// Keeps the signals for `serve`. Call it before any other thread exists: threads inherit it.
     static func hold() {
@@ -52,7 +56,10 @@ final class Signals: Sendable {
             defer { state.received = state.received ?? number }
             return state.received != nil
         }
-        guard isSecond else { return work.cancel() }
+        guard isSecond else {
+            state.withLock { $0.onEnd }?()
+            return work.cancel()
+        }
         beforeAbruptEnd()
         _exit(ExitStatus.signal(number).rawValue)
     }

@@ -5,18 +5,19 @@ struct WriteError: Error, CustomStringConvertible {
     var description: String
 }
 
-/// A file that appears whole or not at all, and that only its owner may read: written under another name, then renamed.
-final class PrivateFile: Sendable {
+/// A file that appears whole or not at all: written under another name, then renamed.
+final class WholeFile: Sendable {
     let path: String
     private let temporary: String
     private let descriptor: Int32
 
-    init(path: String) throws {
+    /// - Parameter mode: 0600: only its owner may read it.
+    init(path: String, mode: mode_t = 0o600) throws {
         self.path = path
         let slash = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
         temporary = "\(path[..<slash]).\(path[slash...]).\(getpid()).tmp"
-        descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw ConfigurationError(.flag("--report"), Self.reason(path)) }
+        descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
+        guard descriptor >= 0, fchmod(descriptor, mode) == 0 else { throw Self.failure(path) }
     }
 
     func write(_ bytes: [UInt8]) throws {

@@ -1,0 +1,103 @@
+/// Things that were found to differ while a daemon was at work: they may only not have been carried across yet.
+final class Suspects: Sendable {
+    private struct State {
+        var differences: [EntityKey: [Difference]] = [:]
+        var count = 0
+    }
+    private let state = Locked(State())
+    /// Memory stays flat: what is more is believed at once.
+    private static let most = 10_000
+
+    /// - Returns: false when there is no room for more.
+    func keep(_ differences: [Difference], of key: EntityKey) -> Bool {
+        state.withLock { state in
+            guard state.count + differences.count <= Self.most else { return false }
+            state.count += differences.count
+            state.differences[key, default: []] += differences
+            return true
+        }
+    }
+
+    var all: [EntityKey: [Difference]] { state.withLock { $0.differences } }
+}
+
+/// Looks at what differed again, once the daemon has done what it knew of: whoever still differs does.
+struct SecondLook<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
+    let comparison: Comparison<Primary, Secondary>
+    let report: @Sendable (Difference) async throws -> Void
+
+    private static var rounds: Int { 5 }
+    /// Seconds for which one round waits for the daemon.
+    private static var patience: Double { 60 }
+
+    private var mirror: Mirror<Primary, Secondary> { comparison.mirror }
+
+    /// - Returns: differences, and things of which nothing can be said because they do not stand still; nil: none.
+    func run(_ first: Suspects) async throws -> (differences: Int, moving: Int?) {
+        var suspects = first
+        for _ in 0..<Self.rounds where !suspects.all.isEmpty {
+            try await waitForOwner()
+            let again = Suspects()
+            let tally = Tally(suspects: again, clock: mirror.clock, report)
+            let comparison = Comparison(
+                mirror: mirror, deep: comparison.deep, tally: tally, primaryHasLoggedModels: comparison.primaryHasLoggedModels)
+            for key in suspects.all.keys.sorted(by: { ($0.kind.rawValue, $0.id) < ($1.kind.rawValue, $1.id) }) {
+                try await comparison.compare(key)
+            }
+            suspects = again
+        }
+        var (differences, moving) = (0, 0)
+        for (key, found) in suspects.all.sorted(by: { ($0.key.kind.rawValue, $0.key.id) < ($1.key.kind.rawValue, $1.key.id) }) {
+            guard try mirror.state.entry(key) == nil else {
+                moving += 1
+                continue
+            }
+            differences += found.count
+            for difference in found { try await report(difference) }
+        }
+        return (differences, moving > 0 ? moving : nil)
+    }
+
+    /// Until everything that is known now is on the secondary. One that is paused, or whose store is away, is not waited for forever.
+    private func waitForOwner() async throws {
+        let head = try mirror.state.head()
+        let end = mirror.clock.monotonicSeconds + Self.patience
+        // The feed may take a moment to see what the comparison saw.
+        try await mirror.clock.sleep(seconds: 2)
+        while mirror.clock.monotonicSeconds < end {
+            if try mirror.state.checkpoint() >= head { return }
+            try await mirror.clock.sleep(seconds: 0.25)
+        }
+    }
+}
+
+extension Comparison {
+    /// One thing, by the primary's id. What is gone from the primary meanwhile has no difference.
+    func compare(_ key: EntityKey) async throws {
+        let mirror = mirror
+        switch key.kind {
+        case .experiment, .experimentDeletion:
+            guard let here = try await mirror.retrying({ try await mirror.primary.experiment(ExperimentID(key.id)) }) else { return }
+            _ = try await compare(here)
+        case .run:
+            guard let (here, there) = try await runs(key) else { return }
+            try await take(there.map { .matched(primary: here, secondary: $0) } ?? .missing(primary: here))
+        case .runArtifacts:
+            guard let (here, there) = try await runs(key), let there else { return }
+            try await compareFiles(key, of: here, there)
+        case .loggedModel, .loggedModelArtifacts:
+            guard let here = try await mirror.retrying({ try await mirror.primary.loggedModel(LoggedModelID(key.id)) }) else { return }
+            try await compare(here)
+        case .registeredModel:
+            guard let here = try await mirror.retrying({ try await mirror.primary.registeredModel(ModelName(key.id)) }) else { return }
+            try await compare(here)
+        }
+    }
+
+    private func runs(_ key: EntityKey) async throws -> (Run, Run?)? {
+        let mirror = mirror
+        guard let here = try await mirror.retrying({ try await mirror.primary.run(RunID(key.id)) }) else { return nil }
+        guard let id = try mirror.state.secondaryID(.run, key.id) else { return (here, nil) }
+        return (here, try await mirror.retrying { try await mirror.secondary.run(RunID(id)) })
+    }
+}

@@ -1,0 +1,44 @@
+/// Where differences go: counted, handed on, and appended to the log when repairing.
+final class Tally: Sendable {
+    private let state = Locked(VerifySummary())
+    private let repairs: ReplicationState?
+    private let report: @Sendable (Difference) async throws -> Void
+
+    private let suspects: Suspects?
+    private let clock: any ReplicationClock
+
+    /// - Parameter suspects: where differences are kept that may be none in a moment.
+    init(
+        repairing: ReplicationState? = nil, suspects: Suspects? = nil, clock: any ReplicationClock,
+        _ report: @escaping @Sendable (Difference) async throws -> Void
+    ) {
+        repairs = repairing
+        self.suspects = suspects
+        self.clock = clock
+        self.report = report
+    }
+
+    var summary: VerifySummary { state.withLock { $0 } }
+    func compared(_ label: String, _ count: Int = 1) { state.withLock { $0.compared[label, default: 0] += count } }
+    func converted(_ label: String, _ count: Int = 1) {
+        guard count > 0 else { return }
+        state.withLock { $0.converted[label, default: 0] += count }
+    }
+    func leftOut(_ label: String) { state.withLock { $0.leftOut[label, default: 0] += 1 } }
+
+    func note(_ differences: [Difference], repair key: EntityKey? = nil) async throws {
+        guard !differences.isEmpty else { return }
+        if let suspects, let key, suspects.keep(differences, of: key) { return }
+        state.withLock { $0.differences += differences.count }
+        if let repairs, let key {
+            try repairs.forgetBase(key)
+            try repairs.append([Change(key)], at: clock.nowMilliseconds)
+        }
+        for difference in differences { try await report(difference) }
+    }
+
+    func unreadable(_ kind: EntityKey.Kind, _ id: String, _ why: String) async throws {
+        state.withLock { $0.unreadable += 1 }
+        try await report(Difference(kind: kind, primary: id, secondary: nil, field: "unreadable", primaryValue: nil, secondaryValue: why))
+    }
+}

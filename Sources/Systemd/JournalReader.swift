@@ -1,0 +1,62 @@
+import CSystemd
+import Glibc
+
+/// Reads this machine's journal, as far as whoever asks may.
+public enum JournalReader {
+    public struct Failure: Error, CustomStringConvertible {
+        public var description: String
+    }
+
+    public struct Entry: Sendable {
+        /// Milliseconds since 1970: when the journal took it.
+        public var at: Int64
+        public var fields: [String: String]
+
+        public init(at: Int64, fields: [String: String]) {
+            self.at = at
+            self.fields = fields
+        }
+    }
+
+    /// The newest entry that has all these fields.
+    ///
+    /// - Throws: `Failure`.
+    public static func newest(_ wanted: [Journal.Field]) throws -> Entry? {
+        var opened: OpaquePointer?
+        try check(sd_journal_open(&opened, Int32(SD_JOURNAL_LOCAL_ONLY)), "opened")
+        guard let journal = opened else { return nil }
+        defer { sd_journal_close(journal) }
+        // Long values too are read whole.
+        try check(sd_journal_set_data_threshold(journal, 0), "read")
+        for field in wanted {
+            let match = Array("\(field.name)=\(field.value)".utf8)
+            try check(sd_journal_add_match(journal, match, match.count), "searched")
+        }
+        try check(sd_journal_seek_tail(journal), "searched")
+        let found = sd_journal_previous(journal)
+        try check(found, "searched")
+        guard found > 0 else { return nil }
+        var microseconds: UInt64 = 0
+        try check(sd_journal_get_realtime_usec(journal, &microseconds), "read")
+        return Entry(at: Int64(microseconds / 1000), fields: fields(journal))
+    }
+
+    /// What another version has written may hold anything: a field without a name is left out.
+    private static func fields(_ journal: OpaquePointer) -> [String: String] {
+        var fields: [String: String] = [:]
+        var data: UnsafeRawPointer?
+        var length = 0
+        sd_journal_restart_data(journal)
+        while sd_journal_enumerate_available_data(journal, &data, &length) > 0 {
+            let bytes = UnsafeRawBufferPointer(start: data, count: length)
+            guard let equals = bytes.firstIndex(of: UInt8(ascii: "=")) else { continue }
+            fields[String(decoding: bytes[..<equals], as: UTF8.self)] = String(decoding: bytes[(equals + 1)...], as: UTF8.self)
+        }
+        return fields
+    }
+
+    private static func check(_ code: Int32, _ verb: String) throws {
+        guard code < 0 else { return }
+        throw Failure(description: "the journal cannot be \(verb): \(String(cString: strerror(-code)))")
+    }
+}

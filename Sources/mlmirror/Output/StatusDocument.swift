@@ -1,0 +1,99 @@
+import FoundationEssentials
+import Replication
+
+/// A status as `--json` prints it: these names are a promise.
+struct StatusDocument: Codable {
+    struct Lag: Codable {
+        var changes: Int
+        var seconds: Double?
+    }
+    struct CanaryDocument: Codable {
+        var lastArrivedAt: String?
+        var seconds: Double?
+        var missingSince: String?
+        var why: String?
+    }
+    struct OutageDocument: Codable {
+        var store: String
+        var since: String
+        var reason: String
+        var message: String
+    }
+    var messageType = "status"
+    var mode = "dual"
+    var state: String
+    var level: String
+    var reason: String
+    var pair: String
+    var checkpoint: Int64
+    var head: Int64
+    var lag: Lag
+    var pending: [String: Int]
+    var rates: LiveReport.Rates
+    var feed: String?
+    var feedLastSuccessAt: String?
+    var feedTrouble: String?
+    var sweepOldestAt: String?
+    var lastAppliedAt: String?
+    var reconciling: String?
+    var paused: String
+    var pausedExperiments: [String]
+    var pausedModels: [String]
+    var held: Int
+    var deadLetters: Int
+    var failures: [String]
+    var conflicts: Int
+    var outages: [OutageDocument]
+    var canary: CanaryDocument?
+    var conversions: [String: Int]
+    var startedAt: String?
+    /// What keeps it from its work, in words.
+    var troubles: [String]
+    /// Where this was read: the state file, or the journal.
+    var source = "state"
+    /// When the service said so, where that was read in the journal.
+    var saidAt: String?
+
+    init(_ status: MirrorStatus, _ verdict: StatusVerdict) {
+        state = status.condition.rawValue
+        level = "\(verdict.level)"
+        reason = verdict.reason
+        pair = status.pair
+        checkpoint = status.checkpoint.rawValue
+        head = status.head.rawValue
+        lag = Lag(changes: status.lagChanges, seconds: status.lagSeconds)
+        pending = status.pending
+        let report = status.report
+        rates = report?.rates ?? LiveReport.Rates()
+        feed = report?.feed
+        feedLastSuccessAt = report?.feedLastSuccessAt.map(Instant.text)
+        feedTrouble = report?.feedTrouble
+        sweepOldestAt = report?.sweepOldestAt.map(Instant.text)
+        lastAppliedAt = report?.lastAppliedAt.map(Instant.text)
+        startedAt = report.map { Instant.text($0.startedAt) }
+        reconciling = status.reconciling
+        paused = status.pause.rawValue
+        (pausedExperiments, pausedModels, held) = (status.pausedScope.experiments, status.pausedScope.models, status.held)
+        deadLetters = status.deadLetters
+        failures = status.firstDeadLetters
+        conflicts = status.conflicts
+        outages = (status.condition == .stopped ? [] : report?.outages ?? []).map {
+            OutageDocument(store: $0.store, since: Instant.text($0.since), reason: $0.reason, message: $0.message)
+        }
+        canary = report?.canary.map {
+            CanaryDocument(
+                lastArrivedAt: $0.lastArrivedAt.map(Instant.text), seconds: $0.seconds, missingSince: $0.missingSince.map(Instant.text),
+                why: $0.why)
+        }
+        conversions = report?.conversions ?? [:]
+        troubles = status.troubles
+    }
+
+    /// As an earlier process wrote it; nil when it is none.
+    init?(json: String) {
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        guard let document = try? decoder.decode(StatusDocument.self, from: Data(json.utf8)) else { return nil }
+        self = document
+    }
+}
