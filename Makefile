@@ -2,11 +2,13 @@
 
 PREFIX ?= /usr/local
 RELEASE = swift build -c release --product mlmirror
+# What is handed out needs no Swift on the machine where it runs.
+STATIC = swift build -c release --static-swift-stdlib --scratch-path .build/static -Xlinker -z -Xlinker now --product mlmirror
 BIN ?= $(shell $(RELEASE) --show-bin-path)/mlmirror
 SIMULATE = .build/release/simulate
 PYTHON = .venv/mlflow3/bin/python
 
-.PHONY: help setup build release test simulate tsan torture soak emulators test-spark lint demo bench install clean
+.PHONY: help setup build release test simulate tsan torture soak emulators test-spark test-systemd lint demo bench install deb clean
 .NOTPARALLEL:
 
 help:
@@ -20,11 +22,13 @@ help:
 	@echo 'make tsan      the tests under ThreadSanitizer'
 	@echo 'make lint      formatting and import direction'
 	@echo 'make bench     measure against the alternatives (about an hour; ROUNDS=1 for a look)'
-	@echo 'make install   build for release and install to $(PREFIX)/bin'
+	@echo 'make test-systemd the package on a booted Debian with a real systemd (part of make test where a machine can be booted)'
+	@echo 'make install   build for release and install program, units and catalog under $(PREFIX)'
+	@echo 'make deb       build the Debian package, .build/deb/mlmirror_VERSION_ARCH.deb'
 	@echo 'make build, make setup, make clean'
 
 setup:
-	.ci/setup mlflow3 mlflow2 azureml2 azureml3
+	.ci/setup mlflow3 mlflow2 azureml2 azureml3 systemd
 
 build:
 	swift build
@@ -44,6 +48,7 @@ AZURE = AzureML(Conformance|Fault)?Tests
 test: setup
 	swift build --build-tests
 	swift build -c release --product simulate
+	$(STATIC)
 	swift test --skip-build --filter CurlTests
 	swift test --skip-build --filter SimulationTests
 	swift test --skip-build --filter ReplicationTests
@@ -52,9 +57,10 @@ test: setup
 	nice -n 19 $(SHELL) -c '$(SIMULATIONS)' > .build/simulations.log 2>&1 & simulations=$$!; \
 		trap "pkill -P $$simulations; kill $$simulations" EXIT; \
 		swift test --skip-build --filter mlmirrorTests --skip '$(AZURE)' || exit 1; \
+		$(PYTHON) Tests/Support/python/judge_selftest.py || exit 1; \
+		$(PYTHON) Tests/Support/python/azureml_selftest.py || exit 1; \
+		$(MAKE) test-systemd || exit 1; \
 		wait $$simulations; failed=$$?; trap - EXIT; cat .build/simulations.log; exit $$failed
-	$(PYTHON) Tests/Support/python/judge_selftest.py
-	$(PYTHON) Tests/Support/python/azureml_selftest.py
 
 simulate:
 	swift build -c release --product simulate
@@ -113,8 +119,26 @@ bench:
 	BIN="$(BIN)" $(PYTHON) Benchmarks/live_cost_bench.py
 	BIN="$(BIN)" $(PYTHON) Benchmarks/lock_bench.py
 
-install: release
-	install -D -m 0755 "$(BIN)" "$(DESTDIR)$(PREFIX)/bin/mlmirror"
+static:
+	$(STATIC)
+
+# Units name /usr/bin/mlmirror; here they are made to name what is installed.
+install: static
+	install -D -m 0755 .build/static/release/mlmirror "$(DESTDIR)$(PREFIX)/bin/mlmirror"
+	for unit in systemd/*.service systemd/*.timer; do \
+		install -d "$(DESTDIR)$(PREFIX)/lib/systemd/system" && \
+		sed 's|/usr/bin/mlmirror|$(PREFIX)/bin/mlmirror|' "$$unit" > "$(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename "$$unit")" || exit 1; \
+	done
+	install -D -m 0644 systemd/mlmirror.sysusers "$(DESTDIR)$(PREFIX)/lib/sysusers.d/mlmirror.conf"
+	install -D -m 0644 systemd/mlmirror.catalog "$(DESTDIR)$(PREFIX)/lib/systemd/catalog/mlmirror.catalog"
+
+deb: static
+	systemd/deb/build .build/static/release/mlmirror .build/deb
+
+# Where no machine can be booted it says so, and is no failure.
+test-systemd: deb
+	if command -v lintian >/dev/null; then lintian --fail-on error,warning .build/deb/mlmirror_*.deb; else echo 'SKIPPED: lintian is missing' >&2; fi
+	$(PYTHON) Tests/Systemd/service_test.py .build/deb/mlmirror_*.deb || [ $$? -eq 77 ]
 
 clean:
 	rm -rf .build .demo
