@@ -93,9 +93,9 @@ import Testing
             try await daemon.settled()
             let (clean, none) = try await verify(fixture)
             #expect(clean.areEqual && none == [] && clean.compared["runs", default: 0] > 0)
-            let experiment = try #require(try await secondary.experiments(nil).elements.first { $0.id != ExperimentID("0") })
+            let experiments = try await secondary.experiments(nil).elements.filter { $0.lifecycle == .active }
             let run = try #require(
-                try await secondary.runs(RunQuery(experiments: [experiment.id]), nil).elements.first { $0.lifecycle == .active })
+                try await secondary.runs(RunQuery(experiments: experiments.map(\.id)), nil).elements.first { $0.lifecycle == .active })
             try await secondary.logBatch(RunBatch(metrics: [], params: [], tags: [Tag("edited", "there")]), toRun: run.id)
             let (summary, found) = try await verify(fixture)
             #expect(summary.differences == 1 && found.map(\.field) == ["tag:edited"], "\(found)")

@@ -21,6 +21,8 @@ import servers  # noqa: E402
 import token_gate  # noqa: E402
 
 UNITS = ["mlmirror.service", "mlmirror@.service", "mlmirror-backfill@.service", "mlmirror-verify@.service"]
+# Where it lies on the booted machine.
+PACKAGE = "/var/tmp/mlmirror.deb"
 EXPOSURE = {False: 1.1, True: 1.0}
 
 
@@ -86,8 +88,8 @@ class Test:
     # What is tried.
 
     def install(self):
-        self.machine.copy(self.package, "/root/mlmirror.deb")
-        self.run("dpkg", "--install", "/root/mlmirror.deb")
+        self.machine.copy(self.package, PACKAGE)
+        self.run("dpkg", "--install", PACKAGE)
         for unit in ("mlmirror.service", "mlmirror-verify@x.timer"):
             assert self.run("systemctl", "is-enabled", unit, check=False).stdout.strip() == "disabled", unit
         assert self.run("systemctl", "is-active", "mlmirror.service", check=False).stdout.strip() == "inactive"
@@ -271,7 +273,7 @@ class Test:
 
     def upgrade(self):
         before = self.show("MainPID")
-        self.run("dpkg", "--install", "/root/mlmirror.deb")
+        self.run("dpkg", "--install", PACKAGE)
         self.until("restarted", lambda: self.show("ActiveState") == "active" and self.show("MainPID") != before)
         self.expect_arrival(self.log_run())
         return "upgraded over itself, it runs on"

@@ -18,7 +18,11 @@ final class Suspects: Sendable {
         }
     }
 
-    var all: [EntityKey: [Difference]] { state.withLock { $0.differences } }
+    /// In one order, whatever they were found in.
+    var all: [(key: EntityKey, differences: [Difference])] {
+        state.withLock { $0.differences }.sorted { ($0.key.kind.rawValue, $0.key.id) < ($1.key.kind.rawValue, $1.key.id) }
+            .map { ($0.key, $0.value) }
+    }
 }
 
 /// Looks at what differed again, once the daemon has done what it knew of: whoever still differs does.
@@ -34,20 +38,18 @@ struct SecondLook<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     /// - Returns: differences, and things of which nothing can be said because they do not stand still; nil: none.
     func run(_ first: Suspects) async throws -> (differences: Int, moving: Int?) {
-        var suspects = first
-        for _ in 0..<Self.rounds where !suspects.all.isEmpty {
+        var suspects = first.all
+        for _ in 0..<Self.rounds where !suspects.isEmpty {
             try await waitForOwner()
             let again = Suspects()
             let tally = Tally(suspects: again, clock: mirror.clock, report)
             let comparison = Comparison(
                 mirror: mirror, deep: comparison.deep, tally: tally, primaryHasLoggedModels: comparison.primaryHasLoggedModels)
-            for key in suspects.all.keys.sorted(by: { ($0.kind.rawValue, $0.id) < ($1.kind.rawValue, $1.id) }) {
-                try await comparison.compare(key)
-            }
-            suspects = again
+            for (key, _) in suspects { try await comparison.compare(key) }
+            suspects = again.all
         }
         var (differences, moving) = (0, 0)
-        for (key, found) in suspects.all.sorted(by: { ($0.key.kind.rawValue, $0.key.id) < ($1.key.kind.rawValue, $1.key.id) }) {
+        for (key, found) in suspects {
             guard try mirror.state.entry(key) == nil else {
                 moving += 1
                 continue

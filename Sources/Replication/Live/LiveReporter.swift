@@ -75,15 +75,15 @@ struct LiveReporter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
     private func standing(_ report: LiveReport, _ checkpoint: LSN, _ isConnected: Bool, _ watch: inout ProgressWatch) throws -> LiveStanding
     {
         let backlog = try mirror.state.backlog()
-        let waiting = max(0, backlog.count - (try mirror.state.heldCount()))
+        let waiting = backlog.count - backlog.held
         let isKept = health.isHeld || desk.pause != .nothing || !desk.isReplicating
-        let inFlight = mirror.board.snapshot.pending
+        let done = mirror.board.snapshot
         // While the primary is listed, deletions wait for the end of the listing.
-        let hasWork = !isKept && (inFlight > 0 || waiting > 0 && !desk.isListing)
+        let hasWork = !isKept && (done.pending > 0 || waiting > 0 && !desk.isListing)
         return LiveStanding(
-            report: report, counts: mirror.board.snapshot.counts, isConnected: isConnected,
+            report: report, counts: done.counts, isConnected: isConnected,
             isReconciling: try mirror.state.control(.reconciling) != nil, checkpoint: checkpoint,
-            head: try mirror.state.head(), waiting: waiting, oldestWaitingAt: backlog.count > 0 ? backlog.oldest : nil,
+            head: try mirror.state.head(), waiting: waiting, oldestWaitingAt: backlog.oldest,
             secondsWithoutProgress: watch.look(beats: mirror.board.beats, hasWork: hasWork, at: mirror.clock.monotonicSeconds))
     }
 }

@@ -37,13 +37,12 @@ public struct MirrorStatus: Sendable, Hashable {
         head = try state.head()
         for (kind, count) in try state.pending() { pending[kind.rawValue] = count }
         let backlog = try state.backlog()
-        lagChanges = backlog.count
+        (lagChanges, held) = (backlog.count, backlog.held)
         deadLetters = try state.deadLetterCount()
         firstDeadLetters = try state.deadLetters(limit: 5).map { "\($0.message) [\($0.reason)]" }
         conflicts = try state.conflictCount()
         pause = try state.pause
         pausedScope = try state.pausedScope
-        held = try state.heldCount()
         report = try state.control(.report).flatMap { LiveReport(encoded: $0) }
         if let oldest = backlog.oldest, backlog.count > 0 {
             lagSeconds = max(0, Double(milliseconds - oldest) / 1000)

@@ -215,11 +215,11 @@ extension ReplicationState {
         }
     }
 
-    /// How many keys wait, and since when the one that has waited longest does: milliseconds since 1970.
-    public func backlog() throws -> (count: Int, oldest: Int64?) {
+    /// How many keys wait, how many of them people hold back, and since when the one that has waited longest does: milliseconds since 1970.
+    public func backlog() throws -> (count: Int, held: Int, oldest: Int64?) {
         try read { db in
-            let row = try Row.fetchOne(db.cachedStatement(sql: "SELECT count(*), min(nullif(at, 0)) FROM change_log"))
-            return (row?[0] ?? 0, row?[1])
+            let row = try Row.fetchOne(db.cachedStatement(sql: "SELECT count(*), sum(held), min(nullif(at, 0)) FROM change_log"))
+            return (row?[0] ?? 0, row?[1] ?? 0, row?[2])
         }
     }
 }

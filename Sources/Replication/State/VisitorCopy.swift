@@ -2,17 +2,13 @@ import FoundationEssentials
 import Glibc
 
 /// A private copy of a state file and its log, for who may only read them.
-final class VisitorCopy: Sendable {
+struct VisitorCopy: Sendable {
     let path: String
-    private let folder: String
+    private let folder: ScratchFolder
 
     init(of original: String) throws {
-        var template = Array("\(FileManager.default.temporaryDirectory.path)/mlmirror-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else {
-            throw StateError(.unwritable, "no folder for temporary files can be made (\(String(cString: strerror(errno)))); set TMPDIR")
-        }
-        folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        path = "\(folder)/state.db"
+        folder = try ScratchFolder()
+        path = "\(folder.path)/state.db"
         do {
             try FileManager.default.copyItem(atPath: original, toPath: path)
             if access(original + "-wal", F_OK) == 0 { try FileManager.default.copyItem(atPath: original + "-wal", toPath: path + "-wal") }
@@ -22,6 +18,4 @@ final class VisitorCopy: Sendable {
             throw StateError(.unwritable, "\(original): cannot be read: \(error)")
         }
     }
-
-    deinit { try? FileManager.default.removeItem(atPath: folder) }
 }

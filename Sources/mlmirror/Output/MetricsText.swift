@@ -5,13 +5,10 @@ struct MetricsText {
     var standing: LiveStanding
     var deadLetters: Int
     var conflicts: Int
-    var pending: [String: Int]
+    var pending: [EntityKey.Kind: Int]
     var mode: String
 
     private static let modes = ["azureml-only", "dual"]
-    private static let kinds = [
-        "experiment", "experiment_deletion", "logged_model", "logged_model_artifacts", "registered_model", "run", "run_artifacts",
-    ]
 
     var text: String {
         let counts = standing.counts
@@ -38,7 +35,7 @@ struct MetricsText {
         metric("head_lsn", "gauge", "The last position in the change log.", [("", "\(standing.head)")])
         metric(
             "pending_changes", "gauge", "Changes that wait, by kind.",
-            Self.kinds.map { ("{entity=\"\($0)\"}", "\(pending[$0] ?? 0)") })
+            EntityKey.Kind.allCases.map { ("{entity=\"\($0.rawValue)\"}", "\(pending[$0] ?? 0)") })
         moment("oldest_pending_timestamp_seconds", "Since when the oldest of them waits.", standing.oldestWaitingAt)
         moment("last_applied_timestamp_seconds", "When something was carried across last.", standing.report.lastAppliedAt)
         moment("feed_last_success_timestamp_seconds", "When the feed answered last.", standing.report.feedLastSuccessAt)

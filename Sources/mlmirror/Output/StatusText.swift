@@ -12,21 +12,21 @@ struct StatusVerdict: Sendable, Hashable {
     }
     var level: Level
     var reason: String
-    var warningLag: Double
-    var criticalLag: Double
+
+    /// What is made of a lag by itself; nil: nothing.
+    static func late(_ lag: Double?, _ warningLag: Double, _ criticalLag: Double) -> (Level, String)? {
+        guard let lag, lag >= warningLag else { return nil }
+        return (lag >= criticalLag ? .critical : .warning, "\(Quantity.duration(lag)) behind")
+    }
 
     init(_ status: MirrorStatus, warningLag: Double = 300, criticalLag: Double = 3600) {
-        self.warningLag = warningLag
-        self.criticalLag = criticalLag
         let lag = status.lagSeconds
         if status.condition == .failing {
             (level, reason) = (.critical, status.troubles.first ?? "failing")
         } else if status.condition == .stopped {
             (level, reason) = (.critical, "stopped")
-        } else if let lag, lag >= criticalLag {
-            (level, reason) = (.critical, "\(Quantity.duration(lag)) behind")
-        } else if let lag, lag >= warningLag {
-            (level, reason) = (.warning, "\(Quantity.duration(lag)) behind")
+        } else if let late = Self.late(lag, warningLag, criticalLag) {
+            (level, reason) = late
         } else if status.deadLetters > 0 {
             (level, reason) = (.warning, "\(Quantity.count(status.deadLetters, "thing is", "things are")) set aside")
         } else if status.pause != .nothing {

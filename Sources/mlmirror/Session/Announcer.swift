@@ -39,7 +39,7 @@ final class Announcer: Sendable {
         do {
             let text = MetricsText(
                 standing: standing, deadLetters: try state.deadLetterCount(), conflicts: try state.conflictCount(),
-                pending: Dictionary(uniqueKeysWithValues: try state.pending().map { ($0.key.rawValue, $0.value) }), mode: "dual"
+                pending: try state.pending(), mode: "dual"
             ).text
             let file = try WholeFile(path: path, mode: 0o644)
             try file.write(Array(text.utf8))

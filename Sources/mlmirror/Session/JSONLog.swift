@@ -28,7 +28,7 @@ struct JSONLog: LogHandler {
     }
 
     func log(event: LogEvent) {
-        var all = metadata.merging(metadataProvider?.get() ?? [:]) { own, _ in own }.merging(event.metadata ?? [:]) { _, new in new }
+        var all = everything(of: event)
         let name = all.removeValue(forKey: MirrorEvent.metadataKey).map { "\($0)" }
         let line = Line(
             time: Instant.text(clock.nowMilliseconds), level: event.level.rawValue, event: name, message: "\(event.message)",

@@ -17,7 +17,7 @@ struct JournalLog: LogHandler {
     }
 
     func log(event: LogEvent) {
-        let all = metadata.merging(metadataProvider?.get() ?? [:]) { own, _ in own }.merging(event.metadata ?? [:]) { _, new in new }
+        let all = everything(of: event)
         var fields = [
             Journal.Field("MESSAGE", "\(event.message)"), Journal.Field("PRIORITY", Self.priority(event.level)),
             Journal.Field("SYSLOG_IDENTIFIER", "mlmirror"), Journal.Field("CODE_FILE", event.file),

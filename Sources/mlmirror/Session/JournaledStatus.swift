@@ -33,8 +33,8 @@ extension StatusDocument {
             (state, level, reason) = (MirrorStatus.Condition.stopped.rawValue, "critical", "stopped")
         } else if age > 3 * ServiceWatch.Limits().betweenSnapshots {
             (level, reason) = ("critical", "it has said nothing for \(Quantity.duration(age))")
-        } else if level == "ok" || level == "warning", let seconds = lag.seconds, seconds >= warningLag {
-            (level, reason) = (seconds >= criticalLag ? "critical" : "warning", "\(Quantity.duration(seconds)) behind")
+        } else if level != "critical", let late = StatusVerdict.late(lag.seconds, warningLag, criticalLag) {
+            (level, reason) = ("\(late.0)", late.1)
         }
     }
 }

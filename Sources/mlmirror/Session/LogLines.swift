@@ -16,8 +16,7 @@ struct LogLines: LogHandler {
     }
 
     func log(event: LogEvent) {
-        let all = metadata.merging(metadataProvider?.get() ?? [:]) { own, _ in own }.merging(event.metadata ?? [:]) { _, new in new }
-        console.message(Self.line(event.level, "\(event.message)", all, error: event.error))
+        console.message(Self.line(event.level, "\(event.message)", everything(of: event), error: event.error))
     }
 
     /// Values from a server may hold anything: control characters are made visible, and a value with spaces is quoted.

@@ -1,18 +1,13 @@
 import FoundationEssentials
-import Glibc
 import Replication
 
 /// A private copy of the state file, for a rehearsal that must leave the real one as it is.
 enum StateCopy {
     /// A file that does not exist yet is not made. One that another process owns is refused.
     static func with<Result>(of path: String, _ body: (String) async throws -> Result) async throws -> Result {
-        var template = Array("\(FileManager.default.temporaryDirectory.path)/mlmirror-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else {
-            throw StateError(.unwritable, "no folder for temporary files can be made (\(String(cString: strerror(errno)))); set TMPDIR")
-        }
-        let folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let copy = "\(folder)/state.db"
+        let folder = try ScratchFolder()
+        defer { withExtendedLifetime(folder) {} }
+        let copy = "\(folder.path)/state.db"
         if TextFile.exists(path) {
             // Folds the database's log into the one file that is copied, and takes the owner's lock while it does.
             try ReplicationState.open(path: path).close()
