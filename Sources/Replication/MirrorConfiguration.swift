@@ -20,5 +20,7 @@ public struct MirrorConfiguration: Sendable, Hashable {
     public var attempts = 10
     /// Seconds that a write may be under way at most after whoever sent it has gone, or has had no answer.
     public var landingTime = 10.0
+    /// What is done with what changes on the primary after its cutover.
+    public var stragglers = StragglerRule.carry
     public init() {}
 }

@@ -51,10 +51,11 @@ final class LiveFixture: Sendable {
     ///
     /// - Parameter polling: the real polling feed instead of the scripted one.
     func live<R: Sendable>(
-        polling: Bool = false, _ change: (inout LiveConfiguration) -> Void = { _ in },
+        polling: Bool = false, disk: (any SimulatedDisk)? = nil, _ change: (inout LiveConfiguration) -> Void = { _ in },
         _ body: @escaping @Sendable (Observer) async throws -> R
     ) async throws -> R {
-        let state = try ReplicationState.open(path: pair.statePath)
+        let state =
+            try disk.map { try ReplicationState.open(path: pair.statePath, disk: $0) } ?? ReplicationState.open(path: pair.statePath)
         var configuration = LiveConfiguration()
         configuration.mirror = pair.configuration()
         change(&configuration)

@@ -206,7 +206,7 @@ import Testing
         try await fixture.live({ $0.filePause = 10_000 }) { daemon in
             try await daemon.settled()
             let visitor = try ReplicationState.visit(path: fixture.pair.statePath)
-            _ = try visitor.changePausedScope { $0.adding(PausedScope(experiments: ["scratch", "new *"])) }
+            _ = try visitor.changePausedScope { $0.adding(NameScope(experiments: ["scratch", "new *"])) }
             try await Task.sleep(for: .milliseconds(100))
             secondary.forgetWrites()
             let scratch = try await primary.createExperiment(name: "scratch", tags: [])
@@ -225,9 +225,9 @@ import Testing
             // A change of what is held already, and one more that is paused.
             try await primary.logBatch(RunBatch(tags: [Tag("a", "b")]), toRun: held.id)
             feed.say([Change(.run(held.id))])
-            _ = try visitor.changePausedScope { $0.adding(PausedScope(models: ["of *"])) }
+            _ = try visitor.changePausedScope { $0.adding(NameScope(models: ["of *"])) }
             try await Task.sleep(for: .milliseconds(50))
-            _ = try visitor.changePausedScope { $0.removing(PausedScope(experiments: ["scratch", "new *"])) }
+            _ = try visitor.changePausedScope { $0.removing(NameScope(experiments: ["scratch", "new *"])) }
             try await daemon.until("only the model is held") { try daemon.state.backlog().count == 1 && daemon.state.heldCount() == 1 }
             _ = try visitor.changePausedScope { _ in .nothing }
             try await daemon.settled()

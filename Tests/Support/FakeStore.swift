@@ -171,6 +171,14 @@ public final class FakeStore: WritableStore {
         state.withLock { $0.files[owner, default: [:]][path] = bytes }
     }
 
+    /// Loses the point of the lowest step, without a write that the log would show.
+    public func losePoint(of run: RunID, metric: String) {
+        state.withLock { state in
+            guard let point = state.runs[run]?.history[metric]?.min(by: { $0.step < $1.step }) else { return }
+            state.runs[run]?.history[metric]?.remove(point)
+        }
+    }
+
     // MARK: - One operation
 
     func perform<R: Sendable>(

@@ -229,7 +229,7 @@ import Testing
         let standing = LiveStanding(
             report: report, counts: counts, isConnected: true, isReconciling: false, checkpoint: LSN(rawValue: 7), head: LSN(rawValue: 9),
             waiting: 2, oldestWaitingAt: nil, secondsWithoutProgress: 0)
-        return MetricsText(standing: standing, deadLetters: 1, conflicts: 0, pending: [.run: 2], mode: "dual").text
+        return MetricsText(standing: standing, deadLetters: 1, conflicts: 0, pending: [.run: 2], mode: .dual, stragglers: 0).text
     }
 
     @Test func valuesAreThereUnderTheirNames() {

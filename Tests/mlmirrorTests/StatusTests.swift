@@ -66,7 +66,7 @@ import Testing
         #expect(await world.run(["pause", "--state", state, "--experiment", "b", "--json"]) == .ok)
         #expect(world.printed.contains(#""paused_experiments":["a/**","b"]"#))
         let owner = try ReplicationState.open(path: state)
-        #expect(try owner.pausedScope == PausedScope(experiments: ["a/**", "b"], models: ["m"]))
+        #expect(try owner.pausedScope == NameScope(experiments: ["a/**", "b"], models: ["m"]))
         try owner.append([Change(EntityKey(.run, "r"))], at: SystemClock().nowMilliseconds)
         #expect(await world.run(["status", "--state", state]).rawValue == 1)
         #expect(world.printed.contains("paused:       experiment a/**, experiment b, model m (0 changes held)"))

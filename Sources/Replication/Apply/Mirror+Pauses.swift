@@ -6,10 +6,10 @@ struct Held: Error {
 
 /// The paused scope, and a number that grows whenever it changes.
 struct PausedNow: Sendable {
-    private(set) var scope = PausedScope.nothing
+    private(set) var scope = NameScope.nothing
     private(set) var version = 0
 
-    mutating func set(_ scope: PausedScope) {
+    mutating func set(_ scope: NameScope) {
         guard scope != self.scope else { return }
         self.scope = scope
         version += 1

@@ -10,7 +10,9 @@ extension Mirror {
         let id = RunID(entry.key.id)
         // What was set aside of it is looked at with whatever comes next.
         if try state.isSetAside(entry.key) { entry.extent = .whole }
-        if entry.extent == .points, try await applyPoints(entry) { return }
+        // Who still writes to what is sealed is to be named: the record tells.
+        let hasSeals = modes.withLock { $0.ledger.hasSeals }
+        if entry.extent == .points, !hasSeals, try await applyPoints(entry) { return }
         defer { fresh.finished(id) }
         var histories: [String: [MetricPoint]] = [:]
         let record: Run?
@@ -86,6 +88,9 @@ extension Mirror {
                     watch: plan.isRespectedDeletion ? nil : fileWatch(of: record, isNew: known?.base == nil),
                     endsWatch: record.status.isTerminal || record.lifecycle == .deleted ? fileWatchEnd : nil))
             noteRecent(written, of: id, series)
+            if hasSeals, isNew || plan.writes || points > 0, try await isSealed(record.experiment) {
+                try note(straggler: entry.key, record.tags, isCarried: true)
+            }
             board.count { counts in
                 counts.params += plan.params.count
                 counts.tags += plan.tags.count

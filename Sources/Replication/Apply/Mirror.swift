@@ -21,6 +21,7 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     /// What the primary's experiments were called when they were looked at last.
     let experimentNames = Locked<[ExperimentID: String]>([:])
     let paused = Locked(PausedNow())
+    let modes = Locked(ModesNow())
     /// Writes that must not be done twice and were given up without an answer.
     let sent = Locked<Set<EntityKey>>([])
     /// When the overflow documents of open runs were written last: milliseconds since 1970.
@@ -64,6 +65,9 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     /// - Throws: `StoreError`, `StateError`, `Waits`, `SetAside`, `CancellationError`.
     func apply(_ entry: ChangeLogEntry, waits: Bool = true) async throws {
         defer { fresh.discard(entry.key, upTo: entry.latest) }
+        let mode = modes.withLock { $0.began() }
+        defer { modes.withLock { $0.ended(mode) } }
+        if try await onlyReports(entry) { return }
         switch entry.key.kind {
         case .experiment: try await applyExperiment(entry, waits: waits)
         case .run: try await applyRun(entry)

@@ -77,9 +77,11 @@ public struct Backfill<Primary: TrackingStore, Secondary: WritableStore>: Sendab
         board.update { $0.phase = "connecting" }
         let pair = try await Pair.identify(primary, secondary, name: configuration.pair)
         try state.bind(pair)
-        return Mirror(
+        let mirror = Mirror(
             primary: primary, secondary: secondary, state: state, configuration: configuration,
             stamp: Stamp(pair: pair.name, store: pair.primary), board: board, clock: clock, logger: logger)
+        try mirror.obeyModes()
+        return mirror
     }
 
     private func summary(since start: Double) throws -> BackfillSummary {

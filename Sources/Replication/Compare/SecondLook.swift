@@ -1,3 +1,5 @@
+import Hashing
+
 /// Things that were found to differ while a daemon was at work: they may only not have been carried across yet.
 final class Suspects: Sendable {
     private struct State {
@@ -6,7 +8,7 @@ final class Suspects: Sendable {
     }
     private let state = Locked(State())
     /// Memory stays flat: what is more is believed at once.
-    private static let most = 10_000
+    static let most = 10_000
 
     /// - Returns: false when there is no room for more.
     func keep(_ differences: [Difference], of key: EntityKey) -> Bool {
@@ -30,6 +32,9 @@ struct SecondLook<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let comparison: Comparison<Primary, Secondary>
     let report: @Sendable (Difference) async throws -> Void
 
+    /// What a summary calls things that were being written meanwhile.
+    static var movingLabel: String { "things that change at the moment" }
+
     private static var rounds: Int { 5 }
     /// Seconds for which one round waits for the daemon.
     private static var patience: Double { 60 }
@@ -39,7 +44,9 @@ struct SecondLook<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     /// - Returns: differences, and things of which nothing can be said because they do not stand still; nil: none.
     func run(_ first: Suspects) async throws -> (differences: Int, moving: Int?) {
         var suspects = first.all
+        var records: [RunID: SHA256Digest] = [:]
         for _ in 0..<Self.rounds where !suspects.isEmpty {
+            records = try await activeRuns(suspects.map(\.key))
             try await waitForOwner()
             let again = Suspects()
             let tally = Tally(suspects: again, clock: mirror.clock, report)
@@ -48,9 +55,11 @@ struct SecondLook<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             for (key, _) in suspects { try await comparison.compare(key) }
             suspects = again.all
         }
+        let since = try await activeRuns(suspects.map(\.key))
         var (differences, moving) = (0, 0)
         for (key, found) in suspects {
-            guard try mirror.state.entry(key) == nil else {
+            let hasMoved = key.run.map { records[$0] != since[$0] } ?? false
+            guard !hasMoved, try mirror.state.entry(key) == nil else {
                 moving += 1
                 continue
             }
@@ -58,6 +67,16 @@ struct SecondLook<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             for difference in found { try await report(difference) }
         }
         return (differences, moving > 0 ? moving : nil)
+    }
+
+    /// The records of those among them that are being written.
+    private func activeRuns(_ keys: [EntityKey]) async throws -> [RunID: SHA256Digest] {
+        var records: [RunID: SHA256Digest] = [:]
+        for id in Set(keys.compactMap(\.run)).sorted() {
+            let run = try await mirror.retrying { try await mirror.primary.run(id) }
+            if let run, !run.status.isTerminal { records[id] = run.recordDigest }
+        }
+        return records
     }
 
     /// Until everything that is known now is on the secondary. One that is paused, or whose store is away, is not waited for forever.
@@ -102,4 +121,9 @@ extension Comparison {
         guard let id = try mirror.state.secondaryID(.run, key.id) else { return (here, nil) }
         return (here, try await mirror.retrying { try await mirror.secondary.run(RunID(id)) })
     }
+}
+
+extension EntityKey {
+    /// The run that it is of.
+    fileprivate var run: RunID? { kind == .run || kind == .runArtifacts ? RunID(id) : nil }
 }

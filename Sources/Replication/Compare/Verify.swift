@@ -62,7 +62,7 @@ public struct Verify<Primary: TrackingStore, Secondary: WritableStore>: Sendable
         if let suspects {
             board.update { $0.phase = "what differed, once more" }
             let look = SecondLook(comparison: comparison, report: report)
-            (summary.differences, summary.leftOut["things that change at the moment"]) = try await look.run(suspects)
+            (summary.differences, summary.leftOut[SecondLook<Primary, Secondary>.movingLabel]) = try await look.run(suspects)
         }
         board.update { $0.phase = "done" }
         summary.seconds = clock.monotonicSeconds - start

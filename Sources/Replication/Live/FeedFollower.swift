@@ -17,7 +17,7 @@ struct FeedFollower: Sendable {
             try Task.checkCancellation()
             do {
                 let hasMore = try await readOnce()
-                desk.feedAnswered(at: clock.nowMilliseconds)
+                desk.feedAnswered(at: clock.nowMilliseconds, isWhole: !hasMore)
                 if failures > 0 { logger.event(.feedBack, ["feed": "\(feed.name)"]) }
                 failures = 0
                 if !hasMore { try await feed.wait(atMost: pause) }

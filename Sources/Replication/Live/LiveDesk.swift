@@ -2,6 +2,7 @@
 final class LiveDesk: Sendable {
     private struct State {
         var feedLastSuccessAt: Int64?
+        var feedAnswers = 0
         var feedTrouble: String?
         var pause = Pause.nothing
         var isListing = false
@@ -15,6 +16,8 @@ final class LiveDesk: Sendable {
     let reconcile = Signal()
 
     var feedLastSuccessAt: Int64? { state.withLock { $0.feedLastSuccessAt } }
+    /// How often it has said everything that it knew.
+    var feedAnswers: Int { state.withLock { $0.feedAnswers } }
     var feedTrouble: String? { state.withLock { $0.feedTrouble } }
     var pause: Pause { state.withLock { $0.pause } }
     var canary: CanaryReport? { state.withLock { $0.canary } }
@@ -22,8 +25,10 @@ final class LiveDesk: Sendable {
     /// Both stores have said who they are, and what was found on the secondary is known.
     var isReplicating: Bool { state.withLock { $0.isReplicating } }
 
-    func feedAnswered(at milliseconds: Int64) {
+    /// - Parameter isWhole: it has nothing more to say.
+    func feedAnswered(at milliseconds: Int64, isWhole: Bool) {
         state.withLock { state in
+            if isWhole { state.feedAnswers += 1 }
             state.feedLastSuccessAt = milliseconds
             state.feedTrouble = nil
         }

@@ -70,6 +70,7 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
         desk.set(pause: try state.pause)
         let pausedScope = try state.pausedScope
         mirror.paused.withLock { $0.set(pausedScope) }
+        try mirror.obeyModes()
         let feed = try makeFeed()
         let follower = FeedFollower(
             feed: feed, state: state, fresh: mirror.fresh, clock: clock, logger: logger, desk: desk, pause: configuration.feedPause)
@@ -100,6 +101,11 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
             group.addTask { try await Reconciler(mirror: mirror, desk: desk).run() }
             group.addTask { try await RequestClerk(mirror: mirror, desk: desk, pause: configuration.requestPause).run() }
             group.addTask { try await watchFiles(mirror, desk) }
+            group.addTask {
+                try await Cutover(
+                    mirror: mirror, desk: desk, primary: primary, secondary: secondary, pause: configuration.requestPause
+                ).run()
+            }
             if let canary = canary(pair, desk) { group.addTask { try await canary.run() } }
             group.addTask {
                 let replicator = Replicator(mirror: mirror, wakeup: desk.wakeup, health: health)

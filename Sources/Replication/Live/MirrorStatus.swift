@@ -21,8 +21,10 @@ public struct MirrorStatus: Sendable, Hashable {
     public var deadLetters = 0
     public var firstDeadLetters: [String] = []
     public var conflicts = 0
+    public var modes = ModeLedger()
+    public var stragglers = 0
     public var pause = Pause.nothing
-    public var pausedScope = PausedScope.nothing
+    public var pausedScope = NameScope.nothing
     /// Of the changes that wait, those that a paused scope holds.
     public var held = 0
     public var reconciling: String?
@@ -41,6 +43,8 @@ public struct MirrorStatus: Sendable, Hashable {
         deadLetters = try state.deadLetterCount()
         firstDeadLetters = try state.deadLetters(limit: 5).map { "\($0.message) [\($0.reason)]" }
         conflicts = try state.conflictCount()
+        modes = try state.modes
+        stragglers = try state.stragglerCount()
         pause = try state.pause
         pausedScope = try state.pausedScope
         report = try state.control(.report).flatMap { LiveReport(encoded: $0) }

@@ -1,54 +1,7 @@
-import FoundationEssentials
-
 /// What people have told the daemon to leave for now. Changes are still seen and noted.
 public enum Pause: String, Sendable, Hashable, CaseIterable {
     case nothing
     /// Only the files of runs and models.
     case artifacts
     case everything
-}
-
-/// Experiments with all that is in them, and registered models, that people have told the daemon to leave for now.
-public struct PausedScope: Sendable, Hashable, Codable {
-    /// Patterns of names, as in `Scope`.
-    public var experiments: [String]
-    public var models: [String]
-
-    public init(experiments: [String] = [], models: [String] = []) {
-        self.experiments = experiments
-        self.models = models
-    }
-
-    public static let nothing = PausedScope()
-    public var isEmpty: Bool { experiments.isEmpty && models.isEmpty }
-
-    public func holds(experimentNamed name: String) -> Bool { !experiments.isEmpty && PatternList(experiments).matches(name) }
-    public func holds(modelNamed name: ModelName) -> Bool { !models.isEmpty && PatternList(models).matches(name.rawValue) }
-
-    /// These patterns too, each once.
-    public func adding(_ other: PausedScope) -> PausedScope {
-        PausedScope(
-            experiments: experiments + other.experiments.filter { !experiments.contains($0) },
-            models: models + other.models.filter { !models.contains($0) })
-    }
-
-    /// Without these patterns, which must be among them.
-    ///
-    /// - Returns: nil when one is not.
-    public func removing(_ other: PausedScope) -> PausedScope? {
-        guard Set(other.experiments).isSubset(of: experiments), Set(other.models).isSubset(of: models) else { return nil }
-        return PausedScope(
-            experiments: experiments.filter { !other.experiments.contains($0) }, models: models.filter { !other.models.contains($0) })
-    }
-
-    init?(encoded: String) {
-        guard let scope = try? JSONDecoder().decode(PausedScope.self, from: Data(encoded.utf8)) else { return nil }
-        self = scope
-    }
-
-    var encoded: String? {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = .sortedKeys
-        return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) }
-    }
 }

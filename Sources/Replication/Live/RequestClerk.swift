@@ -47,6 +47,12 @@ struct RequestClerk<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
             mirror.logger.event(.pausedByName, ["experiments": "\(scope.experiments)", "models": "\(scope.models)"])
             desk.wakeup.raise()
         }
+        let seals = mirror.modes.withLock { $0.ledger.sealedScopes }
+        try mirror.obeyModes()
+        for scope in seals where try !state.modes.sealedScopes.contains(scope) {
+            mirror.logger.event(.modeStep, ["step": Mode.dual.rawValue, "names": scope.text])
+        }
+        if try state.control(.reconciling) != nil { desk.reconcile.raise() }
         let pause = try state.pause
         guard pause != desk.pause else { return }
         desk.set(pause: pause)

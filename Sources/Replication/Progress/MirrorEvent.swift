@@ -33,6 +33,10 @@ public enum MirrorEvent: String, Sendable, CaseIterable {
     // What people ask.
     case paused, resumed, asked
     case pausedByName = "paused_by_name"
+    // The way to azureml-only.
+    case modeStep = "mode_step"
+    case modeBlocked = "mode_blocked"
+    case straggler
     // What becomes of single things.
     case conflict, converted
     case deadLetter = "dead_letter"
@@ -53,7 +57,7 @@ public enum MirrorEvent: String, Sendable, CaseIterable {
             .comparingInterrupted, .failed:
             .error
         case .stuck: .critical
-        case .conflict, .feedBroken, .fallingBehind, .variableUnknown, .metricsBlocked: .warning
+        case .conflict, .feedBroken, .fallingBehind, .variableUnknown, .metricsBlocked, .modeBlocked, .straggler: .warning
         default: .notice
         }
     }
@@ -93,6 +97,9 @@ public enum MirrorEvent: String, Sendable, CaseIterable {
         case .resumed: "resumed"
         case .asked: "asked"
         case .pausedByName: "what is paused by name has changed"
+        case .modeStep: "mode: a step further"
+        case .modeBlocked: "mode: both sides differ; nothing is switched"
+        case .straggler: "somebody still writes to the primary"
         case .conflict: "conflict"
         case .converted: "converted"
         case .deadLetter: "set aside"

@@ -21,6 +21,15 @@ public struct Scope: Sendable, Hashable {
 
     public static let everything = Scope()
 
+    /// Only what is in both.
+    func narrowed(to names: NameScope) -> Scope {
+        var scope = self
+        // An empty list of patterns means everything, and no names mean nothing.
+        scope.experiments = experiments.and(PatternList(names.experiments.isEmpty ? ["!**"] : names.experiments))
+        scope.models = models.and(PatternList(names.models.isEmpty ? ["!**"] : names.models))
+        return scope
+    }
+
     /// Tells one scope from another.
     var fingerprint: String {
         let parts = [experiments.patterns, models.patterns, [since, until].map { $0.map(String.init) ?? "" }, ["\(artifacts)"]]

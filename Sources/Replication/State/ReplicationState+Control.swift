@@ -4,12 +4,14 @@ import GRDB
 public enum ControlName: String, Sendable, CaseIterable {
     /// A `Pause`.
     case pause
-    /// A `PausedScope` as JSON; absent when it is empty.
+    /// A `NameScope` as JSON; absent when it is empty.
     case pausedScope = "paused_scope"
     /// Why everything is being compared anew; present until it has been.
     case reconciling
     /// A `Brake` as JSON.
     case brake
+    /// A `ModeLedger` as JSON; absent: everything is `dual`.
+    case modes
     /// `LiveReport` as JSON: what the daemon knew a moment ago.
     case report
 }
@@ -78,18 +80,18 @@ extension ReplicationState {
     ///
     /// - Parameter change: nil leaves it as it is.
     /// - Returns: what is paused now; nil when nothing was changed.
-    public func changePausedScope(_ change: (PausedScope) -> PausedScope?) throws -> PausedScope? {
+    public func changePausedScope(_ change: (NameScope) -> NameScope?) throws -> NameScope? {
         try write { db in
             let name = ControlName.pausedScope
             let before = try String.fetchOne(db, sql: "SELECT value FROM control WHERE name = ?", arguments: [name.rawValue])
-            guard let after = change(before.flatMap { PausedScope(encoded: $0) } ?? .nothing) else { return nil }
+            guard let after = change(before.flatMap { NameScope(encoded: $0) } ?? .nothing) else { return nil }
             try Self.setControl(name, after.isEmpty ? nil : after.encoded, db)
             return after
         }
     }
 
-    public var pausedScope: PausedScope {
-        get throws { try control(.pausedScope).flatMap { PausedScope(encoded: $0) } ?? .nothing }
+    public var pausedScope: NameScope {
+        get throws { try control(.pausedScope).flatMap { NameScope(encoded: $0) } ?? .nothing }
     }
 
     /// From this cursor on the feed is followed, and everything before it is to be compared: both or neither.

@@ -5,7 +5,7 @@ extension ReplicationState {
     static let applicationID: Int32 = 0x6d6c_6d72
     /// Each step leads from the version before it to its own; a file of an earlier version is brought up when it is opened.
     private static let steps: [@Sendable (Database) throws -> Void] = [
-        createFirstSchema, addLiveReplication, addHeldChanges, addProgress,
+        createFirstSchema, addLiveReplication, addHeldChanges, addProgress, addModes,
     ]
     static var schemaVersion: Int { steps.count }
 
@@ -179,6 +179,21 @@ extension ReplicationState {
             sql: """
                 -- Counts what was done on the secondary; the lock file has it too, and tells an older copy of this file by it.
                 ALTER TABLE pair ADD COLUMN progress INTEGER NOT NULL DEFAULT 0;
+                """)
+    }
+
+    private static func addModes(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                -- What changed on the primary after it was switched to azureml-only.
+                CREATE TABLE straggler (
+                    kind TEXT NOT NULL,
+                    id TEXT NOT NULL,
+                    first_at INTEGER NOT NULL,
+                    last_at INTEGER NOT NULL,
+                    changes INTEGER NOT NULL,
+                    PRIMARY KEY (kind, id)
+                ) STRICT, WITHOUT ROWID;
                 """)
     }
 

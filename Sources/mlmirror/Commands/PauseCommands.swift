@@ -26,7 +26,7 @@ struct PauseCommand: SessionCommand {
     @Flag(help: "Only the files of runs and models.")
     var artifacts = false
 
-    @OptionGroup var names: PausedNames
+    @OptionGroup var names: NameOptions
 
     func validate() throws {
         if artifacts, !names.scope.isEmpty { throw ValidationError("--artifacts goes without --experiment and --model") }
@@ -77,7 +77,7 @@ struct ResumeCommand: SessionCommand {
     @Flag(help: "Let deletions through that were held because they were so many.")
     var deletions = false
 
-    @OptionGroup var names: PausedNames
+    @OptionGroup var names: NameOptions
 
     func validate() throws {
         if deletions, !names.scope.isEmpty { throw ValidationError("--deletions goes without --experiment and --model") }
@@ -113,31 +113,13 @@ struct ResumeCommand: SessionCommand {
     }
 }
 
-/// What a pause is about, by name.
-struct PausedNames: ParsableArguments {
-    @Option(name: .customLong("experiment"), help: ArgumentHelp("Experiments by name; repeatable.", valueName: "pattern"))
-    var experiments: [String] = []
-    @Option(name: .customLong("model"), help: ArgumentHelp("Registered models by name; repeatable.", valueName: "pattern"))
-    var models: [String] = []
-
-    var scope: PausedScope { PausedScope(experiments: experiments, models: models) }
-
-    func check() throws {
-        if (experiments + models).contains(where: \.isEmpty) { throw ValidationError("a pattern may not be empty") }
-    }
-}
-
-extension PausedScope {
-    var text: String { (experiments.map { "experiment \($0)" } + models.map { "model \($0)" }).joined(separator: ", ") }
-}
-
 struct PauseDocument: Encodable {
     var messageType = "pause"
     var paused: String
     var pausedExperiments: [String]
     var pausedModels: [String]
 
-    init(_ pause: Pause, _ scope: PausedScope) {
+    init(_ pause: Pause, _ scope: NameScope) {
         paused = pause.rawValue
         (pausedExperiments, pausedModels) = (scope.experiments, scope.models)
     }

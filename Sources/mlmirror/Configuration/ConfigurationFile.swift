@@ -1,3 +1,4 @@
+import Replication
 import Yams
 
 /// What one configuration file says. Everything is optional; a key that is not known is an error.
@@ -38,6 +39,7 @@ struct ConfigurationFile: Sendable {
     var window: Setting<Int>?
     var artifactWindow: Setting<Int>?
     var metricsFile: Setting<String>?
+    var stragglers: Setting<StragglerRule>?
 
     static let windowRange = 1...64
     static let artifactWindowRange = 1...32
@@ -47,7 +49,8 @@ struct ConfigurationFile: Sendable {
     static let canaryRange = 0...86_400
 
     private static let topKeys = KeyTable(
-        known: ["primary", "secondary", "state", "pair", "scope", "live", "window", "artifact_window", "metrics_file"], later: ["rules"])
+        known: ["primary", "secondary", "state", "pair", "scope", "live", "window", "artifact_window", "metrics_file", "mode"],
+        later: ["rules"])
     private static let storeKeys = KeyTable(
         known: ["uri", "auth", "workspace", "ca_file", "client_certificate_file"], later: ["registry"],
         refused: ["feed": "only the primary is followed", "database": "only the primary is followed"])
@@ -57,6 +60,7 @@ struct ConfigurationFile: Sendable {
     private static let liveKeys = KeyTable(known: [
         "cycle_seconds", "requests_per_second", "file_grace_seconds", "canary_seconds", "canary_experiment",
     ])
+    private static let modeKeys = KeyTable(known: ["stragglers"], later: ["retire_primary"])
     private static let scopeKeys = KeyTable(known: ["experiments", "models", "since", "until", "artifacts"], later: ["leave_out"])
     private static let authenticationKeys = KeyTable(
         known: ["username", "password_file", "token_file"],
@@ -97,6 +101,7 @@ struct ConfigurationFile: Sendable {
             canaryExperiment = try live.text("canary_experiment")
             fileGraceSeconds = try live.wholeNumber("file_grace_seconds", in: Self.graceRange)
         }
+        if let mode = try top.section("mode", keys: Self.modeKeys) { stragglers = try Self.stragglers(mode) }
         guard let scope = try top.section("scope", keys: Self.scopeKeys) else { return }
         experiments = try scope.texts("experiments")
         models = try scope.texts("models")
@@ -121,6 +126,17 @@ struct ConfigurationFile: Sendable {
                 token.origin, "\(name).auth.token_file: expected either a token or username and password_file, found both")
         }
         return store
+    }
+
+    private static func stragglers(_ section: ConfigurationSection) throws -> Setting<StragglerRule>? {
+        guard let said = try section.text("stragglers") else { return nil }
+        return try said.map { text in
+            guard let rule = StragglerRule(rawValue: text) else {
+                let all = StragglerRule.allCases.map(\.rawValue).joined(separator: ", ")
+                throw ConfigurationError(said.origin, "mode.stragglers: expected one of \(all), found \"\(text.printable)\"")
+            }
+            return rule
+        }
     }
 
     private static func compose(_ text: String, _ path: String) throws -> Node? {

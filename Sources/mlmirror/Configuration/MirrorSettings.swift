@@ -51,6 +51,7 @@ struct MirrorSettings: Sendable {
     var artifactWindow: Setting<Int>
     /// For Prometheus; nil: none is written.
     var metricsFile: Setting<String>?
+    var stragglers: Setting<StragglerRule>
 
     func liveConfiguration() -> LiveConfiguration {
         var configuration = LiveConfiguration()
@@ -73,6 +74,7 @@ struct MirrorSettings: Sendable {
         configuration.window = window.value
         configuration.artifactWindow = artifactWindow.value
         configuration.deep = deep
+        configuration.stragglers = stragglers.value
         return configuration
     }
 }
@@ -121,6 +123,7 @@ struct ShownSetting: Sendable, Hashable, Encodable {
         add("live.canary_experiment", settings.canaryExperiment) { $0 }
         add("window", settings.window) { String($0) }
         add("artifact_window", settings.artifactWindow) { String($0) }
+        add("mode.stragglers", settings.stragglers, \.rawValue)
         add("metrics_file", settings.metricsFile, absent: "none is written") { $0 }
         return lines
     }

@@ -6,9 +6,8 @@ struct MetricsText {
     var deadLetters: Int
     var conflicts: Int
     var pending: [EntityKey.Kind: Int]
-    var mode: String
-
-    private static let modes = ["azureml-only", "dual"]
+    var mode: Mode
+    var stragglers: Int
 
     var text: String {
         let counts = standing.counts
@@ -25,7 +24,7 @@ struct MetricsText {
         func counter(_ name: String, _ help: String, _ value: Int64) { metric(name, "counter", help, [("", "\(value)")]) }
 
         metric("build_info", "gauge", "The version that runs.", [("{version=\"\(Program.version)\"}", "1")])
-        metric("mode_info", "gauge", "1 for the present mode.", Self.modes.map { ("{mode=\"\($0)\"}", $0 == mode ? "1" : "0") })
+        metric("mode_info", "gauge", "1 for the present mode.", Mode.allCases.map { ("{mode=\"\($0.rawValue)\"}", $0 == mode ? "1" : "0") })
         moment("start_timestamp_seconds", "When the daemon began.", standing.report.startedAt)
         let away = Set(standing.report.outages.map(\.store))
         metric(
@@ -44,6 +43,7 @@ struct MetricsText {
             standing.report.sweepOldestAt)
         moment("heartbeat_timestamp_seconds", "When this was written.", standing.report.writtenAt)
         gauge("dead_letters", "Things that are set aside.", deadLetters)
+        gauge("stragglers", "Things that still change on the primary after their cutover.", stragglers)
         gauge("conflicts", "Fields that somebody else changed on the secondary.", conflicts)
         metric(
             "changes_total", "counter", "Things written to the secondary, by what was done.",

@@ -20,7 +20,10 @@ struct StatusDocument: Codable {
         var message: String
     }
     var messageType = "status"
-    var mode = "dual"
+    var mode: String
+    var modeSwitches: [ModeDocument.Switch]?
+    /// Things that still change on the primary after their cutover.
+    var stragglers: Int?
     var state: String
     var level: String
     var reason: String
@@ -55,6 +58,9 @@ struct StatusDocument: Codable {
     var saidAt: String?
 
     init(_ status: MirrorStatus, _ verdict: StatusVerdict) {
+        mode = status.modes.mode.rawValue
+        modeSwitches = status.modes.switches.map(ModeDocument.Switch.init)
+        stragglers = status.stragglers
         state = status.condition.rawValue
         level = "\(verdict.level)"
         reason = verdict.reason

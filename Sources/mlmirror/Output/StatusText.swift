@@ -27,6 +27,9 @@ struct StatusVerdict: Sendable, Hashable {
             (level, reason) = (.critical, "stopped")
         } else if let late = Self.late(lag, warningLag, criticalLag) {
             (level, reason) = late
+        } else if let blocked = status.modes.switches.first(where: \.isBlocked) {
+            let differences = Quantity.count(blocked.differences, "difference")
+            (level, reason) = (.warning, "\(blocked.scope.text) cannot be switched to azureml-only: \(differences)")
         } else if status.deadLetters > 0 {
             (level, reason) = (.warning, "\(Quantity.count(status.deadLetters, "thing is", "things are")) set aside")
         } else if status.pause != .nothing {
@@ -54,9 +57,17 @@ struct StatusText {
         }
         if let saidAt = status.saidAt { add("from:", "the journal, \(ago(saidAt)): the state file cannot be read") }
         add("mode:", status.mode)
+        for one in status.modeSwitches ?? [] where one.sealedAt == nil || status.mode == Mode.dual.rawValue {
+            let names = NameScope(experiments: one.experiments, models: one.models).text
+            add(
+                "",
+                "\(names): \(one.sealedAt.map { "azureml-only since \($0)" } ?? one.step)"
+                    + (one.waitsFor.map { ", waits for \($0)" } ?? ""))
+        }
+        if let count = status.stragglers, count > 0 { add("stragglers:", "\(Quantity.count(count, "thing")) still written on the primary") }
         let since = status.startedAt.map { status.state == MirrorStatus.Condition.stopped.rawValue ? "" : ", began \(ago($0))" } ?? ""
         add("state:", status.state + since + (status.paused == Pause.nothing.rawValue ? "" : ", paused: \(status.paused)"))
-        let scope = PausedScope(experiments: status.pausedExperiments, models: status.pausedModels)
+        let scope = NameScope(experiments: status.pausedExperiments, models: status.pausedModels)
         if !scope.isEmpty { add("paused:", "\(scope.text) (\(Quantity.count(status.held, "change")) held)") }
         for trouble in status.troubles { add("trouble:", trouble) }
         add("checkpoint:", "\(status.checkpoint) of \(status.head)")

@@ -39,7 +39,7 @@ final class Announcer: Sendable {
         do {
             let text = MetricsText(
                 standing: standing, deadLetters: try state.deadLetterCount(), conflicts: try state.conflictCount(),
-                pending: try state.pending(), mode: "dual"
+                pending: try state.pending(), mode: try state.modes.mode, stragglers: try state.stragglerCount()
             ).text
             let file = try WholeFile(path: path, mode: 0o644)
             try file.write(Array(text.utf8))

@@ -1,0 +1,111 @@
+import Replication
+import TestSupport
+import Testing
+
+@testable import mlmirror
+
+@Suite struct ModeCommandTests {
+    let folder: TemporaryFolder
+    let world = TestWorld()
+    init() throws { folder = try TemporaryFolder() }
+
+    private var state: String { folder.file("state.db") }
+
+    @Test func withoutADaemonTheNextOneDoesIt() async throws {
+        #expect(await world.run(["mode", "--state", state]) == .configuration)
+        #expect(world.complained.contains("no such file"))
+        try ReplicationState.open(path: state).close()
+        #expect(await world.run(["mode", "--state", state]) == .ok)
+        #expect(world.printed == "mode: dual\n")
+        #expect(await world.run(["mode", "azureml-only", "--state", state, "--experiment", "a/**", "--model", "m"]) == .ok)
+        #expect(world.complained.contains("no daemon runs: the next one does it"))
+        #expect(world.printed == "mode: dual\nexperiment a/**, model m: fence\n")
+        #expect(await world.run(["mode", "azureml-only", "--state", state, "--deep", "--accept-differences", "--json"]) == .ok)
+        for part in [
+            #""message_type":"mode""#, #""mode":"dual""#, #""experiments":["a/**"],"is_deep":false"#, #""is_deep":true"#,
+            #""accepts_differences":true"#, #""step":"fence""#, #""stragglers":0"#,
+        ] {
+            #expect(world.printed.contains(part), "\(part) in \(world.printed)")
+        }
+        let owner = try ReplicationState.open(path: state)
+        #expect(try owner.modes.switches.map(\.scope) == [NameScope(experiments: ["a/**"], models: ["m"]), .everything])
+        #expect(await world.run(["status", "--state", state]).rawValue == 0)
+        #expect(world.printed.contains("mode:         dual\n"))
+        #expect(world.printed.contains("experiment a/**, model m: fence"))
+        try owner.close()
+    }
+
+    @Test func itIsEndedByTheNamesThatItHas() async throws {
+        try ReplicationState.open(path: state).close()
+        #expect(await world.run(["mode", "azureml-only", "--state", state, "--experiment", "a"]) == .ok)
+        #expect(await world.run(["mode", "dual", "--state", state, "--experiment", "b"]) == .configuration)
+        #expect(world.complained.contains("experiment b: not switched by these patterns; switched is: experiment a"))
+        #expect(await world.run(["mode", "dual", "--state", state, "--experiment", "a"]) == .ok)
+        #expect(world.printed == "mode: dual\n")
+        // What is so already is no error.
+        #expect(await world.run(["mode", "dual", "--state", state]) == .ok)
+        let owner = try ReplicationState.open(path: state)
+        // Nothing had been sealed: nothing went on unseen.
+        #expect(try owner.modes.switches == [] && owner.control(.reconciling) == nil)
+        try owner.close()
+    }
+
+    @Test func whatIsSealedIsShown() async throws {
+        let owner = try ReplicationState.open(path: state)
+        try owner.changeModes { ledger in
+            var one = ModeSwitch(.everything, askedAt: 1_700_000_000_000)
+            (one.step, one.cutover, one.sealedAt, one.verifiedAt) = (.sealed, 41, 1_700_000_002_000, 1_700_000_001_000)
+            (one.compared, one.moving) = (["runs": 3], 1)
+            ledger.ask(one)
+        }
+        #expect(await world.run(["mode", "--state", state]) == .ok)
+        #expect(
+            world.printed == """
+                mode: azureml-only
+                everything: azureml-only since 2023-11-14T22:13:22.000Z, cutover at 41
+                  compared 2023-11-14T22:13:21.000Z: runs 3: no differences; 1 thing was being written
+
+                """, "\(world.printed)")
+        #expect(await world.run(["status", "--state", state]).rawValue == 0)
+        #expect(world.printed.contains("mode:         azureml-only\n"))
+        // Back again: what went on meanwhile is looked at.
+        #expect(await world.run(["mode", "dual", "--state", state]) == .ok)
+        #expect(try owner.control(.reconciling)?.hasPrefix("back to dual") == true)
+        try owner.close()
+    }
+
+    @Test func whatIsBlockedIsAWarningAndCodeFour() async throws {
+        let owner = try ReplicationState.open(path: state)
+        try owner.changeModes { ledger in
+            var one = ModeSwitch(.everything, askedAt: 1_700_000_000_000)
+            (one.step, one.differences, one.waitsFor, one.examples) = (.verify, 2, "people", ["run x: param:p"])
+            ledger.ask(one)
+        }
+        #expect(await world.run(["status", "--state", state]).rawValue == 1)
+        #expect(world.printed.hasPrefix("WARNING - everything cannot be switched to azureml-only: 2 differences"))
+        #expect(await world.run(["mode", "--state", state]) == .ok)
+        #expect(world.printed.contains("    run x: param:p\n"))
+        try owner.close()
+    }
+
+    @Test(arguments: [
+        (["azureml"], "expected dual or azureml-only, found \"azureml\""),
+        (["--experiment", "a"], "say azureml-only or dual before"),
+        (["dual", "--deep"], "--deep and --accept-differences are for azureml-only"),
+        (["azureml-only", "--experiment", ""], "a pattern may not be empty"),
+    ]) func whatMakesNoSenseIsRefused(arguments: [String], why: String) async {
+        #expect(await world.run(["mode", "--state", state] + arguments) == .usage)
+        #expect(world.complained.contains(why), "\(world.complained)")
+    }
+
+    @Test func aRuleForStragglersIsReadAndShown() async throws {
+        let file = try folder.write(
+            "m.yaml", "primary: { uri: http://a }\nsecondary: { uri: http://b }\nstate: s.db\nmode: { stragglers: report }\n")
+        #expect(await world.run(["check", "--offline", "--show-config", "--config", file]) == .ok)
+        #expect(world.printed.contains("mode.stragglers") && world.printed.contains("report"))
+        try folder.write("m.yaml", "primary: { uri: http://a }\nsecondary: { uri: http://b }\nstate: s.db\nmode: { stragglers: shoot }\n")
+        #expect(await world.run(["check", "--offline", "--config", file]) == .configuration)
+        let said = world.printed + world.complained
+        #expect(said.contains("m.yaml:4:21: mode.stragglers: expected one of carry, report, found \"shoot\""), "\(said)")
+    }
+}
