@@ -109,3 +109,59 @@ import Testing
         #expect(said.contains("m.yaml:4:21: mode.stragglers: expected one of carry, report, found \"shoot\""), "\(said)")
     }
 }
+
+@Suite struct RetireCommandTests {
+    let folder: TemporaryFolder
+    let world = TestWorld()
+    init() throws { folder = try TemporaryFolder() }
+
+    private func configuration(_ more: String = "") throws -> String {
+        let stores = "primary: { uri: http://a }\nsecondary: { uri: http://b }\nstate: s.db\nlive: { file_grace_seconds: 0 }\n"
+        return try folder.write("m.yaml", stores + more)
+    }
+
+    @Test func itIsAllowedConfirmedAndThenDone() async throws {
+        try await world.fill()
+        let keeping = try configuration()
+        #expect(await world.run(["backfill", "--config", keeping]) == .ok)
+        #expect(await world.run(["retire", "--config", keeping, "--yes"]) == .configuration)
+        #expect(world.complained.contains("mode.retire_primary is keep"))
+        let file = try configuration("mode: { retire_primary: delete }\n")
+        #expect(await world.run(["retire", "--config", file]) == .usage)
+        #expect(world.complained.contains("confirm with --yes"))
+        #expect(await world.run(["retire", "--config", file, "--yes"]) == .configuration)
+        #expect(world.complained.contains("nothing is azureml-only yet"))
+
+        let owner = try ReplicationState.open(path: folder.file("s.db"))
+        try owner.changeModes { ledger in
+            var one = ModeSwitch(.everything, askedAt: 1)
+            one.step = .sealed
+            ledger.ask(one)
+        }
+        try owner.close()
+        #expect(await world.run(["retire", "--config", keeping, "--dry-run"]) == .ok)
+        #expect(world.printed == "1 run would be deleted on the primary; 0 not wholly on the secondary\n")
+        #expect(await world.run(["retire", "--config", file, "--yes", "--json"]) == .ok)
+        #expect(world.printed.contains(#""retired":1"#))
+        #expect(await world.run(["retire", "--config", file, "--yes"]) == .ok)
+        #expect(world.printed.hasPrefix("0 runs deleted on the primary"))
+    }
+
+    @Test func whatTheSecondaryLacksIsNamed() async throws {
+        try await world.fill()
+        let file = try configuration("mode: { retire_primary: delete }\n")
+        #expect(await world.run(["backfill", "--config", file]) == .ok)
+        let owner = try ReplicationState.open(path: folder.file("s.db"))
+        try owner.changeModes { ledger in
+            var one = ModeSwitch(.everything, askedAt: 1)
+            one.step = .sealed
+            ledger.ask(one)
+        }
+        let (primary, secondary) = try #require(try owner.mappedIDs(.run, after: "", limit: 1).first)
+        try owner.close()
+        world.secondary.losePoint(of: RunID(secondary), metric: "loss")
+        #expect(await world.run(["retire", "--config", file, "--yes"]) == .differences)
+        #expect(world.complained.contains("kept: run \(primary): history:loss"))
+        #expect(try await world.primary.run(RunID(primary))?.lifecycle == .active)
+    }
+}

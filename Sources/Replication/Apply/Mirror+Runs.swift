@@ -22,7 +22,9 @@ extension Mirror {
         } else {
             record = try await primary.run(id)
         }
-        guard let record else { return try keepHardDeleted(entry) }
+        guard var record else { return try keepHardDeleted(entry) }
+        // We deleted it there ourselves: what is here stays.
+        if record.lifecycle == .deleted, try state.isRetired(entry.key) { record.lifecycle = .active }
         guard try await isWanted(entry.key, { try await isInScope(record) }) else { return try acknowledge(Acknowledgement(entry: entry)) }
         try await holdIfPaused(record.experiment)
         let experiment = try await ensureExperiment(record.experiment)

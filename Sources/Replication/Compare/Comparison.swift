@@ -138,7 +138,12 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 shown.latestMetrics.removeAll { overflow.metrics.contains($0.key) }
                 try await compareOverflow(overflow, here, there)
             }
-            try await tally.note(RunComparison.differences(shown, image, there), repair: key)
+            var differences = RunComparison.differences(shown, image, there)
+            if differences.contains(where: { $0.field == "lifecycle" }), try state.isRetired(key) {
+                differences.removeAll { $0.field == "lifecycle" }
+                tally.converted("runs retired from the primary")
+            }
+            try await tally.note(differences, repair: key)
             if deep { try await compareHistories(shown, there) }
             if mirror.configuration.scope.artifacts {
                 try await compareFiles(EntityKey(.runArtifacts, here.id.rawValue), of: here, there)

@@ -36,7 +36,7 @@ public enum MirrorEvent: String, Sendable, CaseIterable {
     // The way to azureml-only.
     case modeStep = "mode_step"
     case modeBlocked = "mode_blocked"
-    case straggler
+    case straggler, retired
     // What becomes of single things.
     case conflict, converted
     case deadLetter = "dead_letter"
@@ -100,6 +100,7 @@ public enum MirrorEvent: String, Sendable, CaseIterable {
         case .modeStep: "mode: a step further"
         case .modeBlocked: "mode: both sides differ; nothing is switched"
         case .straggler: "somebody still writes to the primary"
+        case .retired: "retired from the primary"
         case .conflict: "conflict"
         case .converted: "converted"
         case .deadLetter: "set aside"

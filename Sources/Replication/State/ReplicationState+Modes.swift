@@ -66,6 +66,23 @@ extension ReplicationState {
         try setControl(.modes, text, db)
     }
 
+    // MARK: Retired
+
+    /// Before it is deleted on the primary, by whoever does it: the daemon may see the deletion at once.
+    func note(retired key: EntityKey, at milliseconds: Int64) throws {
+        try write { db in
+            try db.execute(
+                sql: "INSERT OR REPLACE INTO retired VALUES (?, ?, ?)", arguments: [key.kind.rawValue, key.id, milliseconds])
+        }
+    }
+
+    func isRetired(_ key: EntityKey) throws -> Bool {
+        try read { db in
+            let statement = try db.cachedStatement(sql: "SELECT 1 FROM retired WHERE kind = ? AND id = ?")
+            return try Int.fetchOne(statement, arguments: [key.kind.rawValue, key.id]) != nil
+        }
+    }
+
     // MARK: Stragglers
 
     /// - Returns: whether it is the first time.

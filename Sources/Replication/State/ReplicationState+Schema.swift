@@ -194,6 +194,14 @@ extension ReplicationState {
                     changes INTEGER NOT NULL,
                     PRIMARY KEY (kind, id)
                 ) STRICT, WITHOUT ROWID;
+
+                -- What we have deleted on the primary because it is proven to be on the secondary: that deletion never goes there.
+                CREATE TABLE retired (
+                    kind TEXT NOT NULL,
+                    id TEXT NOT NULL,
+                    at INTEGER NOT NULL,
+                    PRIMARY KEY (kind, id)
+                ) STRICT, WITHOUT ROWID;
                 """)
     }
 

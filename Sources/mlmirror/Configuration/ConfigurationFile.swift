@@ -40,6 +40,7 @@ struct ConfigurationFile: Sendable {
     var artifactWindow: Setting<Int>?
     var metricsFile: Setting<String>?
     var stragglers: Setting<StragglerRule>?
+    var retirePrimary: Setting<RetirementRule>?
 
     static let windowRange = 1...64
     static let artifactWindowRange = 1...32
@@ -60,7 +61,7 @@ struct ConfigurationFile: Sendable {
     private static let liveKeys = KeyTable(known: [
         "cycle_seconds", "requests_per_second", "file_grace_seconds", "canary_seconds", "canary_experiment",
     ])
-    private static let modeKeys = KeyTable(known: ["stragglers"], later: ["retire_primary"])
+    private static let modeKeys = KeyTable(known: ["stragglers", "retire_primary"])
     private static let scopeKeys = KeyTable(known: ["experiments", "models", "since", "until", "artifacts"], later: ["leave_out"])
     private static let authenticationKeys = KeyTable(
         known: ["username", "password_file", "token_file"],
@@ -101,7 +102,10 @@ struct ConfigurationFile: Sendable {
             canaryExperiment = try live.text("canary_experiment")
             fileGraceSeconds = try live.wholeNumber("file_grace_seconds", in: Self.graceRange)
         }
-        if let mode = try top.section("mode", keys: Self.modeKeys) { stragglers = try Self.stragglers(mode) }
+        if let mode = try top.section("mode", keys: Self.modeKeys) {
+            stragglers = try Self.choice(mode, "stragglers")
+            retirePrimary = try Self.choice(mode, "retire_primary")
+        }
         guard let scope = try top.section("scope", keys: Self.scopeKeys) else { return }
         experiments = try scope.texts("experiments")
         models = try scope.texts("models")
@@ -128,14 +132,16 @@ struct ConfigurationFile: Sendable {
         return store
     }
 
-    private static func stragglers(_ section: ConfigurationSection) throws -> Setting<StragglerRule>? {
-        guard let said = try section.text("stragglers") else { return nil }
+    private static func choice<Choice: RawRepresentable<String> & CaseIterable & Sendable>(
+        _ section: ConfigurationSection, _ key: String
+    ) throws -> Setting<Choice>? {
+        guard let said = try section.text(key) else { return nil }
         return try said.map { text in
-            guard let rule = StragglerRule(rawValue: text) else {
-                let all = StragglerRule.allCases.map(\.rawValue).joined(separator: ", ")
-                throw ConfigurationError(said.origin, "mode.stragglers: expected one of \(all), found \"\(text.printable)\"")
+            guard let choice = Choice(rawValue: text) else {
+                let all = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+                throw ConfigurationError(said.origin, "mode.\(key): expected one of \(all), found \"\(text.printable)\"")
             }
-            return rule
+            return choice
         }
     }
 

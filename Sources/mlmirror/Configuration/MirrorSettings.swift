@@ -26,6 +26,11 @@ enum FeedChoice: String, Sendable, CaseIterable {
     case auto, poll, triggers
 }
 
+/// Whether `mlmirror retire` may delete the primary's copies.
+enum RetirementRule: String, Sendable, CaseIterable {
+    case keep, delete
+}
+
 /// The whole configuration, each value with where it came from.
 struct MirrorSettings: Sendable {
     /// The file that was read.
@@ -52,6 +57,7 @@ struct MirrorSettings: Sendable {
     /// For Prometheus; nil: none is written.
     var metricsFile: Setting<String>?
     var stragglers: Setting<StragglerRule>
+    var retirePrimary: Setting<RetirementRule>
 
     func liveConfiguration() -> LiveConfiguration {
         var configuration = LiveConfiguration()
@@ -124,6 +130,7 @@ struct ShownSetting: Sendable, Hashable, Encodable {
         add("window", settings.window) { String($0) }
         add("artifact_window", settings.artifactWindow) { String($0) }
         add("mode.stragglers", settings.stragglers, \.rawValue)
+        add("mode.retire_primary", settings.retirePrimary, \.rawValue)
         add("metrics_file", settings.metricsFile, absent: "none is written") { $0 }
         return lines
     }

@@ -1,0 +1,105 @@
+import ArgumentParser
+import Logging
+import Replication
+
+struct RetireCommand: MirrorCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "retire",
+        abstract: "Delete runs on the primary, softly, that are azureml-only and proven to be on the secondary.",
+        discussion: """
+            Examples:
+              mlmirror retire --config /etc/mlmirror/mlmirror.yaml --dry-run
+              mlmirror retire --config /etc/mlmirror/mlmirror.yaml --yes
+
+            Each run is read again on both sides, every metric point and every byte of
+            every file. One that is not wholly on the secondary is named, and nothing of
+            it is deleted. So is one that still runs, or ended within the last minutes
+            (live.file_grace_seconds), left for later. What people have edited on the
+            secondary since the switch is no reason to refuse.
+
+            Only runs are deleted, and in the way that MLflow can restore; models and
+            experiments stay. The configuration must say mode.retire_primary: delete.
+            The copies on the secondary stay, also when the mode is dual again.
+
+            Exit code 4: something was refused.
+            """
+    )
+
+    @OptionGroup var common: CommonOptions
+
+    @Flag(name: .shortAndLong, help: "Delete nothing; show what would be.")
+    var dryRun = false
+
+    @Flag(help: "Do not ask.")
+    var yes = false
+
+    func execute(in session: Session) async throws -> Outcome {
+        let settings = try common.settings(session)
+        if !dryRun {
+            guard settings.retirePrimary.value == .delete else {
+                throw ConfigurationError(
+                    settings.retirePrimary.origin,
+                    "mode.retire_primary is keep: nothing is deleted on the primary; write mode: { retire_primary: delete }, or look with --dry-run"
+                )
+            }
+            guard yes else {
+                throw ConfigurationError(
+                    nil, "this deletes runs on the primary; look with --dry-run, then confirm with --yes", isMissingFlag: true)
+            }
+        }
+        let summary = try await session.withStores(settings) { primary, secondary, _ in
+            try await retire(primary, secondary, settings, session)
+        }
+        if summary.refused > 0 {
+            return Outcome(.differences, "\(Quantity.count(summary.refused, "run")) not wholly on the secondary; kept")
+        }
+        return .ok
+    }
+
+    private func retire<Primary: TrackingStore, Secondary: WritableStore>(
+        _ primary: Primary, _ secondary: Secondary, _ settings: MirrorSettings, _ session: Session
+    ) async throws -> RetireDocument {
+        try await session.visitingState(settings.state.value) { state in
+            let retirement = try await Retirement(
+                primary: primary, secondary: secondary, state: state, configuration: settings.mirrorConfiguration(deep: true),
+                grace: Int64(settings.fileGraceSeconds.value) * 1000, isDryRun: dryRun, clock: session.clock,
+                logger: session.logger(output, atLeast: .notice))
+            let refusals = Locked<[RetireDocument.Refusal]>([])
+            let summary = try await retirement.run { run, fate in
+                guard case .refused(let why) = fate else { return }
+                let fields = Array(why.prefix(RetireDocument.shown))
+                refusals.withLock { refusals in
+                    if refusals.count < RetireDocument.shown { refusals.append(RetireDocument.Refusal(run: run.rawValue, fields: fields)) }
+                }
+                session.console.message("kept: run \(run): \(fields.joined(separator: ", ").printable)")
+            }
+            let document = RetireDocument(
+                isDryRun: dryRun, retired: summary.retired, refused: summary.refused, leftOut: summary.leftOut,
+                refusals: refusals.withLock { $0 })
+            _ = session.answer(output, document, document.text)
+            return document
+        }
+    }
+}
+
+struct RetireDocument: Encodable {
+    struct Refusal: Encodable {
+        var run: String
+        var fields: [String]
+    }
+    static let shown = 20
+    var messageType = "retire"
+    var isDryRun: Bool
+    var retired: Int
+    var refused: Int
+    var leftOut: [String: Int]
+    /// The first ones.
+    var refusals: [Refusal]
+
+    var text: String {
+        let done = isDryRun ? "would be deleted on the primary" : "deleted on the primary"
+        var lines = ["\(Quantity.count(retired, "run")) \(done); \(Quantity.count(refused)) not wholly on the secondary"]
+        if !leftOut.isEmpty { lines.append("left for later: \(LabelCounts.text(leftOut))") }
+        return lines.joined(separator: "\n")
+    }
+}
