@@ -85,6 +85,7 @@ import Testing
             try #require(commit < 40)
         }
         #expect(commit > 4, "it was killed in each step")
+        try await fixture.live { try await $0.settled() }
         #expect(steps.withLock { $0 }.isSuperset(of: [.fence, .drain, .sealed]))
         #expect(try await fixture.pair.verify().differences == [])
     }
