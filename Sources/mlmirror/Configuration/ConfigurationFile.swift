@@ -1,3 +1,4 @@
+import Replication
 import Yams
 
 /// What one configuration file says. Everything is optional; a key that is not known is an error.
@@ -38,6 +39,7 @@ struct ConfigurationFile: Sendable {
     var window: Setting<Int>?
     var artifactWindow: Setting<Int>?
     var metricsFile: Setting<String>?
+    var rules: Setting<ConflictRules>?
 
     static let windowRange = 1...64
     static let artifactWindowRange = 1...32
@@ -47,7 +49,7 @@ struct ConfigurationFile: Sendable {
     static let canaryRange = 0...86_400
 
     private static let topKeys = KeyTable(
-        known: ["primary", "secondary", "state", "pair", "scope", "live", "window", "artifact_window", "metrics_file"], later: ["rules"])
+        known: ["primary", "secondary", "state", "pair", "scope", "live", "window", "artifact_window", "metrics_file", "rules"])
     private static let storeKeys = KeyTable(
         known: ["uri", "auth", "workspace", "ca_file", "client_certificate_file"], later: ["registry"],
         refused: ["feed": "only the primary is followed", "database": "only the primary is followed"])
@@ -96,6 +98,11 @@ struct ConfigurationFile: Sendable {
             canarySeconds = try live.wholeNumber("canary_seconds", in: Self.canaryRange)
             canaryExperiment = try live.text("canary_experiment")
             fileGraceSeconds = try live.wholeNumber("file_grace_seconds", in: Self.graceRange)
+        }
+        if let place = top.keys.first(where: { $0.name == "rules" })?.origin,
+            let section = try top.section("rules", keys: RulesSection.keys)
+        {
+            rules = Setting(try RulesSection.rules(section), place)
         }
         guard let scope = try top.section("scope", keys: Self.scopeKeys) else { return }
         experiments = try scope.texts("experiments")

@@ -51,6 +51,7 @@ struct MirrorSettings: Sendable {
     var artifactWindow: Setting<Int>
     /// For Prometheus; nil: none is written.
     var metricsFile: Setting<String>?
+    var rules: Setting<ConflictRules>
 
     func liveConfiguration() -> LiveConfiguration {
         var configuration = LiveConfiguration()
@@ -70,6 +71,7 @@ struct MirrorSettings: Sendable {
         configuration.scope = Scope(
             experiments: PatternList(experiments.value), models: PatternList(models.value), since: since?.value, until: until?.value,
             artifacts: artifacts.value)
+        configuration.rules = rules.value
         configuration.window = window.value
         configuration.artifactWindow = artifactWindow.value
         configuration.deep = deep
@@ -121,6 +123,9 @@ struct ShownSetting: Sendable, Hashable, Encodable {
         add("live.canary_experiment", settings.canaryExperiment) { $0 }
         add("window", settings.window) { String($0) }
         add("artifact_window", settings.artifactWindow) { String($0) }
+        let rules = RulesSection.lines(settings.rules.value)
+        if rules.isEmpty { add("rules", settings.rules) { _ in "the defaults" } }
+        for (key, value) in rules { add(key.printable, settings.rules) { _ in value } }
         add("metrics_file", settings.metricsFile, absent: "none is written") { $0 }
         return lines
     }
