@@ -2,6 +2,8 @@ public struct MirrorConfiguration: Sendable, Hashable {
     /// The pair's name: letters, digits, `.`, `_`, `-`.
     public var pair = "default"
     public var scope = Scope.everything
+    /// What is done about conflicts.
+    public var rules = ConflictRules.standard
     /// Entities in flight, 1...64.
     public var window = 8
     /// Files in flight, 1...32.

@@ -34,7 +34,8 @@ struct MlmirrorCommand: ParsableCommand {
         version: Program.version,
         subcommands: [
             RunCommand.self, BackfillCommand.self, VerifyCommand.self, CheckCommand.self, StatusCommand.self, PauseCommand.self,
-            ResumeCommand.self, ModeCommand.self, RetireCommand.self, ResyncCommand.self, ResolveCommand.self, FeedCommand.self,
+            ResumeCommand.self, ModeCommand.self, RetireCommand.self, ResyncCommand.self, ResolveCommand.self, ConflictsCommand.self,
+            FeedCommand.self,
         ]
     )
 }

@@ -154,11 +154,15 @@ import Testing
         try state.append([Change(key("a"))], at: 0)
         try state.close()
         try execute(
-            "DROP TABLE straggler; DROP TABLE retired; DROP INDEX change_log_deletions; ALTER TABLE change_log DROP COLUMN held; ALTER TABLE pair DROP COLUMN progress; PRAGMA user_version = 2",
+            "DROP TABLE straggler; DROP TABLE retired; DROP INDEX change_log_deletions; ALTER TABLE change_log DROP COLUMN held; ALTER TABLE pair DROP COLUMN progress; "
+                + "ALTER TABLE conflict DROP COLUMN rule; DROP TABLE resolution; "
+                + "INSERT INTO conflict VALUES ('run', 'a', 'param:p', 'park', 'd', 1), ('run', 'a', 'tag:x', 'primary', 'd', 2), "
+                + "('registered_model', 'm', 'v1:stage', 'primary', 'd', 3); PRAGMA user_version = 2",
             in: path)
         #expect { try ReplicationState.visit(path: path) } throws: { ($0 as? StateError)?.kind == .newerSchema }
         state = try ReplicationState.open(path: path)
         #expect(try state.entries(after: .zero, kinds: [.run], limit: 9).map(\.key) == [key("a")])
+        #expect(try state.conflicts().map(\.conflict.kind) == [.param, .tag, .stage])
         try state.hold(key("a"))
         #expect(try state.entries(after: .zero, kinds: [.run], limit: 9).isEmpty && state.heldCount() == 1)
         try state.close()

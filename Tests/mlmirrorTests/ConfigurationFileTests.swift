@@ -42,7 +42,25 @@ struct ConfigurationFileTests {
             "scope:\n  since: yesterday\n",
             "m.yaml:2:10: scope.since: expected a date like 2024-01-31 or 2024-01-31T12:00:00Z, found \"yesterday\""),
         Refusal("state: a\npair: b\nstate: c\n", "m.yaml:1:1: state is given twice"),
-        Refusal("rules: { tag: primary }\n", "m.yaml:1:1: rules is not supported by this version; remove it"),
+        Refusal("rules: { tags: primary }\n", "m.yaml:1:10: unknown key rules.tags; did you mean tag?"),
+        Refusal(
+            "rules:\n  tag: secundary\n",
+            "m.yaml:2:8: rules.tag: expected one of primary, secondary, park, found \"secundary\"; did you mean secondary?"),
+        Refusal("rules:\n  param: primary\n", "m.yaml:2:10: rules.param: expected one of park, secondary, found \"primary\""),
+        Refusal(
+            "rules: { name_of_another_pair: adopt }\n",
+            "m.yaml:1:32: rules.name_of_another_pair: expected one of rename, park, found \"adopt\""),
+        Refusal("rules: { tag: true }\n", "m.yaml:1:15: rules.tag: expected text, found the truth value true; put it in quotes"),
+        Refusal("rules: park\n", "m.yaml:1:8: rules: expected keys and values, found \"park\""),
+        Refusal(
+            "rules:\n  experiments:\n    \"/prod/**\": { aliass: park }\n",
+            "m.yaml:3:19: unknown key rules.experiments./prod/**.aliass; did you mean alias?"),
+        Refusal(
+            "rules:\n  experiments:\n    \"/prod/**\": { tag: ask }\n",
+            "m.yaml:3:24: rules.experiments./prod/**.tag: expected one of primary, secondary, park, found \"ask\""),
+        Refusal(
+            "rules:\n  models: { \"!a\": { tag: park } }\n",
+            "m.yaml:2:13: rules.models.!a: a pattern here cannot exclude; later ones win"),
         Refusal("secondary:\n  feed: auto\n", "m.yaml:2:3: secondary.feed is refused: only the primary is followed"),
         Refusal("primary: { registry: x }\n", "m.yaml:1:12: primary.registry is not supported by this version; remove it"),
         Refusal("secondary: { database: x }\n", "m.yaml:1:14: secondary.database is refused: only the primary is followed"),
@@ -101,6 +119,36 @@ struct ConfigurationFileTests {
         #expect(file.artifacts?.value == false)
         #expect(file.window?.value == 16)
         #expect(file.models == nil)
+    }
+
+    @Test("says what is done about conflicts, also by name, where the later pattern wins")
+    func rules() throws {
+        let file = try ConfigurationFile(
+            text: """
+                rules:
+                  tag: secondary
+                  deleted_on_primary: keep
+                  experiments:
+                    "/Shared/**": { tag: park, run_name: secondary }
+                    "/Shared/prod/**": { tag: primary }
+                  models:
+                    "prod.*": { alias: secondary }
+                """, path: "m.yaml")
+        let rules = try #require(file.rules).value
+        #expect(rules.decision(.tag, experiment: "/Users/a") == .secondary)
+        #expect(rules.decision(.tag, experiment: "/Shared/a") == .park)
+        #expect(rules.decision(.tag, experiment: "/Shared/prod/a") == .primary)
+        #expect(rules.decision(.runName, experiment: "/Shared/prod/a") == .secondary, "the earlier one still says this")
+        #expect(rules.decision(.deletedOnPrimary, experiment: "/Shared/a") == .keep)
+        #expect(rules.decision(.alias, model: "prod.net") == .secondary)
+        #expect(rules.decision(.alias, model: "dev.net") == .primary)
+        #expect(rules.decision(.tag, model: "prod.net") == .secondary)
+        #expect(
+            RulesSection.lines(rules).map { "\($0.key) = \($0.value)" } == [
+                "rules.tag = secondary", "rules.deleted_on_primary = keep",
+                "rules.experiments./Shared/** = tag: park, run_name: secondary", "rules.experiments./Shared/prod/** = tag: primary",
+                "rules.models.prod.* = alias: secondary",
+            ])
     }
 
     @Test("may be empty, or have empty sections", arguments: ["", "# nothing\n", "scope:\n", "primary:\nsecondary: {}\n"])

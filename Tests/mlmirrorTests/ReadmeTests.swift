@@ -17,7 +17,7 @@ struct ReadmeTests {
         var all: Set<String> = []
         let commands =
             ["run", "backfill", "verify", "check", "status", "pause", "resume", "resync", "resolve"].map { [$0] }
-            + ["install", "inspect", "remove"].map { ["feed", $0] }
+            + ["install", "inspect", "remove"].map { ["feed", $0] } + ["list", "show", "resolve"].map { ["conflicts", $0] }
         for command in commands {
             let world = TestWorld()
             _ = await world.run(command + ["--help"], [:])

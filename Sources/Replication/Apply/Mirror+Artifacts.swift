@@ -10,6 +10,8 @@ extension Mirror {
             try state.clearFileLetters(of: entry.key)
             let manifest = try state.manifest(of: entry.key)
             let look = fileLook(entry, owners)
+            let rules = try await rules(of: entry.key, in: owners.subject)
+            let conflicts = FileConflicts(entry.key, rules)
             // Without a manifest, a run that was adopted may have its files already: the secondary is asked.
             let there =
                 manifest.isEmpty && owners.mayHaveFiles
@@ -25,7 +27,12 @@ extension Mirror {
                             "on the secondary this is the name of the document that holds what does not fit into the run. It was not copied."
                         )
                     }
-                    if let known = manifest[file.path], known.size == file.size ?? 0, !look.mustRead(known) { return }
+                    if conflicts.isTheirs(file.path) { return }
+                    if let known = manifest[file.path], known.size == file.size ?? 0, !look.mustRead(known),
+                        conflicts.mayRest(file.path)
+                    {
+                        return
+                    }
                     if inFlight >= configuration.artifactWindow * 2 {
                         if let ok = try await group.next() { isWhole = isWhole && ok }
                         inFlight -= 1
@@ -34,7 +41,7 @@ extension Mirror {
                     let sizeThere = manifest[file.path] == nil ? there[owners.there(file.path)] : nil
                     group.addTask {
                         try await filePermits.withPermit {
-                            try await copy(file, owners, manifest[file.path], sizeThere: sizeThere, entry.key)
+                            try await copy(file, owners, manifest[file.path], sizeThere: sizeThere, entry.key, conflicts)
                         }
                     }
                 } refused: { path, why in
@@ -45,7 +52,7 @@ extension Mirror {
                 return isWhole
             }
             if isWhole, entry.key.kind == .loggedModelArtifacts { try await finalize(LoggedModelID(entry.key.id), owners.secondary) }
-            try finish(entry, isWhole: isWhole)
+            try finish(entry, isWhole: isWhole, conflicts.all)
         }
     }
 
@@ -97,6 +104,8 @@ extension Mirror {
         /// On the primary, whatever its status.
         var isDeleted: Bool
         var mayHaveFiles: Bool
+        /// What the owner's rules are found by.
+        var subject = RuleSubject.nameless
 
         func there(_ path: String) -> String { Overflow.place(of: folder + path, besides: folder.isEmpty ? modelFolders : []) }
     }
@@ -105,18 +114,24 @@ extension Mirror {
         let isRun = key.kind == .runArtifacts
         guard let identity = try state.identity(isRun ? .run : .loggedModel, key.id), let root = identity.root else { return nil }
         let here: ArtifactOwner
+        var subject = RuleSubject.nameless
         if isRun {
             guard let record = try await artifactRoot(ofRun: RunID(key.id)) else { return nil }
+            if configuration.rules.looksAtNames(of: .experiment), let run = try await readRun(RunID(key.id)) {
+                subject = .experiment(run.experiment)
+            }
             here = ArtifactOwner(.run(RunID(key.id)), root: record)
         } else {
             guard let record = try await primary.loggedModel(LoggedModelID(key.id)) else { return nil }
             here = ArtifactOwner(.loggedModel(record.id), root: record.artifactURI)
+            subject = .experiment(record.experiment)
         }
         if !isRun, let place = ModelFolder(identity) {
             var owners = Owners(
                 primary: here, secondary: place.owner, isSettled: identity.isSettled, isDeleted: false,
                 mayHaveFiles: configuration.repairs || identity.base?[.adopted] != nil)
             owners.folder = place.name + "/"
+            owners.subject = subject
             return owners
         }
         let there: ArtifactOwner.ID = isRun ? .run(RunID(identity.secondaryID)) : .loggedModel(LoggedModelID(identity.secondaryID))
@@ -124,6 +139,7 @@ extension Mirror {
             primary: here, secondary: ArtifactOwner(there, root: root), isSettled: identity.isSettled,
             isDeleted: identity.base?[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue),
             mayHaveFiles: configuration.repairs || identity.base?[.adopted] != nil)
+        owners.subject = subject
         if isRun { try writeOverflowIfDue(of: RunID(key.id), identity.base) }
         if isRun, !secondary.dialect.hasLoggedModels {
             owners.modelFolders = try state.modelFolders(of: RunID(identity.secondaryID))
@@ -137,8 +153,9 @@ extension Mirror {
         return try await primary.run(id)?.artifactURI
     }
 
-    private func finish(_ entry: ChangeLogEntry, isWhole: Bool) throws {
-        guard !isWhole else { return try acknowledge(Acknowledgement(entry: entry)) }
+    private func finish(_ entry: ChangeLogEntry, isWhole: Bool, _ conflicts: [Conflict]) throws {
+        guard !isWhole else { return try acknowledge(Acknowledgement(entry: entry, conflicts: conflicts, hasAllConflicts: true)) }
+        if !conflicts.isEmpty { try acknowledge(Acknowledgement(conflicts: conflicts)) }
         let letter = DeadLetter(
             key: entry.key, reason: "incomplete", message: "\(entry.key): some files could not be copied; each has its own letter")
         try state.setAside(letter, entry: entry, at: clock.nowMilliseconds)
@@ -155,7 +172,7 @@ extension Mirror {
 
     /// - Returns: false when the file was set aside.
     private func copy(
-        _ file: ArtifactEntry, _ owners: Owners, _ known: ManifestRow?, sizeThere: Int64?, _ key: EntityKey
+        _ file: ArtifactEntry, _ owners: Owners, _ known: ManifestRow?, sizeThere: Int64?, _ key: EntityKey, _ conflicts: FileConflicts
     ) async throws -> Bool {
         do {
             // A server leaves the size out when it is zero, or when it does not know it: then the bytes are counted first.
@@ -164,12 +181,17 @@ extension Mirror {
             if isPresent {
                 let here = try await digest(primary, file.path, owners.primary, size)
                 let there = if let known { known.sha256 } else { try await digestThere(owners.there(file.path), owners, size) }
-                if here == there {
+                if here == there, conflicts.mayRest(file.path) {
                     try state.note(ManifestRow(path: file.path, size: size, sha256: here, isSettled: owners.isSettled), of: key)
                     return true
                 }
             }
+            if let decision = conflicts.asks(file.path), try await hasMoved(file, size, owners, known) {
+                conflicts.note(file.path, decision, Conflict.detail(ofEdit: decision))
+                return true
+            }
             let written = try await transfer(file.path, size, owners)
+            conflicts.overwrote(file.path)
             try state.note(ManifestRow(path: file.path, size: size, sha256: written, isSettled: owners.isSettled), of: key)
             board.count { counts in
                 counts.files += 1
@@ -183,6 +205,26 @@ extension Mirror {
         } catch let error as StoreError where error.decision == .setAside {
             try setFileAside(key, file.path, error.reason.rawValue, error.message)
             return false
+        }
+    }
+
+    /// Whether the secondary's file is another one than we left there, and than the primary's.
+    private func hasMoved(_ file: ArtifactEntry, _ size: Int64, _ owners: Owners, _ known: ManifestRow?) async throws -> Bool {
+        guard let there = try await digestThere(owners.there(file.path), owners) else { return known != nil }
+        if there == known?.sha256 { return false }
+        return try await digest(primary, file.path, owners.primary, size) != there
+    }
+
+    /// Of a file of whatever size; nil when there is none.
+    private func digestThere(_ path: String, _ owners: Owners) async throws -> SHA256Digest? {
+        do {
+            return try await secondary.readArtifact(path, of: owners.secondary) { source in
+                let meter = Meter(board)
+                while let chunk = try await source.next() { try meter.add(chunk, path, expected: .max) }
+                return meter.digest()
+            }
+        } catch let error as StoreError where error.reason == .notFound {
+            return nil
         }
     }
 

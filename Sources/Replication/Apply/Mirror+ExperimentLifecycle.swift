@@ -11,9 +11,20 @@ extension Mirror {
         if try isOurs || state.entry(EntityKey(.experimentDeletion, target.primary.rawValue)) != nil {
             throw StoreError(.retry(after: nil), .serverFailure, "\(key): its experiment is being deleted or restored on the secondary")
         }
+        try await restoreByRule(target)
         // Its own record has not changed: it is looked at because of this run.
         try append([.experiment(target.primary)])
         throw takenAway(target)
+    }
+
+    /// An experiment that somebody has deleted on the secondary, and that the rules bring back, is waited for.
+    func restoreByRule(_ target: ExperimentTarget) async throws {
+        let key = EntityKey.experiment(target.primary)
+        guard !target.isDeleted, !target.isForeign, try !state.isSetAside(key),
+            try await rules(of: key, in: .experiment(target.primary)).decision(.deletedOnSecondary, "lifecycle") == .restore
+        else { return }
+        try append([key])
+        throw Waits(key: key)
     }
 
     /// Writing to a deleted experiment is refused: it is restored first, and deleted again after everything else.
@@ -33,6 +44,7 @@ extension Mirror {
             try append([EntityKey(.experimentDeletion, target.primary.rawValue)])
             if isAway { try await secondary.restoreExperiment(target.secondary) }
             base[Self.lifecycleField] = FieldDigest(Lifecycle.active.rawValue)
+            base[Self.backForWritingField] = FieldDigest("")
             identity.base = base
             try acknowledge(Acknowledgement(identity: identity))
         }
@@ -57,7 +69,13 @@ extension Mirror {
         if let record, record.lifecycle == .deleted {
             let there = ExperimentID(identity.secondaryID)
             let isThere = try await secondary.experiment(there)?.lifecycle == .active
+            if isThere, base[Self.backForWritingField] == nil,
+                try await rules(of: .experiment(id), in: .experimentNamed(record.name)).decision(.deletedOnPrimary, "lifecycle") == .keep
+            {
+                return try acknowledge(Acknowledgement(entry: entry, conflicts: [.keptDeletion(.experiment(id))]))
+            }
             if isThere { try brake(entry.key) }
+            base[Self.backForWritingField] = nil
             // Noted before it is done: whoever writes next then looks, whether it was done or not.
             base[Self.lifecycleField] = FieldDigest(Lifecycle.deleted.rawValue)
             identity.base = base

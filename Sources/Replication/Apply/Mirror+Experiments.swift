@@ -21,6 +21,8 @@ extension Mirror {
     /// Deleted on the secondary by somebody: also when the primary's is deleted later, and returns, it stays so.
     static var deletedByOthersField: Base.Field { Base.Field("deleted_by_others") }
     static var primaryLifecycleField: Base.Field { Base.Field("primary_lifecycle") }
+    /// Deleted, and back only to be written to: whatever the rules say of deletions, it goes again.
+    static var backForWritingField: Base.Field { Base.Field("back_for_writing") }
 
     /// - Parameter waits: false when everything else waits too, or waits for this one: then it steps aside.
     func applyExperiment(_ taken: ChangeLogEntry, waits: Bool) async throws {
@@ -31,7 +33,7 @@ extension Mirror {
         } else {
             record = try await primary.experiment(ExperimentID(entry.key.id))
         }
-        guard let record else { return try keepHardDeleted(entry) }
+        guard let record else { return try await applyHardDeletion(entry) }
         note(nameOf: record)
         try holdIfPaused(record)
         guard try await isWanted(entry.key, { configuration.scope.experiments.matches(record.name) }) else {
@@ -79,6 +81,7 @@ extension Mirror {
                 try acknowledge(Acknowledgement(identity: identity, followUps: [.experiment(id)]))
                 return target
             }
+            try await restoreByRule(target)
             throw takenAway(target)
         }
         return target
@@ -91,6 +94,7 @@ extension Mirror {
         let known = try state.identity(.experiment, record.id.rawValue)
         // Of earlier attempts: asked before this one notes its own.
         let inDoubt = try state.writesInDoubt(of: key)
+        var rules = try await rules(of: key, in: .experimentNamed(record.name))
         var conflicts: [Conflict] = []
         var (image, leftOut) = fittingTags(of: record)
         let actual: Experiment
@@ -104,7 +108,9 @@ extension Mirror {
             actual = found
             isForeign = found.tags.contains { $0.key == Stamp.adoptedKey }
         } else {
-            (actual, isForeign) = try await findOrCreateExperiment(record, tags: image, waits: waits, conflicts: &conflicts)
+            let isNew: Bool
+            (actual, isForeign, isNew) = try await findOrCreateExperiment(record, tags: image, waits: waits, rules, conflicts: &conflicts)
+            rules.isOurs = isNew
         }
         // A name taken over from someone else is kept, theirs and ours alike.
         if isForeign { image.append(Tag(Stamp.adoptedKey, "true")) }
@@ -115,7 +121,7 @@ extension Mirror {
             ? actual.tags : actual.tags.filter { !$0.value.isEmpty || base?[.tag($0.key)] != nil }
         let tags = TagPlan(
             image, base: base, actual: tagsThere, key: key, maximumLength: secondary.dialect.experimentTagValueLength,
-            keepsForeign: isForeign, deletesUnknown: configuration.repairs && !isForeign, inDoubt: inDoubt,
+            keepsForeign: isForeign, deletesUnknown: rules.repairs && !isForeign, inDoubt: inDoubt, rules: rules,
             fields: &fields)
         conflicts += tags.conflicts
 
@@ -125,16 +131,25 @@ extension Mirror {
             base?[Self.lifecycleField] == deleted && base?[Self.takenAwayField] == nil && base?[Self.deletedByOthersField] == nil
         var lifecycle = actual.lifecycle
         if record.lifecycle == .active, actual.lifecycle == .deleted {
-            if !isForeign, wasDeletedByUs || base == nil {
+            let decision = isForeign ? .respect : rules.decision(.deletedOnSecondary, "lifecycle")
+            let mayBeTheirs = known != nil && rules.says(.respect, of: .deletedOnSecondary, "lifecycle")
+            let isOurDeletion = !isForeign && (wasDeletedByUs || base == nil && !mayBeTheirs)
+            if !isOurDeletion { conflicts.append(.deletedOnSecondary(key, decision)) }
+            if isOurDeletion || decision == .restore {
                 try await secondary.restoreExperiment(actual.id)
                 lifecycle = .active
             } else {
-                conflicts.append(
-                    Conflict(key: key, field: "lifecycle", decision: .respect, detail: "deleted on the secondary; it is not brought back"))
                 fields[Self.takenAwayField] = FieldDigest("")
             }
         } else if record.lifecycle == .deleted, actual.lifecycle == .active, !isForeign {
-            followUps.append(EntityKey(.experimentDeletion, record.id.rawValue))
+            let isBackForWriting = base?[Self.backForWritingField] != nil
+            let isNew = base == nil && rules.isOurs
+            if rules.decision(.deletedOnPrimary, "lifecycle") == .keep, !isNew, !isBackForWriting {
+                conflicts.append(.keptDeletion(key))
+            } else {
+                if isNew || isBackForWriting { fields[Self.backForWritingField] = FieldDigest("") }
+                followUps.append(EntityKey(.experimentDeletion, record.id.rawValue))
+            }
         }
         if record.lifecycle == .deleted, actual.lifecycle == .deleted, !isForeign, wasDeletedByUs {
             // It was back for a moment, and was changed: what is deleted cannot be.
@@ -143,6 +158,7 @@ extension Mirror {
             if isRenamed || !(tags.set.isEmpty && tags.delete.isEmpty) {
                 try await secondary.restoreExperiment(actual.id)
                 lifecycle = .active
+                fields[Self.backForWritingField] = FieldDigest("")
                 followUps.append(EntityKey(.experimentDeletion, record.id.rawValue))
             }
         }
@@ -161,6 +177,7 @@ extension Mirror {
         var wrote = lifecycle != actual.lifecycle
         // One that was made a moment ago may have had to take another name.
         var isNamed = known != nil || isForeign || actual.name == record.name || !secondary.dialect.renamesExperiments
+        var isLeft = false
         if lifecycle == .active {
             try state.noteWrites(tags.set.map { .tag($0.key) }, of: key)
             for tag in tags.set { try await secondary.setTag(tag, ofExperiment: actual.id) }
@@ -173,8 +190,9 @@ extension Mirror {
                 }
             }
             wrote = wrote || !tags.set.isEmpty || !tags.delete.isEmpty
-            switch try await renameIfNeeded(record, actual, base, isForeign, waits: waits, &conflicts) {
+            switch try await renameIfNeeded(record, actual, base, isForeign, waits: waits, rules, &conflicts) {
             case .none: break
+            case .left: (isNamed, isLeft) = (false, true)
             case .done: wrote = true
             case .taken:
                 isNamed = false
@@ -192,10 +210,10 @@ extension Mirror {
         let identity = Identity(
             kind: .experiment, primaryID: record.id.rawValue, secondaryID: actual.id.rawValue, root: actual.artifactLocation,
             // A name that is taken may be free the next time.
-            record: isNamed ? record.recordDigest : nil, isSettled: true, base: base)
+            record: isNamed || isLeft ? record.recordDigest : nil, isSettled: true, base: base)
         try acknowledge(
             Acknowledgement(
-                entry: entry, identity: identity, conflicts: conflicts, followUps: followUps,
+                entry: entry, identity: identity, conflicts: conflicts, hasAllConflicts: true, followUps: followUps,
                 letters: tooLong(tags.tooLong.map { "tag:\($0)" }, of: key) + tooMany(leftOut, of: key)))
         let wasKnown = known != nil
         board.count { counts in
@@ -233,42 +251,40 @@ extension Mirror {
 
     /// The one of this name when it may be ours, else a new one: under another name when the name belongs to somebody else.
     private func findOrCreateExperiment(
-        _ record: Experiment, tags: [Tag], waits: Bool, conflicts: inout [Conflict]
-    ) async throws -> (Experiment, isForeign: Bool) {
+        _ record: Experiment, tags: [Tag], waits: Bool, _ rules: ThingRules, conflicts: inout [Conflict]
+    ) async throws -> (Experiment, isForeign: Bool, isNew: Bool) {
         let idKey = Stamp.idKey(.experiment)
         // One that was made in an attempt whose end nobody knows may bear an earlier name.
         if try state.noteOrFind(Intent(.experiment(record.id), .create)),
             let made = try await find(inDoubt: .experiment(record.id), { try await stampedExperiment(record.id) })
         {
             board.count { $0.experiments.adopted += 1 }
-            return (made, made.tags.contains { $0.key == Stamp.adoptedKey })
+            return (made, made.tags.contains { $0.key == Stamp.adoptedKey }, true)
         }
         let wanted = nameThere(record.name)
-        let prefixed = nameThere("\(configuration.pair)/" + (record.name.hasPrefix("/") ? String(record.name.dropFirst()) : record.name))
+        let prefixed = nameThere("\(configuration.pair)/" + Self.bare(record.name))
         for name in [wanted, prefixed] {
             if let found = try await secondary.experiment(named: name) {
                 switch stamp.owner(idKey, of: found.tags) {
                 case .ours(record.id.rawValue):
                     board.count { $0.experiments.adopted += 1 }
-                    return (found, found.tags.contains { $0.key == Stamp.adoptedKey })
+                    return (found, found.tags.contains { $0.key == Stamp.adoptedKey }, false)
                 case .nobody where found.lifecycle == .active && name == wanted && name == Self.defaultExperiment:
                     // Every MLflow server has one of its own.
                     board.count { $0.experiments.adopted += 1 }
-                    return (found, true)
-                case .nobody where found.lifecycle == .active && name == wanted:
+                    return (found, true, false)
+                case .nobody where found.lifecycle == .active && name == wanted && rules.decision(.nameTaken, "name") == .adopt:
                     conflicts.append(
                         Conflict(
-                            key: .experiment(record.id), field: "name", decision: .adopt,
+                            key: .experiment(record.id), field: "name", kind: .nameTaken, decision: .adopt,
                             detail: "\"\(name)\" was there already; ours is added beside what is there"))
                     board.count { $0.experiments.adopted += 1 }
-                    return (found, true)
+                    return (found, true, false)
                 case .ours, .nobody, .anotherPair:
                     if waits, let other = try await renamedSince(found, asking: record.id) { throw Waits(key: other) }
                     try await requireStill(found)
                     conflicts.append(
-                        Conflict(
-                            key: .experiment(record.id), field: "name", decision: .rename,
-                            detail: "the name \(name) is taken on the secondary"))
+                        try takenName(name, .experiment(record.id), stamp.owner(idKey, of: found.tags), rules))
                     continue
                 }
             }
@@ -294,12 +310,17 @@ extension Mirror {
                 throw StoreError(
                     .retry(after: nil), .serverFailure, "experiment \(id) was created on the secondary and cannot be read back yet")
             }
-            return (created, false)
+            return (created, false, true)
         }
         throw SetAside(
             reason: "name_taken",
             message: "experiment \"\(record.name)\": both that name and \"\(prefixed)\" belong to somebody else on the secondary")
     }
+
+    private static func bare(_ name: String) -> String { name.hasPrefix("/") ? String(name.dropFirst()) : name }
+
+    /// For the time being.
+    private func nameAside(_ id: ExperimentID) -> String { "\(configuration.pair)/experiment \(id)" }
 
     private func nameThere(_ name: String) -> String { secondary.dialect.experimentNames?.fitting(name) ?? name }
 
@@ -335,36 +356,55 @@ extension Mirror {
 
     private enum Renaming {
         case none, done, taken
+        /// Renamed on the secondary, and left so by rule.
+        case left
         /// Under a name for the time being: names went around in a circle, and one has to begin.
         case aside
     }
 
     private func renameIfNeeded(
-        _ record: Experiment, _ actual: Experiment, _ base: Base?, _ isForeign: Bool, waits: Bool, _ conflicts: inout [Conflict]
+        _ record: Experiment, _ actual: Experiment, _ base: Base?, _ isForeign: Bool, waits: Bool, _ rules: ThingRules,
+        _ conflicts: inout [Conflict]
     ) async throws -> Renaming {
         guard secondary.dialect.renamesExperiments else { return .none }
         // Without a base it was made by this attempt or an earlier one, under the name that it could have or that was true then.
         guard !isForeign, actual.name != record.name, base != nil || !conflicts.contains(where: { $0.field == "name" }) else {
             return .none
         }
+        let key = EntityKey.experiment(record.id)
+        let name = Base.Field("name")
+        let isInDoubt = try state.writesInDoubt(of: key).contains(name.digest)
+        // A name that we could not give it is no edit.
+        let ownNames = [nameThere("\(configuration.pair)/" + Self.bare(record.name)), nameAside(record.id)]
+        let isOwnName = ownNames.contains(actual.name) || base?[Self.nameRefusedField] != nil
+        let policy = rules.policy(.experimentName, "name", hasBase: base != nil, isMade: isOwnName)
+        let decision = FieldRule.decide(
+            desired: FieldDigest(record.name), base: isOwnName ? nil : base?[name], actual: .value(FieldDigest(actual.name)),
+            isInDoubt: isInDoubt, policy: policy)
+        if decision == .keep || decision == .park {
+            conflicts.append(
+                Conflict(
+                    key: key, field: "name", kind: .experimentName, decision: policy.decision,
+                    detail: "renamed on the secondary to \"\(actual.name)\", which stays"))
+            return .left
+        }
         if let found = try await secondary.experiment(named: record.name), found.id != actual.id {
             if let other = try await renamedSince(found, asking: record.id) {
                 if waits { throw Waits(key: other) }
-                try await secondary.renameExperiment(actual.id, to: "\(configuration.pair)/experiment \(record.id)")
+                try await secondary.renameExperiment(actual.id, to: nameAside(record.id))
                 return .aside
             }
             try await requireStill(found)
             conflicts.append(
                 Conflict(
-                    key: .experiment(record.id), field: "name", decision: .rename,
+                    key: key, field: "name", kind: .nameTaken, decision: .rename,
                     detail: "\"\(record.name)\" is taken on the secondary; \"\(actual.name)\" stays"))
             return .taken
         }
-        let name = Base.Field("name")
-        if base?[name] == FieldDigest(record.name), try !state.writesInDoubt(of: .experiment(record.id)).contains(name.digest) {
+        if base?[name] == FieldDigest(record.name), !isInDoubt {
             conflicts.append(
                 Conflict(
-                    key: .experiment(record.id), field: "name", decision: .primary,
+                    key: key, field: "name", kind: .experimentName, decision: .primary,
                     detail: "renamed on the secondary; the primary's name was written"))
         }
         try state.noteWrites([name], of: .experiment(record.id))

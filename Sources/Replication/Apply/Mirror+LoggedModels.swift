@@ -4,7 +4,7 @@ extension Mirror {
         let id = LoggedModelID(entry.key.id)
         let record: LoggedModel?
         if case .loggedModel(let model)? = fresh.take(&entry) { record = model } else { record = try await primary.loggedModel(id) }
-        guard let record else { return try keepHardDeleted(entry) }
+        guard let record else { return try await applyHardDeletion(entry) }
         guard try await isWanted(entry.key, { try await experimentIsInScope(record.experiment) }) else {
             return try acknowledge(Acknowledgement(entry: entry))
         }
@@ -32,9 +32,10 @@ extension Mirror {
                 reason: "gone_from_secondary",
                 message: "\(entry.key): its copy \(there) was deleted on the secondary; it is not brought back")
         }
+        let rules = try await rules(of: entry.key, in: .experiment(record.experiment))
         let plan = LoggedModelPlan(
             record, map, stamp: stamp, base: known.base, actual: actual, dialect: secondary.dialect,
-            repairs: configuration.repairs, inDoubt: try state.writesInDoubt(of: entry.key).union([Self.versionsTag]))
+            repairs: rules.repairs, inDoubt: try state.writesInDoubt(of: entry.key).union([Self.versionsTag]), rules: rules)
         try state.noteWrites(plan.tags.map { .tag($0.key) }, of: entry.key)
         note(conversions: plan.conversions, of: entry.key)
         if !plan.tags.isEmpty { try await secondary.setTags(plan.tags, ofLoggedModel: there) }
@@ -55,7 +56,7 @@ extension Mirror {
         let followUps = copiesFiles ? [EntityKey(.loggedModelArtifacts, record.id.rawValue)] : []
         try acknowledge(
             Acknowledgement(
-                entry: entry, identity: identity, conflicts: plan.conflicts, followUps: followUps,
+                entry: entry, identity: identity, conflicts: plan.conflicts, hasAllConflicts: true, followUps: followUps,
                 letters: tooLong(plan.tooLong, of: entry.key), watch: fileWatch(of: record),
                 endsWatch: record.status != .pending ? fileWatchEnd : nil))
         let isFirst = known.base == nil

@@ -46,6 +46,17 @@ extension Mirror {
         return try await experimentName(id).map { ledger.mode(ofExperimentNamed: $0) == .azureMLOnly } ?? false
     }
 
+    func isSealed(_ subject: RuleSubject) async throws -> Bool {
+        let ledger = modes.withLock { $0.ledger }
+        return switch subject {
+        case .experiment(let id): try await isSealed(id)
+        case .experimentNamed(let name): ledger.mode(ofExperimentNamed: name) == .azureMLOnly
+        case .model(let name): ledger.mode(ofModelNamed: name) == .azureMLOnly
+        // Of what is gone nobody knows the name: it may have been one of those.
+        case .nameless: ledger.hasSeals
+        }
+    }
+
     func isSealed(_ model: ModelName) -> Bool { modes.withLock { $0.ledger.mode(ofModelNamed: model) == .azureMLOnly } }
 
     /// Costs a read of the primary where only some experiments are sealed.

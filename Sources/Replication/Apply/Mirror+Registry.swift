@@ -15,7 +15,7 @@ extension Mirror {
         } else {
             read = nil
         }
-        guard let (record, versions) = read else { return try keepHardDeleted(entry) }
+        guard let (record, versions) = read else { return try await applyHardDeletion(entry) }
         let isInScope = configuration.scope.models.matches(name.rawValue)
         guard !record.isPrompt, try await isWanted(entry.key, { isInScope }) else { return try acknowledge(Acknowledgement(entry: entry)) }
         try holdIfPaused(name)
@@ -88,7 +88,7 @@ extension Mirror {
 
     private func writeRegisteredModel(_ record: RegisteredModel, _ versions: [ModelVersion], _ entry: ChangeLogEntry) async throws {
         let known = try state.identity(.registeredModel, record.name.rawValue)
-        var work = RegistryWork(key: entry.key, base: known?.base)
+        var work = RegistryWork(key: entry.key, base: known?.base, rules: try await rules(of: entry.key, in: .model(record.name)))
         work.inDoubt = try state.writesInDoubt(of: entry.key)
         if !secondary.dialect.hasAliases {
             for (alias, number) in record.aliases { work.aliases[number, default: []].append(alias) }
@@ -131,7 +131,8 @@ extension Mirror {
             record: record.recordDigest(with: versions), isSettled: work.letters.isEmpty, base: work.fields)
         try acknowledge(
             Acknowledgement(
-                entry: entry, identity: identity, conflicts: work.conflicts, followUps: work.followUps.sorted { $0.id < $1.id },
+                entry: entry, identity: identity, conflicts: work.conflicts, hasAllConflicts: true,
+                followUps: work.followUps.sorted { $0.id < $1.id },
                 letters: work.letters))
         lookedAtFiles.withLock { $0[record.name] = nil }
         count(work, isNew: known == nil)
@@ -171,6 +172,7 @@ extension Mirror {
                         name, description: record.description, tags: fitting(modelTags(record, isForeign: false)))
                     board.count { $0.registeredModels.created += 1 }
                     work.knowsHighest = true
+                    work.rules.isOurs = true
                     try state.created(Identity(kind: .registeredModel, primaryID: record.name.rawValue, secondaryID: name.rawValue))
                     return name
                 } catch let error as StoreError where error.isInDoubt || error.reason == .alreadyExists {
@@ -182,17 +184,16 @@ extension Mirror {
             switch stamp.owner(idKey, of: found.tags) {
             case .ours(record.name.rawValue):
                 break
-            case .nobody where name == first:
+            case .nobody where name == first && work.rules.decision(.nameTaken, "name") == .adopt:
                 work.conflicts.append(
                     Conflict(
-                        key: key, field: "name", decision: .adopt,
+                        key: key, field: "name", kind: .nameTaken, decision: .adopt,
                         detail: "\"\(name)\" was there already; ours is added beside what is there"))
                 for tag in modelTags(record, isForeign: true) where tag.key.hasPrefix(Stamp.prefix) {
                     try await secondary.setTag(tag, ofRegisteredModel: name)
                 }
             case .ours, .nobody, .anotherPair:
-                work.conflicts.append(
-                    Conflict(key: key, field: "name", decision: .rename, detail: "the name \(name) is taken on the secondary"))
+                work.conflicts.append(try takenName(name.rawValue, key, stamp.owner(idKey, of: found.tags), work.rules))
                 continue
             }
             board.count { $0.registeredModels.adopted += 1 }
@@ -225,7 +226,8 @@ extension Mirror {
         let tags = TagPlan(
             modelTags(record, isForeign: isForeign), base: work.base, actual: actual.tags, key: work.key,
             maximumLength: secondary.dialect.registryTagValueLength,
-            keepsForeign: isForeign, deletesUnknown: configuration.repairs && !isForeign, inDoubt: work.inDoubt, fields: &work.fields)
+            keepsForeign: isForeign, deletesUnknown: work.rules.repairs && !isForeign, inDoubt: work.inDoubt,
+            rules: work.rules, fields: &work.fields)
         work.letters += tooLong(tags.tooLong.map { "tag:\($0)" }, of: work.key)
         work.conflicts += tags.conflicts
         try state.noteWrites(tags.set.map { .tag($0.key) }, of: work.key)
@@ -234,7 +236,7 @@ extension Mirror {
         work.tags += tags.set.count
         work.wrote = work.wrote || !tags.set.isEmpty || !tags.delete.isEmpty
         if !(isForeign && !actual.description.isEmpty) {
-            if work.decide("description", record.description, actual.description) {
+            if work.decide("description", .description, record.description, actual.description) {
                 try await secondary.setDescription(record.description, ofRegisteredModel: name)
                 work.wrote = true
             }
@@ -246,6 +248,7 @@ extension Mirror {
 struct RegistryWork {
     let key: EntityKey
     let base: Base?
+    var rules: ThingRules
     var fields = Base()
     /// Fields that an earlier attempt may have written.
     var inDoubt: Set<FieldDigest> = []
@@ -266,25 +269,36 @@ struct RegistryWork {
     /// Logged models that the server has written to when it made versions of them.
     var followUps: Set<EntityKey> = []
 
-    init(key: EntityKey, base: Base?) {
+    init(key: EntityKey, base: Base?, rules: ThingRules) {
         self.key = key
         self.base = base
+        self.rules = rules
     }
 
     /// Whether a field that can be written again must be written.
-    mutating func decide(_ name: String, _ desired: String, _ actual: String) -> Bool {
+    ///
+    /// - Parameter isMade: the part that it belongs to was made by us, and the base does not know it yet.
+    mutating func decide(_ name: String, _ kind: ConflictKind, _ desired: String, _ actual: String, isMade: Bool = false) -> Bool {
         let field = Base.Field(name)
         fields[field] = FieldDigest(desired)
+        let policy = rules.policy(kind, name, hasBase: base != nil, isMade: isMade)
+        // What nobody has ever filled is not there.
+        let now: Actual = actual.isEmpty && base?[field] == nil && policy.standing == nil ? .absent : .value(FieldDigest(actual))
         let decision = FieldRule.decide(
-            desired: FieldDigest(desired), base: base?[field], actual: .value(FieldDigest(actual)),
-            isInDoubt: inDoubt.contains(field.digest))
+            desired: FieldDigest(desired), base: base?[field], actual: now, isInDoubt: inDoubt.contains(field.digest), policy: policy)
+        func note(_ decision: ConflictDecision, _ detail: String) {
+            conflicts.append(Conflict(key: key, field: name, kind: kind, decision: decision, detail: detail))
+        }
         switch decision {
-        case .write: return true
+        case .write: return now != .absent || !desired.isEmpty
         case .overwrite:
-            conflicts.append(
-                Conflict(key: key, field: name, decision: .primary, detail: "edited on the secondary; the primary's value was written"))
+            note(.primary, "edited on the secondary; the primary's value was written")
             return true
-        case .nothing, .delete, .park: return false
+        case .park, .keep:
+            note(policy.decision, Conflict.detail(ofEdit: policy.decision))
+            fields[field] = base?[field]
+            return false
+        case .nothing, .delete: return false
         }
     }
 }

@@ -22,7 +22,7 @@ extension Mirror {
         } else {
             record = try await primary.run(id)
         }
-        guard var record else { return try keepHardDeleted(entry) }
+        guard var record else { return try await applyHardDeletion(entry) }
         // We deleted it there ourselves: what is here stays.
         if record.lifecycle == .deleted, try state.isRetired(entry.key) { record.lifecycle = .active }
         guard try await isWanted(entry.key, { try await isInScope(record) }) else { return try acknowledge(Acknowledgement(entry: entry)) }
@@ -45,12 +45,14 @@ extension Mirror {
             if lacksDatasets.withLock({ $0 }) { dialect.runLimits?.datasets = actual.datasets.count }
             let overflow = Overflow(
                 takenFrom: &image, metrics: record.latestMetrics.map(\.key), there: actual, base: known?.base, dialect)
+            let rules = try await rules(of: entry.key, in: .experiment(record.experiment), isOurs: isNew)
             var plan = RunPlan(
                 image, id: id, base: known?.base, actual: actual, experimentIsDeleted: experiment.isDeleted,
                 deletionIsCovered: experiment.isDeleted && !experiment.isDeletedThere, dialect: secondary.dialect,
-                repairs: configuration.repairs, inDoubt: try state.writesInDoubt(of: entry.key))
-            plan.deletedTags = Set(plan.deletedTags).union(overflow.stale).sorted()
-            if plan.isRespectedDeletion { try await refuseWithExperiment(experiment, entry.key) }
+                repairs: rules.repairs, inDoubt: try state.writesInDoubt(of: entry.key), rules: rules)
+            let stale = overflow.stale.filter { key in !plan.conflicts.contains { $0.field == "tag:\(key)" && $0.decision.stands } }
+            plan.deletedTags = Set(plan.deletedTags).union(stale).sorted()
+            if plan.isRespectedDeletion || plan.isRestoredDeletion { try await refuseWithExperiment(experiment, entry.key) }
             if plan.deletesLast, known?.base != nil { plan.deletesLast = try await isDeletedAlone(record, experiment) }
             note(conversions: plan.conversions, of: entry.key)
             var base = plan.fields
@@ -85,8 +87,8 @@ extension Mirror {
             fresh.remember(root: record.artifactURI, of: id)
             try acknowledge(
                 Acknowledgement(
-                    entry: entry, identity: identity, conflicts: plan.conflicts, followUps: followUps,
-                    letters: letters,
+                    entry: entry, identity: identity, conflicts: plan.conflicts, hasAllConflicts: !plan.isRespectedDeletion,
+                    followUps: followUps, letters: letters,
                     watch: plan.isRespectedDeletion ? nil : fileWatch(of: record, isNew: known?.base == nil),
                     endsWatch: record.status.isTerminal || record.lifecycle == .deleted ? fileWatchEnd : nil))
             noteRecent(written, of: id, series)

@@ -14,7 +14,8 @@ extension Mirror {
         let isHeld = origin.places.models.values.contains { source == $0 || source.hasPrefix($0 + "/") }
         let run = (isHeld ? holder : nil) ?? version.run.flatMap { map.runs[$0] }
         let tags = versionTags(version, map) + (work.aliases[version.number] ?? []).map { Stamp.tag(ofAlias: $0) }
-        if let existing = there.first(where: { isOurs($0, version) }), existing.number < version.number {
+        let numbers = work.rules.decision(.versionNumber, Self.numberField(version))
+        if let existing = there.first(where: { isOurs($0, version) }), existing.number < version.number, numbers == .fill {
             // Of an attempt that did not live to take it back: no version of ours ever has a lower number than the primary's.
             try await secondary.deleteVersion(existing.number, of: name)
             throw StoreError(.retry(after: 0), .serverFailure, "version \(existing.number) of \"\(name)\" was to be taken back")
@@ -22,6 +23,7 @@ extension Mirror {
         if let existing = there.first(where: { isOurs($0, version) }) {
             try refuseAnother(version, existing, run: version.run.flatMap { map.runs[$0] })
             try await updateVersion(version, existing, name, tags, &work)
+            if existing.number != version.number { work.conflicts.append(renumbered(version, existing.number, work.key)) }
             return existing.number
         }
         if work.wrote(version) {
@@ -128,7 +130,9 @@ extension Mirror {
     /// interrupted apply would count from too low.
     private func createVersion(_ new: NewVersion, _ version: ModelVersion, _ work: inout RegistryWork) async throws -> Int {
         // With a new state file nobody knows which numbers were used and deleted: the version itself finds out.
-        while work.knowsHighest, work.highestNumber + 1 < version.number {
+        let rule = work.rules.decision(.versionNumber, Self.numberField(version))
+        if rule == .park, work.knowsHighest, work.highestNumber + 1 != version.number { throw parkedNumber(version, &work) }
+        while rule == .fill, work.knowsHighest, work.highestNumber + 1 < version.number {
             var placeholder = new
             placeholder.tags = stamp.tags(Stamp.versionKey, Stamp.placeholderID) + [Tag(Stamp.placeholderKey, "true")]
             placeholder.description = "keeps a number of a deleted version"
@@ -153,50 +157,56 @@ extension Mirror {
         work.highestNumber = max(work.highestNumber, number)
         for placeholder in work.placeholders { try await secondary.deleteVersion(placeholder, of: new.model) }
         work.placeholders = []
-        if number < version.number {
+        if rule == .park, number != version.number {
+            try await secondary.deleteVersion(number, of: new.model)
+            throw parkedNumber(version, &work)
+        }
+        if number < version.number, rule == .fill {
             // Versions deleted on the secondary hide their numbers; ours was lower than it looked.
             try await secondary.deleteVersion(number, of: new.model)
             return try await createVersion(new, version, &work)
         }
-        if number != version.number {
-            work.conflicts.append(
-                Conflict(
-                    key: work.key, field: "version:\(version.number)", decision: .renumber,
-                    detail: "the number is taken on the secondary; there it is version \(number)"))
-        }
+        if number != version.number { work.conflicts.append(renumbered(version, number, work.key)) }
         return number
+    }
+
+    static func numberField(_ version: ModelVersion) -> String { "version:\(version.number)" }
+
+    private func renumbered(_ version: ModelVersion, _ number: Int, _ key: EntityKey) -> Conflict {
+        Conflict(
+            key: key, field: Self.numberField(version), kind: .versionNumber, decision: .renumber,
+            detail: "the number is \(number > version.number ? "taken" : "not reached") on the secondary; there it is version \(number)")
+    }
+
+    private func parkedNumber(_ version: ModelVersion, _ work: inout RegistryWork) -> SetAside {
+        work.conflicts.append(
+            Conflict(
+                key: work.key, field: Self.numberField(version), kind: .versionNumber, decision: .park,
+                detail: "its number cannot be had on the secondary, where the next one is \(work.highestNumber + 1)"))
+        return SetAside(reason: "number_taken", message: "its number cannot be had on the secondary, and the rules leave it to people")
     }
 
     private func updateVersion(
         _ version: ModelVersion, _ existing: ModelVersion, _ name: ModelName, _ desired: [Tag], _ work: inout RegistryWork
     ) async throws {
-        var own = Base()
-        let base = work.base.map { base in
-            var view = Base()
-            for tag in Set(desired.map(\.key)).union(existing.tags.map(\.key)) { view[.tag(tag)] = base[Self.tagField(version, tag)] }
-            return view
-        }
+        // The model's base may be older than the version.
+        let isMade = work.base != nil && !work.wrote(version)
         let tags = TagPlan(
-            desired, base: base, actual: existing.tags, key: work.key, maximumLength: secondary.dialect.registryTagValueLength,
-            deletesUnknown: configuration.repairs,
-            inDoubt: Set(
-                existing.tags.map(\.key).filter { work.inDoubt.contains(Self.tagField(version, $0).digest) }.map {
-                    Base.Field.tag($0).digest
-                }),
-            fields: &own)
+            desired, base: work.base, actual: existing.tags, key: work.key, maximumLength: secondary.dialect.registryTagValueLength,
+            prefix: "v\(version.number):", isMade: isMade, deletesUnknown: work.rules.repairs, inDoubt: work.inDoubt,
+            rules: work.rules, fields: &work.fields)
         try state.noteWrites(tags.set.map { Self.tagField(version, $0.key) }, of: work.key)
         work.letters += tooLong(tags.tooLong.map { "v\(version.number):tag:\($0)" }, of: work.key)
         for tag in tags.set { try await secondary.setTag(tag, ofVersion: existing.number, of: name) }
         for tag in tags.delete { try await secondary.deleteTag(tag, ofVersion: existing.number, of: name) }
         work.conflicts += tags.conflicts
         work.tags += tags.set.count
-        for tag in desired where !tags.tooLong.contains(tag.key) { work.fields[Self.tagField(version, tag.key)] = FieldDigest(tag.value) }
         var wrote = !tags.set.isEmpty || !tags.delete.isEmpty
-        if work.decide("v\(version.number):description", version.description, existing.description) {
+        if work.decide("v\(version.number):description", .description, version.description, existing.description, isMade: isMade) {
             try await secondary.setDescription(version.description, ofVersion: existing.number, of: name)
             wrote = true
         }
-        if work.decide("v\(version.number):stage", version.stage, existing.stage) {
+        if work.decide("v\(version.number):stage", .stage, version.stage, existing.stage, isMade: isMade) {
             try await secondary.setStage(version.stage.isEmpty ? "None" : version.stage, ofVersion: existing.number, of: name)
             wrote = true
         }
@@ -215,6 +225,11 @@ extension Mirror {
             guard case .ours(let id) = stamp.owner(Stamp.versionKey, of: version.tags), let number = Int(id), !present.contains(number)
             else { continue }
             guard try await primary.version(of: record.name, number) == nil else { continue }
+            let field = "version:\(number)"
+            if work.rules.decision(.deletedOnPrimary, field) == .keep {
+                work.conflicts.append(.keptDeletion(work.key, field: field))
+                continue
+            }
             // What a version says is gone for good with it.
             guard try state.mayDelete(work.key, part: "\(number)", at: clock.nowMilliseconds) else {
                 work.letters.append(
@@ -238,27 +253,42 @@ extension Mirror {
         }
         let isForeign = actual.tags.contains { $0.key == Stamp.adoptedKey }
         for (alias, number) in record.aliases.sorted(by: { $0.key < $1.key }) {
+            let field = "alias:\(alias)"
             guard let target = numbers[number] else {
                 note(conversions: ["alias_without_version:\(alias)"], of: work.key)
                 continue
             }
-            if isForeign, work.base?[Base.Field("alias:\(alias)")] == nil, let theirs = actual.aliases[alias], theirs != target {
+            if isForeign, work.base?[Base.Field(field)] == nil, let theirs = actual.aliases[alias], theirs != target,
+                work.rules.resolutions[field] != .primary
+            {
                 work.conflicts.append(
                     Conflict(
-                        key: work.key, field: "alias:\(alias)", decision: .secondary,
+                        key: work.key, field: field, kind: .alias, decision: .secondary,
                         detail: "the secondary's own alias was left as it is"))
                 continue
             }
-            if work.decide("alias:\(alias)", "\(target)", actual.aliases[alias].map { "\($0)" } ?? "") {
-                try state.noteWrites([Base.Field("alias:\(alias)")], of: work.key)
+            if work.decide(field, .alias, "\(target)", actual.aliases[alias].map { "\($0)" } ?? "") {
+                try state.noteWrites([Base.Field(field)], of: work.key)
                 try await secondary.setAlias(alias, to: target, ofRegisteredModel: name)
                 work.wrote = true
             }
         }
-        for (alias, _) in actual.aliases.sorted(by: { $0.key < $1.key }) where record.aliases[alias] == nil {
+        for (alias, theirs) in actual.aliases.sorted(by: { $0.key < $1.key }) where record.aliases[alias] == nil {
             let field = Base.Field("alias:\(alias)")
+            let policy = work.rules.policy(.alias, field.description, hasBase: work.base != nil)
+            let decision = FieldRule.decide(
+                desired: nil, base: work.base?[field], actual: .value(FieldDigest("\(theirs)")),
+                isInDoubt: work.inDoubt.contains(field.digest), policy: policy)
+            if decision == .keep || decision == .park {
+                work.conflicts.append(
+                    Conflict(
+                        key: work.key, field: field.description, kind: .alias, decision: policy.decision,
+                        detail: "deleted on the primary, edited on the secondary"))
+                work.fields[field] = work.base?[field]
+                continue
+            }
             let isOurs = work.base?[field] != nil || work.inDoubt.contains(field.digest)
-            guard isOurs || configuration.repairs && !isForeign else { continue }
+            guard isOurs || work.rules.repairs && !isForeign && policy.decision != .secondary else { continue }
             try await secondary.deleteAlias(alias, ofRegisteredModel: name)
             work.wrote = true
         }

@@ -85,30 +85,13 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     func acknowledge(_ done: Acknowledgement) throws {
         let now = clock.nowMilliseconds
-        try state.acknowledge(done, at: now)
+        let news = try state.acknowledge(done, at: now)
         appliedAt.withLock { $0 = now }
-        for conflict in done.conflicts {
-            logger.event(
-                .conflict,
-                [
-                    "entity": "\(conflict.key)", "field": "\(conflict.field)", "decision": "\(conflict.decision.rawValue)",
-                    "detail": "\(conflict.detail)",
-                ])
-        }
+        tell(news)
         board.count { counts in
-            counts.conflicts += done.conflicts.count
+            counts.conflicts += news.count
             counts.deadLetters += done.letters.count
         }
-    }
-
-    /// The primary states that it is gone for good: what is on the secondary stays.
-    func keepHardDeleted(_ entry: ChangeLogEntry) throws {
-        logger.event(.keptAfterPurge, ["entity": "\(entry.key)"])
-        board.count { $0.leftOut["gone from the primary", default: 0] += 1 }
-        // With a base nobody waits for it to be finished any more.
-        var identity = try state.identity(entry.key.kind, entry.key.id)
-        if identity?.base == nil { identity?.base = Base() }
-        try acknowledge(Acknowledgement(entry: entry, identity: identity))
     }
 
     /// A flood of deletions is held, one letter for each, until someone says that they are meant.

@@ -34,6 +34,8 @@ public struct Backfill<Primary: TrackingStore, Secondary: WritableStore>: Sendab
         }
         try await Adoption(mirror: mirror).run()
         try state.requeueDeadLetters(at: clock.nowMilliseconds)
+        try state.enter(configuration.rules, at: clock.nowMilliseconds)
+        try mirror.takeResolutions()
         let wakeup = Signal()
         let isEnumerated = Locked(false)
         try await withThrowingTaskGroup(of: Void.self) { group in

@@ -38,11 +38,11 @@ extension Comparison {
             "param:", RunComparison.dictionary(here.params.map { Tag($0.key, $0.value) }),
             RunComparison.dictionary(there.params.map { Tag($0.key, $0.value) }))
         fields.compare("metrics:", metrics(here.metrics) { map.runs[$0] }, metrics(there.metrics) { $0 })
-        try await tally.note(fields.differences, repair: key)
+        try await note(fields.differences, repair: key, in: .experiment(here.experiment))
         if mirror.configuration.scope.artifacts {
             try await compareFiles(
                 EntityKey(.loggedModelArtifacts, here.id.rawValue), ArtifactOwner(.loggedModel(here.id), root: here.artifactURI),
-                ArtifactOwner(.loggedModel(there.id), root: there.artifactURI))
+                ArtifactOwner(.loggedModel(there.id), root: there.artifactURI), ruledBy: .experiment(here.experiment))
         }
     }
 
@@ -58,7 +58,7 @@ extension Comparison {
         guard mirror.configuration.scope.artifacts else { return }
         try await compareFiles(
             EntityKey(.loggedModelArtifacts, here.id.rawValue), ArtifactOwner(.loggedModel(here.id), root: here.artifactURI), folder.owner,
-            in: folder.name)
+            in: folder.name, ruledBy: .experiment(here.experiment))
     }
 
     private func metrics(_ metrics: [ModelMetric], _ run: (RunID) -> RunID?) -> [String: String] {
@@ -142,7 +142,7 @@ extension Comparison {
                 if let version, case .ours(let id) = mirror.stamp.owner(Stamp.versionKey, of: version.tags) { return id }
                 return "\(number)"
             })
-        try await tally.note(fields.differences, repair: key)
+        try await note(fields.differences, repair: key, in: .model(here.name))
     }
 
     private func compare(_ here: ModelVersion, _ there: ModelVersion?, _ fields: inout FieldComparison) async throws {

@@ -60,7 +60,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         // What an adopted experiment has of its own is left alone.
         if isAdopted { tagsThere = tagsThere.filter { tagsHere[$0.key] == $0.value }.merging(tagsHere) { there, _ in there } }
         fields.compare("tag:", tagsHere, tagsThere)
-        try await tally.note(fields.differences, repair: key)
+        try await note(fields.differences, repair: key, in: .experimentNamed(here.name))
         return true
     }
 
@@ -143,7 +143,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 differences.removeAll { $0.field == "lifecycle" }
                 tally.converted("runs retired from the primary")
             }
-            try await tally.note(differences, repair: key)
+            try await note(differences, repair: key, in: .experiment(here.experiment))
             if deep { try await compareHistories(shown, there) }
             if mirror.configuration.scope.artifacts {
                 try await compareFiles(EntityKey(.runArtifacts, here.id.rawValue), of: here, there)
@@ -153,7 +153,8 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     func compareFiles(_ key: EntityKey, of here: Run, _ there: Run) async throws {
         try await compareFiles(
-            key, ArtifactOwner(.run(here.id), root: here.artifactURI), ArtifactOwner(.run(there.id), root: there.artifactURI))
+            key, ArtifactOwner(.run(here.id), root: here.artifactURI), ArtifactOwner(.run(there.id), root: there.artifactURI),
+            ruledBy: .experiment(here.experiment))
     }
 
     private func withModelInputs(_ here: Run, _ there: Run) async throws -> (Run, Run) {
@@ -209,7 +210,9 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     // MARK: Files
 
     /// - Parameter folder: where they are on the secondary, when not at the root.
-    func compareFiles(_ key: EntityKey, _ here: ArtifactOwner, _ there: ArtifactOwner, in folder: String = "") async throws {
+    func compareFiles(
+        _ key: EntityKey, _ here: ArtifactOwner, _ there: ArtifactOwner, in folder: String = "", ruledBy subject: RuleSubject
+    ) async throws {
         let mirror = mirror
         let unsafe = Locked<[String: String]>([:])
         let ours = try await mirror.retrying {
@@ -254,6 +257,6 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 fields.compare("file:\(path):sha256", one.hex, other.hex)
             }
         }
-        try await tally.note(fields.differences, repair: key)
+        try await note(fields.differences, repair: key, in: subject)
     }
 }

@@ -35,6 +35,8 @@ public struct VerifySummary: Sendable, Hashable {
     public var leftOut: [String: Int] = [:]
     /// What stands on the secondary in another form, with all its content: label to count.
     public var converted: [String: Int] = [:]
+    /// Differences that stand because the rules, or somebody, have decided so: kind of conflict to count.
+    public var accepted: [String: Int] = [:]
     public var seconds = 0.0
     public init() {}
     public var areEqual: Bool { differences == 0 && unreadable == 0 }

@@ -26,6 +26,16 @@ final class Tally: Sendable {
     }
     func leftOut(_ label: String) { state.withLock { $0.leftOut[label, default: 0] += 1 } }
 
+    /// - Parameter conflicts: differences that stand. When repairing they are noted, so that what is mended beside them leaves them.
+    func accepted(_ conflicts: [Conflict]) throws {
+        guard !conflicts.isEmpty else { return }
+        state.withLock { state in
+            for conflict in conflicts { state.accepted[conflict.kind.rawValue, default: 0] += 1 }
+        }
+        guard let repairs else { return }
+        for conflict in conflicts { _ = try repairs.note(conflict, at: clock.nowMilliseconds) }
+    }
+
     func note(_ differences: [Difference], repair key: EntityKey? = nil) async throws {
         guard !differences.isEmpty else { return }
         if let suspects, let key, suspects.keep(differences, of: key) { return }

@@ -23,6 +23,7 @@ struct RequestClerk<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
             if now != version {
                 version = now
                 try obey()
+                if try mirror.takeResolutions() { desk.wakeup.raise() }
                 try await take(&open)
             }
             for (id, request) in open where try isDone(request) {

@@ -13,15 +13,66 @@ public enum FieldDecision: Sendable, Hashable {
     /// The secondary moved away from the base; the primary's value is written over it.
     case overwrite
     case delete
-    /// The secondary has another value for something that can only be written once.
+    /// The secondary moved away, or has another value for something that can only be written once: left until someone decides.
     case park
+    /// The secondary's value stays, and the field is not followed any more.
+    case keep
+}
+
+/// What holds for one field.
+public struct FieldPolicy: Sendable, Hashable {
+    /// What is known of a value that the base does not have.
+    public enum Knowledge: Sendable, Hashable, CaseIterable {
+        /// The thing was made by us, and has no base yet: it is ours.
+        case ours
+        /// The thing has a base: it is somebody else's.
+        case known
+        /// The base was lost: nobody knows.
+        case unknown
+    }
+
+    /// `primary`, `secondary` or `park`.
+    public var decision: ConflictDecision
+    /// What was decided of a conflict that was noted before.
+    public var standing: ConflictDecision?
+    public var knowledge: Knowledge
+
+    public init(decision: ConflictDecision = .primary, standing: ConflictDecision? = nil, knowledge: Knowledge = .ours) {
+        self.decision = decision
+        self.standing = standing
+        self.knowledge = knowledge
+    }
 }
 
 public enum FieldRule {
-    /// For a field that can be written again: the primary wins.
+    /// For a field that can be written again.
     ///
     /// - Parameter isInDoubt: an earlier attempt may have written it, and did not live to say so: what is there is ours.
-    public static func decide(desired: FieldDigest?, base: FieldDigest?, actual: Actual, isInDoubt: Bool = false) -> FieldDecision {
+    public static func decide(
+        desired: FieldDigest?, base: FieldDigest?, actual: Actual, isInDoubt: Bool = false, policy: FieldPolicy = FieldPolicy()
+    ) -> FieldDecision {
+        // Once it is the secondary's own it stays so, whatever either side does: but where neither has it, there is nothing to keep.
+        if policy.decision == .secondary, policy.standing == .secondary, desired != nil || actual != .absent { return .keep }
+        guard policy.decision != .primary, !isInDoubt, hasMoved(desired: desired, base: base, actual: actual, policy) else {
+            return follow(desired: desired, base: base, actual: actual, isInDoubt: isInDoubt)
+        }
+        return policy.decision == .secondary ? .keep : .park
+    }
+
+    /// The secondary has something else than we left there, and than the primary has.
+    private static func hasMoved(desired: FieldDigest?, base: FieldDigest?, actual: Actual, _ policy: FieldPolicy) -> Bool {
+        switch (desired, actual) {
+        case (_, .unread), (nil, .absent): false
+        case (.some, .absent): base != nil || policy.standing != nil
+        // What the primary does not have, and we never wrote, is no conflict.
+        case (nil, .value(let value)): base != nil && value != base
+        case (let desired?, .value(let value)):
+            value != desired && (base.map { value != $0 } ?? (policy.standing != nil || policy.knowledge != .ours))
+        }
+    }
+
+    /// The primary wins.
+    private static func follow(desired: FieldDigest?, base: FieldDigest?, actual: Actual, isInDoubt: Bool) -> FieldDecision {
         if isInDoubt {
             switch (desired, actual) {
             case (let desired?, .value(let value)): return value == desired ? .nothing : .write
@@ -46,11 +97,16 @@ public enum FieldRule {
     }
 
     /// For a field that can be written once.
-    public static func decideOnce(desired: FieldDigest, base: FieldDigest?, actual: Actual) -> FieldDecision {
-        switch actual {
-        case .unread: base == nil ? .write : (base == desired ? .nothing : .park)
+    ///
+    /// - Parameter decision: `park` or `secondary`.
+    public static func decideOnce(
+        desired: FieldDigest, base: FieldDigest?, actual: Actual, decision: ConflictDecision = .park
+    ) -> FieldDecision {
+        let conflict: FieldDecision = decision == .secondary ? .keep : .park
+        return switch actual {
+        case .unread: base == nil ? .write : (base == desired ? .nothing : conflict)
         case .absent: .write
-        case .value(let value): value == desired ? .nothing : .park
+        case .value(let value): value == desired ? .nothing : conflict
         }
     }
 }

@@ -16,13 +16,13 @@ public struct LoggedModelPlan: Sendable, Hashable {
     /// - Parameter runs: the primary's runs to the secondary's, for the metrics.
     public init(
         _ model: LoggedModel, _ map: References.Map, stamp: Stamp, base: Base?, actual: LoggedModel, dialect: Dialect,
-        repairs: Bool = false, inDoubt: Set<FieldDigest> = []
+        repairs: Bool = false, inDoubt: Set<FieldDigest> = [], rules: ThingRules = .standard
     ) {
         let key = EntityKey.loggedModel(model.id)
         let desired = RunImage.rewritten(model.tags, map) + stamp.tags(key)
         let plan = TagPlan(
             desired, base: base, actual: actual.tags, key: key, maximumLength: dialect.experimentTagValueLength,
-            deletesUnknown: repairs, inDoubt: inDoubt, fields: &fields)
+            deletesUnknown: repairs, inDoubt: inDoubt, rules: rules, fields: &fields)
         tags = plan.set
         deletedTags = plan.delete
         conflicts += plan.conflicts
@@ -35,10 +35,7 @@ public struct LoggedModelPlan: Sendable, Hashable {
             case nil: params.append(param)
             case param.value: break
             default:
-                conflicts.append(
-                    Conflict(
-                        key: key, field: "param:" + param.key, decision: .park,
-                        detail: "the secondary has another value; params are written once"))
+                conflicts.append(.otherParam(key, param.key, rules.decision(.param, Base.Field.param(param.key).description)))
             }
         }
         let there = Set(actual.metrics.map { Self.fingerprint($0, run: $0.run) })

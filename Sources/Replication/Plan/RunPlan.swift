@@ -13,6 +13,10 @@ public struct RunPlan: Sendable, Hashable {
     public var deletesLast = false
     /// Deleted by someone on the secondary: nothing is written.
     public var isRespectedDeletion = false
+    /// Deleted by someone on the secondary, and brought back by rule.
+    public var isRestoredDeletion = false
+    /// Deleted on the primary, and left on the secondary by rule.
+    public var isKeptDeletion = false
     public var conflicts: [Conflict] = []
     public var conversions: [String] = []
     /// Fields whose values would be cut.
@@ -41,43 +45,58 @@ public struct RunPlan: Sendable, Hashable {
     ///   - deletionIsCovered: the deletion of the experiment is still to come, and covers its runs.
     ///   - inDoubt: fields that an earlier attempt may have written.
     ///   - repairs: what the secondary has too much goes.
+    ///   - rules: what is done about conflicts.
     public init(
         _ image: RunImage, id: RunID, base: Base?, actual: Run, experimentIsDeleted: Bool, deletionIsCovered: Bool, dialect: Dialect,
         repairs: Bool = false,
-        inDoubt: Set<FieldDigest> = []
+        inDoubt: Set<FieldDigest> = [], rules: ThingRules = .standard
     ) {
         let key = EntityKey.run(id)
-        planLifecycle(image, key, base, actual, experimentIsDeleted)
+        planLifecycle(image, key, base, actual, experimentIsDeleted, rules)
         if isRespectedDeletion {
             fields = base ?? Base()
             return
         }
         let tagPlan = TagPlan(
             image.tags, base: base, actual: actual.tags, key: key, maximumLength: dialect.runTagValueLength,
-            deletesUnknown: repairs, inDoubt: inDoubt, fields: &fields)
+            deletesUnknown: repairs, inDoubt: inDoubt, rules: rules, fields: &fields)
         tags = tagPlan.set
         deletedTags = tagPlan.delete
         conflicts += tagPlan.conflicts
         tooLong += tagPlan.tooLong.map { "tag:\($0)" }
-        planParams(image, key, base, actual, dialect)
-        planUpdate(image, key, base, actual)
+        planParams(image, key, base, actual, dialect, rules)
+        planUpdate(image, key, base, actual, rules)
         planInputs(image, base, actual)
         restoresFirst = actual.lifecycle == .deleted && image.lifecycle == .active
-        deletesLast = image.lifecycle == .deleted && !deletionIsCovered && actual.lifecycle == .active
+        deletesLast = image.lifecycle == .deleted && !deletionIsCovered && actual.lifecycle == .active && !isKeptDeletion
     }
 
-    private mutating func planLifecycle(_ image: RunImage, _ key: EntityKey, _ base: Base?, _ actual: Run, _ experimentIsDeleted: Bool) {
+    private mutating func planLifecycle(
+        _ image: RunImage, _ key: EntityKey, _ base: Base?, _ actual: Run, _ experimentIsDeleted: Bool, _ rules: ThingRules
+    ) {
         let field = Base.Field("lifecycle")
         fields[field] = FieldDigest(image.lifecycle.rawValue)
         let wasActive = base?[field] == FieldDigest(Lifecycle.active.rawValue)
-        if actual.lifecycle == .deleted, image.lifecycle == .active, wasActive, !experimentIsDeleted {
-            isRespectedDeletion = true
-            conflicts.append(
-                Conflict(key: key, field: "lifecycle", decision: .respect, detail: "deleted on the secondary; it is not brought back"))
+        let mayHaveBeen = base == nil && !rules.isOurs && rules.says(.respect, of: .deletedOnSecondary, field.description)
+        if actual.lifecycle == .deleted, image.lifecycle == .active, wasActive || mayHaveBeen, !experimentIsDeleted {
+            let decision = rules.decision(.deletedOnSecondary, field.description)
+            (isRespectedDeletion, isRestoredDeletion) = (decision == .respect, decision == .restore)
+            conflicts.append(.deletedOnSecondary(key, decision))
+        }
+        // One that is new to the secondary comes as it is on the primary.
+        let isNew = base == nil && rules.isOurs
+        if image.lifecycle == .deleted, actual.lifecycle == .active, !isNew,
+            rules.decision(.deletedOnPrimary, field.description) == .keep
+        {
+            isKeptDeletion = true
+            fields[field] = FieldDigest(Lifecycle.active.rawValue)
+            conflicts.append(.keptDeletion(key))
         }
     }
 
-    private mutating func planParams(_ image: RunImage, _ key: EntityKey, _ base: Base?, _ actual: Run, _ dialect: Dialect) {
+    private mutating func planParams(
+        _ image: RunImage, _ key: EntityKey, _ base: Base?, _ actual: Run, _ dialect: Dialect, _ rules: ThingRules
+    ) {
         let present = Dictionary(actual.params.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
         for param in image.params {
             guard param.value.unicodeScalars.count <= dialect.paramValueLength else {
@@ -86,30 +105,40 @@ public struct RunPlan: Sendable, Hashable {
             }
             let digest = FieldDigest(param.value)
             let now: Actual = present[param.key].map { .value(FieldDigest($0)) } ?? .absent
-            fields[.param(param.key)] = digest
-            switch FieldRule.decideOnce(desired: digest, base: base?[.param(param.key)], actual: now) {
+            let field = Base.Field.param(param.key)
+            let decision = rules.decision(.param, field.description)
+            fields[field] = digest
+            switch FieldRule.decideOnce(desired: digest, base: base?[field], actual: now, decision: decision) {
             case .write: params.append(param)
-            case .park:
-                conflicts.append(
-                    Conflict(
-                        key: key, field: "param:" + param.key, decision: .park,
-                        detail: "the secondary has another value; params are written once"))
+            case .park, .keep:
+                conflicts.append(.otherParam(key, param.key, decision))
+                fields[field] = base?[field]
             case .nothing, .overwrite, .delete: break
             }
         }
     }
 
-    private mutating func planUpdate(_ image: RunImage, _ key: EntityKey, _ base: Base?, _ actual: Run) {
+    private mutating func planUpdate(_ image: RunImage, _ key: EntityKey, _ base: Base?, _ actual: Run, _ rules: ThingRules) {
         var change = Update()
         func differs(_ name: String, _ desired: String, _ now: String, _ fields: inout Base, _ conflicts: inout [Conflict]) -> Bool {
             let field = Base.Field(name)
+            let kind = name == "name" ? ConflictKind.runName : .runStatus
+            // A field that the base lacks is one that the primary did not have; and nobody ends a run by leaving it open.
+            let isOpen = kind == .runStatus && !actual.status.isTerminal
+            let policy = rules.policy(kind, name, hasBase: false, isMade: base != nil || isOpen)
             fields[field] = FieldDigest(desired)
-            switch FieldRule.decide(desired: FieldDigest(desired), base: base?[field], actual: .value(FieldDigest(now))) {
+            switch FieldRule.decide(desired: FieldDigest(desired), base: base?[field], actual: .value(FieldDigest(now)), policy: policy) {
             case .write: return true
             case .overwrite:
-                conflicts.append(Conflict(key: key, field: name, decision: .primary, detail: "edited on the secondary"))
+                conflicts.append(Conflict(key: key, field: name, kind: kind, decision: .primary, detail: "edited on the secondary"))
                 return true
-            case .nothing, .delete, .park: return false
+            case .park, .keep:
+                conflicts.append(
+                    Conflict(
+                        key: key, field: name, kind: kind, decision: policy.decision, detail: Conflict.detail(ofEdit: policy.decision)))
+                fields[field] = base?[field]
+                return false
+            case .nothing, .delete: return false
             }
         }
         if differs("status", image.status.rawValue, actual.status.rawValue, &fields, &conflicts) { change.status = image.status }
@@ -123,7 +152,9 @@ public struct RunPlan: Sendable, Hashable {
             change.name = image.name
         }
         // The end time alone would leave the status as it is; MLflow's own client always sends both.
-        if change.endTime != nil, change.status == nil { change.status = image.status }
+        if change.endTime != nil, change.status == nil, !conflicts.contains(where: { $0.field == "status" && $0.decision.stands }) {
+            change.status = image.status
+        }
         if change != Update() { update = change }
     }
 
@@ -136,5 +167,24 @@ public struct RunPlan: Sendable, Hashable {
         let outputs = Set(actual.modelOutputs.map(\.model))
         modelOutputs = image.modelOutputs.filter { !outputs.contains($0.model) }
         conversions += image.missingModels.map { "model_without_counterpart:\($0)" }
+    }
+}
+
+extension Conflict {
+    static func deletedOnSecondary(_ key: EntityKey, _ decision: ConflictDecision) -> Conflict {
+        Conflict(
+            key: key, field: "lifecycle", kind: .deletedOnSecondary, decision: decision,
+            detail: "deleted on the secondary; it is \(decision == .restore ? "brought back" : "not brought back")")
+    }
+
+    static func keptDeletion(_ key: EntityKey, field: String = "lifecycle") -> Conflict {
+        Conflict(
+            key: key, field: field, kind: .deletedOnPrimary, decision: .keep, detail: "deleted on the primary; it stays on the secondary")
+    }
+
+    static func otherParam(_ key: EntityKey, _ name: String, _ decision: ConflictDecision) -> Conflict {
+        Conflict(
+            key: key, field: Base.Field.param(name).description, kind: .param, decision: decision,
+            detail: "the secondary has another value; params are written once")
     }
 }

@@ -8,55 +8,90 @@ public struct TagPlan: Sendable, Hashable {
 
     /// - Parameters:
     ///   - actual: the secondary's tags, when they were read.
-    ///   - deletesUnknown: what is not desired goes, whoever wrote it.
+    ///   - prefix: of the fields' names, where the tags belong to a part of the thing.
+    ///   - isMade: that part was made by us, and the base does not know it yet.
+    ///   - deletesUnknown: what is not desired goes, whoever wrote it, unless it is the secondary's own by rule.
     ///   - inDoubt: fields that an earlier attempt may have written.
     ///   - keepsForeign: a tag of another value that we did not write stays (an adopted experiment or model).
     public init(
-        _ desired: [Tag], base: Base?, actual: [Tag]?, key: EntityKey, maximumLength: Int, keepsForeign: Bool = false,
-        deletesUnknown: Bool = false, inDoubt: Set<FieldDigest> = [], fields: inout Base
+        _ desired: [Tag], base: Base?, actual: [Tag]?, key: EntityKey, maximumLength: Int, prefix: String = "", isMade: Bool = false,
+        keepsForeign: Bool = false, deletesUnknown: Bool = false, inDoubt: Set<FieldDigest> = [], rules: ThingRules = .standard,
+        fields: inout Base
     ) {
         var wanted: Set<String> = []
         let present = actual.map { Dictionary($0.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first }) }
+        func field(_ name: String) -> Base.Field { Base.Field("\(prefix)tag:\(name)") }
+        func policy(_ kind: ConflictKind, _ name: String) -> FieldPolicy {
+            // Our own marks are nobody's to change.
+            if name.hasPrefix(Stamp.prefix) { return FieldPolicy() }
+            return rules.policy(kind, field(name).description, hasBase: base != nil, isMade: isMade)
+        }
         for tag in desired {
             wanted.insert(tag.key)
             guard tag.value.unicodeScalars.count <= maximumLength else {
                 tooLong.append(tag.key)
                 continue
             }
+            let field = field(tag.key)
             let digest = FieldDigest(tag.value)
-            let was = base?[.tag(tag.key)]
+            let was = base?[field]
             let now: Actual = present.map { $0[tag.key].map { .value(FieldDigest($0)) } ?? .absent } ?? .unread
-            let isInDoubt = inDoubt.contains(Base.Field.tag(tag.key).digest)
-            switch FieldRule.decide(desired: digest, base: was, actual: now, isInDoubt: isInDoubt) {
-            case .nothing: break
+            let isInDoubt = inDoubt.contains(field.digest)
+            let kind = ConflictKind.ofTag(tag.key, of: key.kind)
+            let policy = policy(kind, tag.key)
+            func note(_ decision: ConflictDecision, _ detail: String) {
+                conflicts.append(Conflict(key: key, field: field.description, kind: kind, decision: decision, detail: detail))
+            }
+            switch FieldRule.decide(desired: digest, base: was, actual: now, isInDoubt: isInDoubt, policy: policy) {
+            case .nothing, .delete: break
             case .write:
-                if keepsForeign, was == nil, !isInDoubt, case .value = now {
-                    conflicts.append(
-                        Conflict(
-                            key: key, field: "tag:" + tag.key, decision: .secondary, detail: "the secondary's own value was left as it is"))
+                if keepsForeign, was == nil, !isInDoubt, case .value = now, rules.resolutions[field.description] != .primary {
+                    note(.secondary, "the secondary's own value was left as it is")
                     continue
                 }
                 set.append(tag)
             case .overwrite:
-                conflicts.append(
-                    Conflict(
-                        key: key, field: "tag:" + tag.key, decision: .primary,
-                        detail: "edited on the secondary; the primary's value was written"))
+                note(.primary, "edited on the secondary; the primary's value was written")
                 set.append(tag)
-            case .delete, .park: break
+            case .park, .keep:
+                note(policy.decision, Conflict.detail(ofEdit: policy.decision))
+                fields[field] = was
+                continue
             }
-            fields[.tag(tag.key)] = digest
+            fields[field] = digest
         }
         guard let present else { return }
         for (name, value) in present.sorted(by: { $0.key < $1.key }) where !wanted.contains(name) {
-            if deletesUnknown {
+            let field = field(name)
+            let kind = ConflictKind.ofTag(name, of: key.kind)
+            let policy = policy(kind, name)
+            let isTheirs = policy.decision == .secondary || policy.decision == .park && policy.standing == .park
+            if deletesUnknown, !isTheirs || name.hasPrefix(Stamp.prefix) {
                 delete.append(name)
                 continue
             }
-            let field = Base.Field.tag(name)
             let decision = FieldRule.decide(
-                desired: nil, base: base?[field], actual: .value(FieldDigest(value)), isInDoubt: inDoubt.contains(field.digest))
-            if decision == .delete { delete.append(name) }
+                desired: nil, base: base?[field], actual: .value(FieldDigest(value)), isInDoubt: inDoubt.contains(field.digest),
+                policy: policy)
+            switch decision {
+            case .delete: delete.append(name)
+            case .park, .keep:
+                conflicts.append(
+                    Conflict(
+                        key: key, field: field.description, kind: kind, decision: policy.decision,
+                        detail: "deleted on the primary, edited on the secondary"))
+                fields[field] = base?[field]
+            case .nothing, .write, .overwrite: break
+            }
         }
+    }
+}
+
+extension Conflict {
+    /// - Parameter decision: `park` or `secondary`.
+    static func detail(ofEdit decision: ConflictDecision) -> String {
+        decision == .park
+            ? "edited on the secondary; left as it is until someone decides"
+            : "edited on the secondary; its value stays, and is not followed"
     }
 }

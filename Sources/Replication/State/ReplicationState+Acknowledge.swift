@@ -17,28 +17,13 @@ public struct ManifestRow: Sendable, Hashable {
     }
 }
 
-/// The secondary differs from what was last written, and what was done about it.
-public struct Conflict: Sendable, Hashable {
-    public enum Decision: String, Sendable {
-        case adopt, rename, park, primary, secondary, respect, renumber
-    }
-    public var key: EntityKey
-    public var field: String
-    public var decision: Decision
-    public var detail: String
-    public init(key: EntityKey, field: String, decision: Decision, detail: String) {
-        self.key = key
-        self.field = field
-        self.decision = decision
-        self.detail = detail
-    }
-}
-
 /// A non-idempotent write that is about to be sent for an entity.
 public struct Intent: Sendable, Hashable {
     public enum Operation: String, Sendable {
         case create
         case metrics
+        /// It was created, and has not been acknowledged since.
+        case made
     }
     public var key: EntityKey
     public var operation: Operation
@@ -53,6 +38,8 @@ public struct Acknowledgement: Sendable {
     public var entry: ChangeLogEntry?
     public var identity: Identity?
     public var conflicts: [Conflict] = []
+    /// The entity has no other conflicts: those that were noted earlier no longer hold.
+    public var hasAllConflicts = false
     public var followUps: [EntityKey] = []
     /// Parts of the entity that were set aside; the rest of it is there.
     public var letters: [DeadLetter] = []
@@ -65,7 +52,8 @@ public struct Acknowledgement: Sendable {
     /// Then, of what is in doubt, this one no longer is.
     public var clears: Intent?
     public init(
-        entry: ChangeLogEntry? = nil, identity: Identity? = nil, conflicts: [Conflict] = [], followUps: [EntityKey] = [],
+        entry: ChangeLogEntry? = nil, identity: Identity? = nil, conflicts: [Conflict] = [], hasAllConflicts: Bool = false,
+        followUps: [EntityKey] = [],
         letters: [DeadLetter] = [], watch: FileWatch? = nil, endsWatch: Int64? = nil, isPartial: Bool = false,
         clears: Intent? = nil
     ) {
@@ -77,6 +65,7 @@ public struct Acknowledgement: Sendable {
         self.entry = entry
         self.identity = identity
         self.conflicts = conflicts
+        self.hasAllConflicts = hasAllConflicts
         self.followUps = followUps
     }
 }
@@ -84,11 +73,14 @@ public struct Acknowledgement: Sendable {
 private let fieldPrefix = "field:"
 
 extension ReplicationState {
-    public func acknowledge(_ done: Acknowledgement, at milliseconds: Int64) throws {
+    /// - Returns: the conflicts that are to be told of; those that were noted before and still stand are not.
+    @discardableResult
+    public func acknowledge(_ done: Acknowledgement, at milliseconds: Int64) throws -> [Conflict] {
         try progress("acknowledge") { db in
             if let identity = done.identity { try Self.upsert(identity, db) }
             try Self.append(done.followUps, at: milliseconds, db)
-            for conflict in done.conflicts { try Self.note(conflict, at: milliseconds, db) }
+            if done.hasAllConflicts, let key = done.entry?.key { try Self.forgetConflicts(of: key, but: done.conflicts, db) }
+            let news = try done.conflicts.filter { try Self.note($0, at: milliseconds, db) }
             if let intent = done.clears {
                 try db.cachedStatement(sql: "DELETE FROM intent WHERE kind = ? AND id = ? AND operation = ?")
                     .execute(arguments: [intent.key.kind.rawValue, intent.key.id, intent.operation.rawValue])
@@ -108,6 +100,7 @@ extension ReplicationState {
             } else if let end = done.endsWatch, let identity = done.identity {
                 try Self.endWatch(identity.kind == .run ? .runArtifacts : .loggedModelArtifacts, identity.primaryID, until: end, db)
             }
+            return news
         }
     }
 
@@ -184,6 +177,9 @@ extension ReplicationState {
             try Self.append(followUps, at: milliseconds, db)
             try db.cachedStatement(sql: "DELETE FROM intent WHERE kind = ? AND id = ? AND operation = 'create'")
                 .execute(arguments: [identity.kind.rawValue, identity.primaryID])
+            // Until it is acknowledged, all that is in it is ours.
+            try db.cachedStatement(sql: "INSERT OR IGNORE INTO intent VALUES (?, ?, ?)")
+                .execute(arguments: [identity.kind.rawValue, identity.primaryID, Intent.Operation.made.rawValue])
         }
     }
 
@@ -219,21 +215,5 @@ extension ReplicationState {
                 owner.kind.rawValue, owner.id, file.path, file.size, Data(file.sha256.bytes), file.isSettled,
             ])
         }
-    }
-
-    // MARK: Conflicts
-
-    public func conflictCount() throws -> Int {
-        try read { try Int.fetchOne($0, sql: "SELECT count(*) FROM conflict") ?? 0 }
-    }
-
-    static func note(_ conflict: Conflict, at milliseconds: Int64, _ db: Database) throws {
-        try db.cachedStatement(sql: "INSERT OR REPLACE INTO conflict VALUES (?, ?, ?, ?, ?, ?)").execute(arguments: [
-            conflict.key.kind.rawValue, conflict.key.id, conflict.field, conflict.decision.rawValue, conflict.detail, milliseconds,
-        ])
-    }
-
-    public func note(_ conflict: Conflict, at milliseconds: Int64) throws {
-        try transaction("conflict") { try Self.note(conflict, at: milliseconds, $0) }
     }
 }

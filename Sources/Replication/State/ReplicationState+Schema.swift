@@ -5,7 +5,7 @@ extension ReplicationState {
     static let applicationID: Int32 = 0x6d6c_6d72
     /// Each step leads from the version before it to its own; a file of an earlier version is brought up when it is opened.
     private static let steps: [@Sendable (Database) throws -> Void] = [
-        createFirstSchema, addLiveReplication, addHeldChanges, addProgress, addModes,
+        createFirstSchema, addLiveReplication, addHeldChanges, addProgress, addResolutions, addModes,
     ]
     static var schemaVersion: Int { steps.count }
 
@@ -179,6 +179,38 @@ extension ReplicationState {
             sql: """
                 -- Counts what was done on the secondary; the lock file has it too, and tells an older copy of this file by it.
                 ALTER TABLE pair ADD COLUMN progress INTEGER NOT NULL DEFAULT 0;
+                """)
+    }
+
+    private static func addResolutions(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                -- Which of the rules it is about.
+                ALTER TABLE conflict ADD COLUMN rule TEXT NOT NULL DEFAULT 'tag';
+                UPDATE conflict SET rule = CASE
+                    WHEN field = 'name' AND decision IN ('adopt', 'rename') THEN 'name_taken'
+                    WHEN field = 'name' AND kind = 'experiment' THEN 'experiment_name'
+                    WHEN field = 'name' THEN 'run_name'
+                    WHEN field = 'lifecycle' THEN 'deleted_on_secondary'
+                    WHEN field IN ('status', 'end_time') THEN 'run_status'
+                    WHEN field LIKE 'param:%' THEN 'param'
+                    WHEN field LIKE 'alias:%' THEN 'alias'
+                    WHEN field LIKE 'version:%' THEN 'version_number'
+                    WHEN field = 'description' OR field LIKE 'v%:description' AND field NOT LIKE '%tag:%' THEN 'description'
+                    WHEN field LIKE 'v%:stage' AND field NOT LIKE '%tag:%' THEN 'stage'
+                    ELSE 'tag' END;
+
+                -- What people have decided for one field of one thing, whatever the rules say.
+                CREATE TABLE resolution (
+                    kind TEXT NOT NULL,
+                    id TEXT NOT NULL,
+                    field TEXT NOT NULL,
+                    decision TEXT NOT NULL,
+                    at INTEGER NOT NULL,
+                    -- Whether the owner has put the thing into the log since.
+                    queued INTEGER NOT NULL DEFAULT 0 CHECK (queued IN (0, 1)),
+                    PRIMARY KEY (kind, id, field)
+                ) STRICT, WITHOUT ROWID;
                 """)
     }
 

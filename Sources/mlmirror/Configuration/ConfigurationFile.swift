@@ -41,6 +41,7 @@ struct ConfigurationFile: Sendable {
     var metricsFile: Setting<String>?
     var stragglers: Setting<StragglerRule>?
     var retirePrimary: Setting<RetirementRule>?
+    var rules: Setting<ConflictRules>?
 
     static let windowRange = 1...64
     static let artifactWindowRange = 1...32
@@ -50,8 +51,9 @@ struct ConfigurationFile: Sendable {
     static let canaryRange = 0...86_400
 
     private static let topKeys = KeyTable(
-        known: ["primary", "secondary", "state", "pair", "scope", "live", "window", "artifact_window", "metrics_file", "mode"],
-        later: ["rules"])
+        known: [
+            "primary", "secondary", "state", "pair", "scope", "live", "window", "artifact_window", "metrics_file", "mode", "rules",
+        ])
     private static let storeKeys = KeyTable(
         known: ["uri", "auth", "workspace", "ca_file", "client_certificate_file"], later: ["registry"],
         refused: ["feed": "only the primary is followed", "database": "only the primary is followed"])
@@ -105,6 +107,11 @@ struct ConfigurationFile: Sendable {
         if let mode = try top.section("mode", keys: Self.modeKeys) {
             stragglers = try Self.choice(mode, "stragglers")
             retirePrimary = try Self.choice(mode, "retire_primary")
+        }
+        if let place = top.keys.first(where: { $0.name == "rules" })?.origin,
+            let section = try top.section("rules", keys: RulesSection.keys)
+        {
+            rules = Setting(try RulesSection.rules(section), place)
         }
         guard let scope = try top.section("scope", keys: Self.scopeKeys) else { return }
         experiments = try scope.texts("experiments")

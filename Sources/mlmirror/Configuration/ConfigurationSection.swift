@@ -14,19 +14,24 @@ struct ConfigurationSection {
     private let name: String
     private let file: String
     private let values: [String: Node]
+    private let ordered: [(name: String, origin: Origin)]
 
     /// An empty section (`scope:` with nothing under it) is one without keys.
-    init(_ node: Node, name: String, file: String, keys: KeyTable) throws {
+    ///
+    /// - Parameter keys: nil: names that people choose, patterns for example.
+    init(_ node: Node, name: String, file: String, keys: KeyTable?) throws {
         self.name = name
         self.file = file
         var values: [String: Node] = [:]
+        var ordered: [(name: String, origin: Origin)] = []
         if case .mapping(let mapping) = node {
             for (key, value) in mapping {
                 let origin = Self.origin(key, file)
                 guard case .scalar(let scalar) = key else {
                     throw ConfigurationError(origin, "expected a key, found \(Self.kind(key))")
                 }
-                try Self.check(scalar.string, keys, section: name, origin)
+                if let keys { try Self.check(scalar.string, keys, section: name, origin) }
+                ordered.append((scalar.string, origin))
                 guard values.updateValue(value, forKey: scalar.string) == nil else {
                     throw ConfigurationError(origin, "\(Self.path(name, scalar.string)) is given twice")
                 }
@@ -36,6 +41,7 @@ struct ConfigurationSection {
             throw ConfigurationError(Self.origin(node, file), "\(subject): expected keys and values, found \(Self.kind(node))")
         }
         self.values = values
+        self.ordered = ordered
     }
 
     private static func check(_ key: String, _ keys: KeyTable, section: String, _ origin: Origin) throws {
@@ -50,9 +56,12 @@ struct ConfigurationSection {
         throw ConfigurationError(origin, "unknown key \(full.printable); \(hint)")
     }
 
-    func section(_ key: String, keys: KeyTable) throws -> ConfigurationSection? {
+    func section(_ key: String, keys: KeyTable?) throws -> ConfigurationSection? {
         try values[key].map { try ConfigurationSection($0, name: path(key), file: file, keys: keys) }
     }
+
+    /// The section's own keys in the order of the file.
+    var keys: [(name: String, origin: Origin)] { ordered }
 
     func text(_ key: String) throws -> Setting<String>? {
         try values[key].map { try text($0, key, "text") }
@@ -104,7 +113,7 @@ struct ConfigurationSection {
     }
 
     private func tag(_ node: Node) -> Tag.Name { Resolver.default.resolveTag(of: node) }
-    private func path(_ key: String) -> String { Self.path(name, key) }
+    func path(_ key: String) -> String { Self.path(name, key) }
     private static func path(_ section: String, _ key: String) -> String { section.isEmpty ? key : "\(section).\(key)" }
 
     static func origin(_ node: Node, _ file: String) -> Origin {

@@ -58,6 +58,7 @@ struct MirrorSettings: Sendable {
     var metricsFile: Setting<String>?
     var stragglers: Setting<StragglerRule>
     var retirePrimary: Setting<RetirementRule>
+    var rules: Setting<ConflictRules>
 
     func liveConfiguration() -> LiveConfiguration {
         var configuration = LiveConfiguration()
@@ -77,6 +78,7 @@ struct MirrorSettings: Sendable {
         configuration.scope = Scope(
             experiments: PatternList(experiments.value), models: PatternList(models.value), since: since?.value, until: until?.value,
             artifacts: artifacts.value)
+        configuration.rules = rules.value
         configuration.window = window.value
         configuration.artifactWindow = artifactWindow.value
         configuration.deep = deep
@@ -131,6 +133,9 @@ struct ShownSetting: Sendable, Hashable, Encodable {
         add("artifact_window", settings.artifactWindow) { String($0) }
         add("mode.stragglers", settings.stragglers, \.rawValue)
         add("mode.retire_primary", settings.retirePrimary, \.rawValue)
+        let rules = RulesSection.lines(settings.rules.value)
+        if rules.isEmpty { add("rules", settings.rules) { _ in "the defaults" } }
+        for (key, value) in rules { add(key.printable, settings.rules) { _ in value } }
         add("metrics_file", settings.metricsFile, absent: "none is written") { $0 }
         return lines
     }

@@ -22,7 +22,8 @@ struct FlagValues: Sendable {
 /// `client_certificate_file`), of the primary also `feed` ("auto"), `database` and `reinstall_triggers` (false), `state`, `pair` ("default"),
 /// `scope` (`experiments`, `models`, `since`, `until`, `artifacts`: true), `live` (`cycle_seconds` 5, `requests_per_second` 5,
 /// `file_grace_seconds` 600, `canary_seconds` 0, `canary_experiment` "mlmirror-canary"),
-/// `window` (8), `artifact_window` (4), `metrics_file`, `mode` (`stragglers`: carry, `retire_primary`: keep). `Environment.names` lists the variables.
+/// `window` (8), `artifact_window` (4), `metrics_file`, `mode` (`stragglers`: carry, `retire_primary`: keep), `rules` (see `RulesSection`).
+/// `Environment.names` lists the variables.
 struct SettingsLoader {
     static let standardFile = "/etc/mlmirror/mlmirror.yaml"
 
@@ -60,7 +61,8 @@ struct SettingsLoader {
             artifactWindow: try number("MLMIRROR_ARTIFACT_WINDOW", ConfigurationFile.artifactWindowRange, file?.artifactWindow, 4),
             metricsFile: environment.setting("MLMIRROR_METRICS_FILE") ?? file?.metricsFile?.map { TextFile.path($0, besides: file?.path) },
             stragglers: file?.stragglers ?? Setting(.carry, .standard),
-            retirePrimary: file?.retirePrimary ?? Setting(.keep, .standard)
+            retirePrimary: file?.retirePrimary ?? Setting(.keep, .standard),
+            rules: file?.rules ?? Setting(.standard, .standard)
         )
         if let since = settings.since, let until = settings.until, since.value >= until.value {
             throw ConfigurationError(

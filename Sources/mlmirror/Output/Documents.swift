@@ -86,6 +86,8 @@ struct VerifyDocument: Encodable {
     var differences: Int
     var unreadable: Int
     var converted: [String: Int]
+    /// What differs and stands, by kind of conflict.
+    var accepted: [String: Int]
     var leftOut: [String: Int]
     var durationSeconds: Double
     /// After `--repair`: what the second comparison found.
@@ -98,6 +100,7 @@ struct VerifyDocument: Encodable {
         unreadable = summary.unreadable
         leftOut = summary.leftOut
         converted = summary.converted
+        accepted = summary.accepted
         durationSeconds = summary.seconds
         differencesAfterRepair = afterRepair?.differences
     }

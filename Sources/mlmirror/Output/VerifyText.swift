@@ -20,6 +20,7 @@ struct VerifyText {
         lines.append("compared:     \(LabelCounts.text(summary.compared))")
         if !isDeep { lines.append("not compared: single metric points and the bytes of files; --deep compares them") }
         if !summary.converted.isEmpty { lines.append("converted:    \(LabelCounts.text(summary.converted))") }
+        if !summary.accepted.isEmpty { lines.append("accepted:     \(LabelCounts.text(summary.accepted))") }
         if !summary.leftOut.isEmpty { lines.append("left out:     \(LabelCounts.text(summary.leftOut))") }
         if let report { lines.append("report:       \(report)") }
         return lines

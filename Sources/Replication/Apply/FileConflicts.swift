@@ -1,0 +1,52 @@
+/// The conflicts over one owner's files, while they are copied.
+final class FileConflicts: Sendable {
+    private let key: EntityKey
+    private let rules: ThingRules
+    private let found: Locked<[String: Conflict]>
+
+    init(_ key: EntityKey, _ rules: ThingRules) {
+        self.key = key
+        self.rules = rules
+        var standing: [String: Conflict] = [:]
+        for (field, decision) in rules.standing {
+            guard decision.stands, field.hasPrefix(Self.prefix) else { continue }
+            standing[field] = Conflict(
+                key: key, field: field, kind: .artifact, decision: decision, detail: Conflict.detail(ofEdit: decision))
+        }
+        found = Locked(standing)
+    }
+
+    private static let prefix = "file:"
+    private func field(_ path: String) -> String { Self.prefix + path }
+    private func decision(_ path: String) -> ConflictDecision { rules.decision(.artifact, field(path)) }
+
+    /// The secondary's own by an earlier decision, which still holds.
+    func isTheirs(_ path: String) -> Bool { rules.standing[field(path)] == .secondary && decision(path) == .secondary }
+
+    /// No conflict that was noted before has to be looked at again.
+    func mayRest(_ path: String) -> Bool { rules.standing[field(path)].map { !$0.stands } ?? true }
+
+    /// What is decided where the secondary's file has changed; nil: it is written over without a look.
+    func asks(_ path: String) -> ConflictDecision? {
+        let decision = decision(path)
+        return decision == .primary ? nil : decision
+    }
+
+    func note(_ path: String, _ decision: ConflictDecision, _ detail: String) {
+        let conflict = Conflict(key: key, field: field(path), kind: .artifact, decision: decision, detail: detail)
+        found.withLock { $0[conflict.field] = conflict }
+    }
+
+    /// Told of each file that was written: what stood is over.
+    func overwrote(_ path: String) {
+        let field = field(path)
+        found.withLock { found in
+            guard found.removeValue(forKey: field) != nil else { return }
+            found[field] = Conflict(
+                key: key, field: field, kind: .artifact, decision: .primary,
+                detail: "edited on the secondary; the primary's file was written")
+        }
+    }
+
+    var all: [Conflict] { found.withLock { $0.values.sorted { $0.field < $1.field } } }
+}

@@ -1,0 +1,176 @@
+/// What a thing's rules are found by.
+enum RuleSubject: Sendable, Hashable {
+    case experiment(ExperimentID)
+    case experimentNamed(String)
+    case model(ModelName)
+    /// What is no longer on the primary: no pattern matches it.
+    case nameless
+}
+
+extension Mirror {
+    /// What is done about conflicts of one thing. The one place where `Apply` and `Compare` learn of it.
+    ///
+    /// - Parameter isOurs: it was made by us a moment ago.
+    func rules(of key: EntityKey, in subject: RuleSubject, isOurs: Bool = false) async throws -> ThingRules {
+        let all = configuration.rules
+        var decisions: ConflictRules.Decisions
+        switch subject {
+        case .experiment(let id):
+            decisions = all.resolved(.experiment, all.looksAtNames(of: .experiment) ? try await experimentName(id) : nil)
+        case .experimentNamed(let name): decisions = all.resolved(.experiment, name)
+        case .model(let name): decisions = all.resolved(.model, name.rawValue)
+        case .nameless: decisions = all.decisions
+        }
+        // Where the secondary leads, nothing that people have said before is a reason to write over it.
+        let isSealed = try await isSealed(subject)
+        if isSealed { decisions.merge(ConflictRules.sealed.decisions) { $1 } }
+        var rules = try state.rules(of: key, decisions)
+        if isSealed { rules.resolutions = rules.resolutions.filter(\.value.stands) }
+        rules.repairs = configuration.repairs && !isSealed
+        rules.isOurs = rules.isOurs || isOurs
+        return rules
+    }
+
+    /// Where a name belongs to somebody else, another one is taken.
+    ///
+    /// - Throws: `SetAside` when the rules leave it to people.
+    func takenName(_ name: String, _ key: EntityKey, _ owner: Stamp.Owner, _ rules: ThingRules) throws -> Conflict {
+        let kind: ConflictKind = owner == .anotherPair ? .nameOfAnotherPair : .nameTaken
+        var conflict = Conflict(
+            key: key, field: "name", kind: kind, decision: .rename, detail: "the name \(name) is taken on the secondary")
+        // Our own copies make way for one another by themselves.
+        if case .ours = owner { return conflict }
+        guard rules.decision(kind, "name") == .park else { return conflict }
+        conflict.decision = .park
+        try note(conflict)
+        throw SetAside(
+            reason: "name_taken",
+            message: "\(key): the name \"\(name)\" belongs to somebody else on the secondary; nothing is made there until someone decides "
+                + "(`mlmirror conflicts`)")
+    }
+
+    /// Notes and tells of a conflict that keeps its thing from being acknowledged.
+    func note(_ conflict: Conflict) throws {
+        guard try state.note(conflict, at: clock.nowMilliseconds) else { return }
+        tell([conflict])
+        board.count { $0.conflicts += 1 }
+    }
+
+    func tell(_ conflicts: [Conflict]) {
+        for conflict in conflicts {
+            logger.event(
+                .conflict,
+                [
+                    "entity": "\(conflict.key)", "field": "\(conflict.field)", "kind": "\(conflict.kind.rawValue)",
+                    "decision": "\(conflict.decision.rawValue)", "detail": "\(conflict.detail)",
+                ])
+        }
+    }
+
+    /// What people have decided meanwhile is carried out with the next look at each thing: it is put into the log.
+    ///
+    /// - Returns: whether there was any.
+    @discardableResult
+    func takeResolutions() throws -> Bool {
+        let keys = try state.waitingResolutions()
+        guard !keys.isEmpty else { return false }
+        let now = clock.nowMilliseconds
+        fresh.noteChanged(keys)
+        try state.queueResolutions(of: keys, at: now)
+        // What could not be written because of an experiment's name, or its deletion, can be now.
+        if keys.contains(where: { $0.kind == .experiment }) { try state.requeueDeadLetters(at: now) }
+        return true
+    }
+
+    // MARK: What is gone from the primary for good
+
+    /// The primary states that it is gone for good: what is on the secondary stays, or is deleted there too, as the rules say.
+    func applyHardDeletion(_ entry: ChangeLogEntry) async throws {
+        let identity = try state.identity(entry.key.kind, entry.key.id)
+        let rules = try await rules(of: entry.key, in: try await subject(ofGone: entry.key))
+        guard let identity, rules.decision(.purgedOnPrimary, "lifecycle") == .replicate,
+            try await deleteThere(entry.key, identity)
+        else { return try keepHardDeleted(entry, identity) }
+        let conflict = Conflict(
+            key: entry.key, field: "lifecycle", kind: .purgedOnPrimary, decision: .replicate,
+            detail: "gone from the primary for good; it was deleted on the secondary")
+        if entry.key.kind == .registeredModel { try state.forget(identity) }
+        try acknowledge(
+            Acknowledgement(
+                entry: entry, identity: entry.key.kind == .registeredModel ? nil : deleted(identity), conflicts: [conflict],
+                hasAllConflicts: true))
+    }
+
+    private func keepHardDeleted(_ entry: ChangeLogEntry, _ known: Identity?) throws {
+        logger.event(.keptAfterPurge, ["entity": "\(entry.key)"])
+        board.count { $0.leftOut["gone from the primary", default: 0] += 1 }
+        // With a base nobody waits for it to be finished any more.
+        var identity = known
+        if identity?.base == nil { identity?.base = Base() }
+        try acknowledge(Acknowledgement(entry: entry, identity: identity))
+    }
+
+    private func deleted(_ identity: Identity) -> Identity {
+        var identity = identity
+        var base = identity.base ?? Base()
+        base[Self.lifecycleField] = FieldDigest(Lifecycle.deleted.rawValue)
+        identity.base = base
+        return identity
+    }
+
+    /// The name of what a thing belonged to, where it is still known.
+    private func subject(ofGone key: EntityKey) async throws -> RuleSubject {
+        switch key.kind {
+        case .registeredModel: return .model(ModelName(key.id))
+        case .experiment, .experimentDeletion:
+            return experimentNames.withLock { $0[ExperimentID(key.id)] }.map { .experimentNamed($0) } ?? .nameless
+        case .run, .runArtifacts:
+            guard configuration.rules.looksAtNames(of: .experiment), let id = try state.secondaryID(.run, key.id),
+                let there = try await secondary.run(RunID(id))?.experiment,
+                let experiment = try state.primaryID(.experiment, secondary: there.rawValue)
+            else { return .nameless }
+            return .experiment(ExperimentID(experiment))
+        case .loggedModel, .loggedModelArtifacts:
+            guard configuration.rules.looksAtNames(of: .experiment), let id = try state.secondaryID(.loggedModel, key.id),
+                let there = try await secondary.loggedModel(LoggedModelID(id))?.experiment,
+                let experiment = try state.primaryID(.experiment, secondary: there.rawValue)
+            else { return .nameless }
+            return .experiment(ExperimentID(experiment))
+        }
+    }
+
+    /// - Returns: false when there is nothing to delete, or it is not ours alone.
+    private func deleteThere(_ key: EntityKey, _ identity: Identity) async throws -> Bool {
+        switch key.kind {
+        case .run:
+            guard try await secondary.run(RunID(identity.secondaryID))?.lifecycle == .active else { return false }
+            try brake(key)
+            try await secondary.deleteRun(RunID(identity.secondaryID))
+            board.count { $0.runs.deleted += 1 }
+        case .experiment:
+            let there = ExperimentID(identity.secondaryID)
+            guard identity.base?[Self.foreignField] == nil, let found = try await secondary.experiment(there), found.lifecycle == .active,
+                !found.tags.contains(where: { $0.key == Stamp.adoptedKey })
+            else { return false }
+            try brake(key)
+            try await secondary.deleteExperiment(there)
+            board.count { $0.experiments.deleted += 1 }
+        case .loggedModel:
+            let there = LoggedModelID(identity.secondaryID)
+            guard ModelFolder(identity) == nil, try await secondary.loggedModel(there) != nil else { return false }
+            try brake(key)
+            try await secondary.deleteLoggedModel(there)
+            board.count { $0.loggedModels.deleted += 1 }
+        case .registeredModel:
+            let there = ModelName(identity.secondaryID)
+            guard secondary.dialect.renamesModels, let found = try await secondary.registeredModel(there),
+                !found.tags.contains(where: { $0.key == Stamp.adoptedKey })
+            else { return false }
+            try brake(key)
+            try await secondary.deleteRegisteredModel(there)
+            board.count { $0.registeredModels.deleted += 1 }
+        case .runArtifacts, .loggedModelArtifacts, .experimentDeletion: return false
+        }
+        return true
+    }
+}
