@@ -1,0 +1,134 @@
+import TestSupport
+import Testing
+
+@testable import Replication
+
+/// Once the secondary leads, nothing that people have there is written over, whatever goes on at the primary.
+@Suite struct SealTests {
+    private func seal(_ fixture: MirrorFixture) throws {
+        let state = try ReplicationState.open(path: fixture.statePath)
+        try state.changeModes { ledger in
+            var one = ModeSwitch(.everything, askedAt: 1)
+            one.step = .sealed
+            ledger.ask(one)
+        }
+        try state.close()
+    }
+
+    private func withState<R>(_ fixture: MirrorFixture, _ body: (ReplicationState) throws -> R) throws -> R {
+        let state = try ReplicationState.open(path: fixture.statePath)
+        defer { try? state.close() }
+        return try body(state)
+    }
+
+    private func copy(_ fixture: MirrorFixture, _ run: RunID) throws -> RunID {
+        try withState(fixture) { RunID(try #require(try $0.secondaryID(.run, run.rawValue))) }
+    }
+
+    private struct Edited {
+        var run: RunID
+        var there: RunID
+        var files: ArtifactOwner
+    }
+
+    /// A run, its copy edited in every way, and the same fields changed on the primary afterwards.
+    private func edited(_ fixture: MirrorFixture) async throws -> Edited {
+        let workload = Workload(store: fixture.primary)
+        let run = try await workload.run(
+            in: ExperimentID("0"), "name", files: ["a.txt": "abc"], tags: [Tag("k", "v"), Tag("gone", "v"), Tag("mlflow.note.content", "note")])
+        try await fixture.backfill()
+        try seal(fixture)
+        let there = try #require(try await fixture.secondary.run(try copy(fixture, run.id)))
+        let files = ArtifactOwner(.run(there.id), root: there.artifactURI)
+        try await fixture.secondary.logBatch(
+            RunBatch(params: [Param("p", "theirs")], tags: [Tag("k", "theirs"), Tag("mlflow.note.content", "theirs")]), toRun: there.id)
+        try await fixture.secondary.deleteTag("gone", ofRun: there.id)
+        try await fixture.secondary.updateRun(there.id, status: .failed, endTime: nil, name: "theirs")
+        try await Workload(store: fixture.secondary).file("a.txt", "theirs", of: files)
+
+        try await fixture.primary.logBatch(
+            RunBatch(
+                params: [Param("p", "ours"), Param("q", "ours")],
+                tags: [Tag("k", "ours"), Tag("gone", "ours"), Tag("new", "ours"), Tag("mlflow.note.content", "ours")]), toRun: run.id)
+        try await fixture.primary.updateRun(run.id, status: .killed, endTime: 5000, name: "ours")
+        try await workload.file("a.txt", "ours!", of: ArtifactOwner(.run(run.id), root: run.artifactURI))
+        try await workload.file("b.txt", "ours", of: ArtifactOwner(.run(run.id), root: run.artifactURI))
+        return Edited(run: run.id, there: there.id, files: files)
+    }
+
+    private func expectTheirs(_ edited: Edited, _ store: FakeStore) async throws {
+        let there = try #require(try await store.run(edited.there))
+        let tags = Dictionary(uniqueKeysWithValues: there.tags.map { ($0.key, $0.value) })
+        #expect(tags["k"] == "theirs" && tags["gone"] == nil && tags["mlflow.note.content"] == "theirs")
+        #expect(there.params.contains(Param("p", "theirs")) && there.name == "theirs" && there.status == .failed)
+        #expect(store.files(of: .run(edited.there))["a.txt"] == Array("theirs".utf8))
+    }
+
+    @Test func whatIsEditedThereStaysAndWhatIsNewComes() async throws {
+        let fixture = try MirrorFixture()
+        let edited = try await edited(fixture)
+        try await fixture.backfill { $0.deep = true }
+        try await expectTheirs(edited, fixture.secondary)
+        let there = try #require(try await fixture.secondary.run(edited.there))
+        #expect(there.tags.contains(Tag("new", "ours")) && there.params.contains(Param("q", "ours")))
+        #expect(fixture.secondary.files(of: .run(edited.there))["b.txt"] == Array("ours".utf8))
+        #expect(try withState(fixture) { try $0.stragglers(limit: 9).map(\.key) } == [.run(edited.run)])
+        // Once more: nothing.
+        fixture.secondary.forgetWrites()
+        try await fixture.backfill { $0.deep = true }
+        try await expectTheirs(edited, fixture.secondary)
+    }
+
+    /// Looked at as if nothing were known of it, and by a repair, which elsewhere makes the secondary equal whoever changed it.
+    @Test func neitherResyncNorRepairWritesOverIt() async throws {
+        let fixture = try MirrorFixture()
+        let edited = try await edited(fixture)
+        try withState(fixture) { state in
+            try state.forgetBase(.run(edited.run))
+            try state.forgetBase(EntityKey(.runArtifacts, edited.run.rawValue))
+            try state.append([Change(.run(edited.run)), Change(EntityKey(.runArtifacts, edited.run.rawValue))], at: 0)
+        }
+        try await fixture.backfill()
+        try await expectTheirs(edited, fixture.secondary)
+        try await fixture.verify(repairing: true)
+        try await expectTheirs(edited, fixture.secondary)
+    }
+
+    @Test func whatIsDeletedOnThePrimaryStays() async throws {
+        let fixture = try MirrorFixture()
+        let primary = fixture.primary
+        try await Workload(store: primary).everything()
+        let run = try await Workload(store: primary).run(in: ExperimentID("0"), "a", start: 9000)
+        let purged = try await Workload(store: primary).run(in: ExperimentID("0"), "b", start: 9100)
+        try await fixture.backfill()
+        try seal(fixture)
+        try await primary.deleteRun(run.id)
+        primary.collect(purged.id)
+        let sweep = try #require(try await primary.experiment(named: "/Shared/sweep"))
+        try await primary.deleteExperiment(sweep.id)
+        try await primary.deleteAlias("champion", ofRegisteredModel: ModelName("net"))
+        _ = try withState(fixture) { state in try state.append([Change(.run(purged.id))], at: 0) }
+        try await fixture.backfill { $0.deep = true }
+        for id in [run.id, purged.id] { #expect(try await fixture.secondary.run(try copy(fixture, id))?.lifecycle == .active) }
+        #expect(try await fixture.secondary.experiment(named: "/Shared/sweep")?.lifecycle == .active)
+        #expect(try await fixture.secondary.registeredModel(ModelName("net")) != nil)
+    }
+
+    @Test func theRegistryIsTheSecondarys() async throws {
+        let fixture = try MirrorFixture()
+        let (primary, secondary, net) = (fixture.primary, fixture.secondary, ModelName("net"))
+        try await Workload(store: primary).everything()
+        try await fixture.backfill()
+        try seal(fixture)
+        try await secondary.setAlias("champion", to: 1, ofRegisteredModel: net)
+        try await secondary.setDescription("theirs", ofRegisteredModel: net)
+        try await secondary.setStage("Archived", ofVersion: 1, of: net)
+        try await primary.setAlias("champion", to: 4, ofRegisteredModel: net)
+        try await primary.setDescription("ours", ofRegisteredModel: net)
+        try await primary.setStage("Staging", ofVersion: 1, of: net)
+        try await fixture.backfill { $0.deep = true }
+        let model = try #require(try await secondary.registeredModel(net))
+        #expect(model.aliases["champion"] == 1 && model.description == "theirs")
+        #expect(try await secondary.version(of: net, 1)?.stage == "Archived")
+    }
+}
