@@ -333,6 +333,29 @@ import Testing
         #expect(summary.accepted == (decision == .renumber ? ["version_number": 1] : [:]))
     }
 
+    /// Two names that cross, and one of them stays as somebody has made it.
+    @Test(arguments: [ConflictDecision.secondary, .park]) func aNameThatIsLeftHoldsUpNobody(_ decision: ConflictDecision) async throws {
+        let rules = ConflictRules([.experimentName: decision])
+        let first = try await primary.createExperiment(name: "a", tags: [])
+        try await fixture.backfill { $0.rules = rules }
+        let copy = ExperimentID(try there(.experiment, first.rawValue))
+        try await secondary.renameExperiment(copy, to: "x")
+        try await primary.renameExperiment(first, to: "b")
+        fixture.endAfterRequests(2000)
+        for _ in 0..<2 {
+            try await primary.setTag(Tag("t", "1"), ofExperiment: first)
+            try await fixture.backfill { $0.rules = rules }
+        }
+        let second = try await primary.createExperiment(name: "x", tags: [])
+        #expect(try await fixture.backfill { $0.rules = rules }.failures == [])
+        #expect(try await secondary.experiment(copy)?.name == "x")
+        #expect(try await secondary.experiment(named: "default/x")?.id.rawValue == there(.experiment, second.rawValue))
+        try await expectQuiet(rules)
+        // Decided otherwise, the primary's name is given.
+        try await fixture.backfill()
+        #expect(try await secondary.experiment(copy)?.name == "b")
+    }
+
     // MARK: By name, and later
 
     @Test func aRuleHoldsForItsNamesAlone() async throws {

@@ -192,7 +192,10 @@ extension Mirror {
             wrote = wrote || !tags.set.isEmpty || !tags.delete.isEmpty
             switch try await renameIfNeeded(record, actual, base, isForeign, waits: waits, rules, &conflicts) {
             case .none: break
-            case .left: (isNamed, isLeft) = (false, true)
+            case .left:
+                (isNamed, isLeft) = (false, true)
+                // Nobody waits for it to make way.
+                fields[Self.nameRefusedField] = FieldDigest(record.name)
             case .done: wrote = true
             case .taken:
                 isNamed = false
@@ -261,8 +264,8 @@ extension Mirror {
             board.count { $0.experiments.adopted += 1 }
             return (made, made.tags.contains { $0.key == Stamp.adoptedKey }, true)
         }
-        let wanted = nameThere(record.name)
-        let prefixed = nameThere("\(configuration.pair)/" + Self.bare(record.name))
+        let wanted = experimentNameThere(record.name)
+        let prefixed = experimentNameThere("\(configuration.pair)/" + Self.bare(record.name))
         for name in [wanted, prefixed] {
             if let found = try await secondary.experiment(named: name) {
                 switch stamp.owner(idKey, of: found.tags) {
@@ -317,98 +320,11 @@ extension Mirror {
             message: "experiment \"\(record.name)\": both that name and \"\(prefixed)\" belong to somebody else on the secondary")
     }
 
-    private static func bare(_ name: String) -> String { name.hasPrefix("/") ? String(name.dropFirst()) : name }
-
-    /// For the time being.
-    private func nameAside(_ id: ExperimentID) -> String { "\(configuration.pair)/experiment \(id)" }
-
-    private func nameThere(_ name: String) -> String { secondary.dialect.experimentNames?.fitting(name) ?? name }
-
     private func stampedExperiment(_ id: ExperimentID) async throws -> Experiment? {
         var found: Experiment?
         try await retrying.pages({ try await secondary.experiments($0) }) { page in
             found = found ?? page.elements.first { stamp.owner(Stamp.idKey(.experiment), of: $0.tags) == .ours(id: id.rawValue) }
         }
         return found
-    }
-
-    /// Whose copy this is, when the primary has given the name to another one and the copy has not followed yet: it is queued.
-    private func renamedSince(_ found: Experiment, asking: ExperimentID) async throws -> EntityKey? {
-        guard case .ours(let id) = stamp.owner(Stamp.idKey(.experiment), of: found.tags), id != asking.rawValue else { return nil }
-        let key = EntityKey.experiment(ExperimentID(id))
-        if try state.entry(key) != nil { return key }
-        if try state.isSetAside(key) { return nil }
-        // Nobody's name but our own's is changed, and none of what is deleted.
-        guard found.lifecycle == .active, !found.tags.contains(where: { $0.key == Stamp.adoptedKey }),
-            let base = try state.identity(.experiment, id)?.base,
-            let owner = try await primary.experiment(ExperimentID(id)), owner.name != found.name,
-            base[Base.Field("name")] != FieldDigest(owner.name), base[Self.nameRefusedField] != FieldDigest(owner.name)
-        else { return nil }
-        try append([key])
-        return key
-    }
-
-    /// That one bears its name after all that was asked since; what it made way for is then tried again.
-    private func requireStill(_ found: Experiment) async throws {
-        guard try await secondary.experiment(found.id)?.name != found.name else { return }
-        throw StoreError(.retry(after: nil), .alreadyExists, "experiment \"\(found.name)\" was renamed on the secondary a moment ago")
-    }
-
-    private enum Renaming {
-        case none, done, taken
-        /// Renamed on the secondary, and left so by rule.
-        case left
-        /// Under a name for the time being: names went around in a circle, and one has to begin.
-        case aside
-    }
-
-    private func renameIfNeeded(
-        _ record: Experiment, _ actual: Experiment, _ base: Base?, _ isForeign: Bool, waits: Bool, _ rules: ThingRules,
-        _ conflicts: inout [Conflict]
-    ) async throws -> Renaming {
-        guard secondary.dialect.renamesExperiments else { return .none }
-        // Without a base it was made by this attempt or an earlier one, under the name that it could have or that was true then.
-        guard !isForeign, actual.name != record.name, base != nil || !conflicts.contains(where: { $0.field == "name" }) else {
-            return .none
-        }
-        let key = EntityKey.experiment(record.id)
-        let name = Base.Field("name")
-        let isInDoubt = try state.writesInDoubt(of: key).contains(name.digest)
-        // A name that we could not give it is no edit.
-        let ownNames = [nameThere("\(configuration.pair)/" + Self.bare(record.name)), nameAside(record.id)]
-        let isOwnName = ownNames.contains(actual.name) || base?[Self.nameRefusedField] != nil
-        let policy = rules.policy(.experimentName, "name", hasBase: base != nil, isMade: isOwnName)
-        let decision = FieldRule.decide(
-            desired: FieldDigest(record.name), base: isOwnName ? nil : base?[name], actual: .value(FieldDigest(actual.name)),
-            isInDoubt: isInDoubt, policy: policy)
-        if decision == .keep || decision == .park {
-            conflicts.append(
-                Conflict(
-                    key: key, field: "name", kind: .experimentName, decision: policy.decision,
-                    detail: "renamed on the secondary to \"\(actual.name)\", which stays"))
-            return .left
-        }
-        if let found = try await secondary.experiment(named: record.name), found.id != actual.id {
-            if let other = try await renamedSince(found, asking: record.id) {
-                if waits { throw Waits(key: other) }
-                try await secondary.renameExperiment(actual.id, to: nameAside(record.id))
-                return .aside
-            }
-            try await requireStill(found)
-            conflicts.append(
-                Conflict(
-                    key: key, field: "name", kind: .nameTaken, decision: .rename,
-                    detail: "\"\(record.name)\" is taken on the secondary; \"\(actual.name)\" stays"))
-            return .taken
-        }
-        if base?[name] == FieldDigest(record.name), !isInDoubt {
-            conflicts.append(
-                Conflict(
-                    key: key, field: "name", kind: .experimentName, decision: .primary,
-                    detail: "renamed on the secondary; the primary's name was written"))
-        }
-        try state.noteWrites([name], of: .experiment(record.id))
-        try await secondary.renameExperiment(actual.id, to: record.name)
-        return .done
     }
 }

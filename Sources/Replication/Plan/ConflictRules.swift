@@ -103,8 +103,10 @@ public struct ThingRules: Sendable, Hashable {
     ///   - hasBase: of the thing as a whole.
     ///   - isMade: the part that the field belongs to was made by us, and the base does not know it yet.
     func policy(_ kind: ConflictKind, _ field: String, hasBase: Bool, isMade: Bool = false) -> FieldPolicy {
-        FieldPolicy(
-            decision: decision(kind, field), standing: standing[field],
+        // Of what else can stand over a field, like a name that is taken, nothing follows for its value.
+        let noted = standing[field].flatMap { $0 == .secondary || $0 == .park ? $0 : nil }
+        return FieldPolicy(
+            decision: decision(kind, field), standing: noted,
             knowledge: isMade ? .ours : (hasBase ? .known : (isOurs ? .ours : .unknown)))
     }
 }
