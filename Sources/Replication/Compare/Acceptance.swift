@@ -4,6 +4,7 @@ extension Comparison {
     /// Counts differences, but for those that stand by a rule, or because somebody has decided so.
     func note(_ differences: [Difference], repair key: EntityKey, in subject: RuleSubject) async throws {
         guard !differences.isEmpty else { return }
+        if acceptsNothing { return try await tally.note(differences, repair: key) }
         let acceptance = Acceptance(
             rules: try await mirror.rules(of: key, in: subject), base: try mirror.state.identity(key.kind, key.id)?.base,
             manifest: key.isOfFiles ? try mirror.state.manifest(of: key) : [:], key: key)

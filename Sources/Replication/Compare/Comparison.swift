@@ -7,6 +7,8 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let tally: Tally
     /// Then a run may have some as inputs, which a listing of runs does not show.
     let primaryHasLoggedModels: Bool
+    /// Also what stands by a rule is a difference.
+    var acceptsNothing = false
 
     private var state: ReplicationState { mirror.state }
 

@@ -97,7 +97,8 @@ public struct Retirement<Primary: TrackingStore, Secondary: WritableStore>: Send
         let found = Locked<[Difference]>([])
         let tally = Tally(clock: mirror.clock) { difference in found.withLock { $0.append(difference) } }
         let comparison = Comparison(
-            mirror: mirror, deep: true, tally: tally, primaryHasLoggedModels: mirror.primary.dialect.hasLoggedModels)
+            mirror: mirror, deep: true, tally: tally, primaryHasLoggedModels: mirror.primary.dialect.hasLoggedModels,
+            acceptsNothing: true)
         try await comparison.take(.matched(primary: here, secondary: there))
         let lacking = found.withLock { $0 }.filter { !$0.isEditOfTheSecondary(identity.base) }.map(\.field)
         guard lacking.isEmpty, tally.summary.unreadable == 0 else { return .refused(why: lacking.isEmpty ? ["unreadable"] : lacking) }
