@@ -34,7 +34,7 @@ struct MlmirrorCommand: ParsableCommand {
         version: Program.version,
         subcommands: [
             RunCommand.self, BackfillCommand.self, VerifyCommand.self, CheckCommand.self, StatusCommand.self, PauseCommand.self,
-            ResumeCommand.self, ResyncCommand.self, ResolveCommand.self, FeedCommand.self,
+            ResumeCommand.self, ResyncCommand.self, ResolveCommand.self, DeadLettersCommand.self, TrackingURICommand.self, FeedCommand.self,
         ]
     )
 }

@@ -21,6 +21,7 @@ extension Mirror {
             record = try await primary.run(id)
         }
         guard let record else { return try keepHardDeleted(entry) }
+        noteRead(entry.key) { record.recordDigest }
         guard try await isWanted(entry.key, { try await isInScope(record) }) else { return try acknowledge(Acknowledgement(entry: entry)) }
         try await holdIfPaused(record.experiment)
         let experiment = try await ensureExperiment(record.experiment)
@@ -65,7 +66,7 @@ extension Mirror {
                     isWhole = try await writeOverflow(overflow, of: record, target, actual, &known, into: &base)
                 } catch let error as StoreError where error.decision == .setAside {
                     // The run itself goes on.
-                    letters.append(DeadLetter(key: entry.key, path: Overflow.path, reason: error.reason.rawValue, message: error.message))
+                    letters.append(DeadLetter(key: entry.key, path: Overflow.path, error))
                     base[Base.Field("overflow")] = nil
                 }
                 written = try await writeRun(record, target, plan, gate, &base, isNew: isNew, known, series)

@@ -33,7 +33,7 @@ public struct Backfill<Primary: TrackingStore, Secondary: WritableStore>: Sendab
             logger.event(.scopeChanged)
         }
         try await Adoption(mirror: mirror).run()
-        try state.requeueDeadLetters(at: clock.nowMilliseconds)
+        try state.requeue(.all, at: clock.nowMilliseconds)
         let wakeup = Signal()
         let isEnumerated = Locked(false)
         try await withThrowingTaskGroup(of: Void.self) { group in

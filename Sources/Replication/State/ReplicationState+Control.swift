@@ -12,6 +12,8 @@ public enum ControlName: String, Sendable, CaseIterable {
     case brake
     /// `LiveReport` as JSON: what the daemon knew a moment ago.
     case report
+    /// A `Mode`; absent: `dual`.
+    case mode
 }
 
 /// What another process asks of the owner of the state file.
@@ -21,8 +23,10 @@ public struct OwnerRequest: Sendable, Hashable {
         case backfill
         /// Look at one thing again, whole: the argument is `KIND ID`.
         case resync
-        /// Try again what was set aside.
+        /// Try again what was set aside: the argument is an encoded `LetterSelection`.
         case requeue
+        /// Leave out what was set aside; likewise.
+        case discard
     }
     public enum State: String, Sendable {
         case waiting, running, done, refused
