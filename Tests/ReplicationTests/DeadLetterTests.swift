@@ -119,6 +119,8 @@ import Testing
             try await daemon.until("done") { try visitor.request(request)?.state == .done && visitor.request(wrong)?.state == .refused }
             #expect(try visitor.deadLetterCount() == 0)
             try visitor.close()
+            // Its files follow it.
+            try await daemon.until("settled") { try daemon.state.backlog().count == 0 }
         }
         #expect(tried.withLock { $0 } > 0)
         #expect(try await fixture.pair.verify().differences == [])

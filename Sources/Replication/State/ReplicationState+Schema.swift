@@ -5,7 +5,7 @@ extension ReplicationState {
     static let applicationID: Int32 = 0x6d6c_6d72
     /// Each step leads from the version before it to its own; a file of an earlier version is brought up when it is opened.
     private static let steps: [@Sendable (Database) throws -> Void] = [
-        createFirstSchema, addLiveReplication, addHeldChanges, addProgress, numberDeadLetters,
+        createFirstSchema, addLiveReplication, addHeldChanges, addProgress, numberDeadLetters, tellIndexFromTable,
     ]
     static var schemaVersion: Int { steps.count }
 
@@ -213,6 +213,15 @@ extension ReplicationState {
                     SELECT kind, id, path, reason, message, at, at FROM dead_letter ORDER BY at, kind, id, path;
                 DROP TABLE dead_letter;
                 ALTER TABLE numbered_letter RENAME TO dead_letter;
+                """)
+    }
+
+    /// With the columns in the table's own order, the index could lie where the table was and be taken for it.
+    private static func tellIndexFromTable(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                DROP INDEX identity_by_secondary;
+                CREATE INDEX identity_by_secondary ON identity (secondary_id, kind);
                 """)
     }
 
