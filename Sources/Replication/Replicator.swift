@@ -25,10 +25,10 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     private enum Event: Sendable {
         case finished(ChangeLogEntry)
         case waits(ChangeLogEntry, on: EntityKey)
-        case failed(ChangeLogEntry, StoreError)
-        case setAside(ChangeLogEntry, reason: String, message: String)
+        case failed(ChangeLogEntry, StoreError, DeadLetter)
+        case setAside(ChangeLogEntry, DeadLetter)
         /// By a store, which may have seen it in a passing state.
-        case refused(ChangeLogEntry, StoreError)
+        case refused(ChangeLogEntry, StoreError, DeadLetter)
         case rested(ChangeLogEntry)
         case held(ChangeLogEntry, version: Int)
         case woken
@@ -156,6 +156,8 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     }
 
     private func attempt(_ entry: ChangeLogEntry, waits: Bool) async throws -> Event {
+        let key = entry.key
+        defer { mirror.forgetRead(key) }
         do {
             try await mirror.apply(entry, waits: waits)
             return .finished(entry)
@@ -164,14 +166,15 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         } catch let held as Held {
             return .held(entry, version: held.version)
         } catch let aside as SetAside {
-            return .setAside(entry, reason: aside.reason, message: aside.message)
+            return .setAside(entry, DeadLetter(key: key, reason: aside.reason, message: aside.message, record: mirror.recordRead(key)))
         } catch let error as StoreError {
+            let letter = DeadLetter(key: key, error, record: mirror.recordRead(key))
             switch error.decision {
-            case .retry: return .failed(entry, error)
-            case .setAside: return .refused(entry, error)
+            case .retry: return .failed(entry, error, letter)
+            case .setAside: return .refused(entry, error, letter)
             case .stop:
                 guard health != nil else { throw error }
-                return .failed(entry, error)
+                return .failed(entry, error, letter)
             }
         }
     }
@@ -208,18 +211,18 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             } else {
                 schedule.parked[key, default: []].append(entry)
             }
-        case .setAside(let entry, let reason, let message):
-            try setAside(entry, reason: reason, message: message)
+        case .setAside(let entry, let letter):
+            try setAside(entry, letter)
             release(entry, &schedule)
-        case .refused(let entry, let error):
+        case .refused(let entry, let error, let letter):
             let attempt = schedule.attempts[entry.key, default: 0] + 1
             guard health != nil, attempt < Self.refusalsBelieved else {
-                try setAside(entry, reason: error.reason.rawValue, message: error.message)
+                try setAside(entry, letter)
                 return release(entry, &schedule)
             }
             schedule.attempts[entry.key] = attempt
             rest(entry, error, attempt: attempt, &schedule, &group)
-        case .failed(let entry, let error):
+        case .failed(let entry, let error, let letter):
             // While a store is away, its failures say nothing about this entity.
             let isCounted = await health?.suspect(error) ?? true
             let attempt = schedule.attempts[entry.key, default: 0] + (isCounted ? 1 : 0)
@@ -227,7 +230,7 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 // A store that cannot be reached is nobody's fault in particular: the work stops, and the log keeps it. One that
                 // answers everything but this is another matter.
                 if error.reason == .unreachable, try await !storesAnswer() { throw error }
-                try setAside(entry, reason: error.reason.rawValue, message: error.message)
+                try setAside(entry, letter)
                 return release(entry, &schedule)
             }
             schedule.attempts[entry.key] = attempt
@@ -298,10 +301,7 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         return !parked.isEmpty
     }
 
-    private func setAside(_ entry: ChangeLogEntry, reason: String, message: String) throws {
-        let letter = DeadLetter(key: entry.key, reason: reason, message: message)
-        try mirror.state.setAside(letter, entry: entry, at: mirror.clock.nowMilliseconds)
-        mirror.board.count { $0.deadLetters += 1 }
-        mirror.logger.event(.deadLetter, ["entity": "\(entry.key)", "reason": "\(reason)", "detail": "\(message)"])
+    private func setAside(_ entry: ChangeLogEntry, _ letter: DeadLetter) throws {
+        mirror.tell(letter, try mirror.state.setAside(letter, entry: entry, at: mirror.clock.nowMilliseconds))
     }
 }

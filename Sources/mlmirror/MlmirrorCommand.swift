@@ -35,7 +35,7 @@ struct MlmirrorCommand: ParsableCommand {
         subcommands: [
             RunCommand.self, BackfillCommand.self, VerifyCommand.self, CheckCommand.self, StatusCommand.self, PauseCommand.self,
             ResumeCommand.self, ModeCommand.self, RetireCommand.self, ResyncCommand.self, ResolveCommand.self, ConflictsCommand.self,
-            FeedCommand.self,
+            DeadLettersCommand.self, TrackingURICommand.self, FeedCommand.self,
         ]
     )
 }

@@ -112,6 +112,17 @@ import Testing
         }
     }
 
+    /// For a dead letter: which call it was, without what it was asked for, and the answer.
+    @Test func tellsTheExchange() {
+        let error = failure.error(read, status: 400, headers: [], body: Array(Self.json("INVALID_PARAMETER_VALUE", "not so").utf8))
+        #expect(error.exchange?.request == "GET /api/2.0/mlflow/runs/get")
+        #expect(error.exchange?.answer == "HTTP 400 INVALID_PARAMETER_VALUE: not so")
+        let long = "see https://user:hunter2@h/?sig=hunter2 " + String(repeating: "x", count: 5000)
+        let cut = failure.error(write, status: 400, headers: [], body: Array(Self.json("BAD", long).utf8)).exchange
+        #expect(cut?.answer.count ?? 999 <= 300 && cut?.answer.contains("hunter2") == false, "\(cut?.answer ?? "none")")
+        #expect(failure.error(write, HTTPError(.refused, isInDoubt: false, "text")).exchange == nil)
+    }
+
     @Test func keepsMessagesShortAndClean() {
         let body = Array((String(repeating: "x", count: 5000) + " https://user:hunter2@h/?sig=abc").utf8)
         let error = failure.error(read, status: 400, headers: [], body: Array("see https://user:hunter2@h/?sig=hunter2".utf8) + body)

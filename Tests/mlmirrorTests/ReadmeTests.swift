@@ -16,8 +16,11 @@ struct ReadmeTests {
     private func helpOptions() async -> Set<String> {
         var all: Set<String> = []
         let commands =
-            ["run", "backfill", "verify", "check", "status", "pause", "resume", "resync", "resolve"].map { [$0] }
-            + ["install", "inspect", "remove"].map { ["feed", $0] } + ["list", "show", "resolve"].map { ["conflicts", $0] }
+            [
+                "run", "backfill", "verify", "check", "status", "pause", "resume", "mode", "retire", "resync", "resolve", "tracking-uri",
+            ].map { [$0] } + ["install", "inspect", "remove"].map { ["feed", $0] }
+            + ["list", "show", "resolve"].map { ["conflicts", $0] }
+            + ["list", "show", "requeue", "discard"].map { ["dead-letters", $0] }
         for command in commands {
             let world = TestWorld()
             _ = await world.run(command + ["--help"], [:])

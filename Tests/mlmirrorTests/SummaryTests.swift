@@ -66,7 +66,7 @@ struct SummaryTests {
         let text = text(BackfillSummary(counts: counts, failures: failures, seconds: 1))
         #expect(text.hasPrefix("Finished in 1.0 s, but 57 things were set aside: http://b is not a whole copy of http://a.\n"))
         #expect(text.contains("  run 20\\u{7}: too large [too_large]\n  and 37 more\n"))
-        #expect(text.hasSuffix("All of them are kept in s.db and tried again by the next backfill.\n"))
+        #expect(text.hasSuffix("All of them are kept in s.db (`mlmirror dead-letters list`) and tried again by the next backfill.\n"))
     }
 
     @Test("of a rehearsal")

@@ -117,7 +117,8 @@ struct BlobStore: Sendable {
         let code = code ?? ""
         let what = "HTTP \(status) \(code)"
         func error(_ decision: StoreError.Decision, _ reason: StoreError.Reason, _ advice: String, isInDoubt: Bool = false) -> StoreError {
-            StoreError(decision, reason, isInDoubt: isInDoubt, failure.message(call, what, advice))
+            StoreError(
+                decision, reason, isInDoubt: isInDoubt, failure.message(call, what, advice), exchange: failure.exchange(call, what))
         }
         switch status {
         case 404: return error(.setAside, .notFound, "it does not exist there")

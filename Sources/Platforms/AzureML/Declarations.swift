@@ -82,7 +82,9 @@ actor Declarations {
                     text.contains("already exists")
                     ? .success(nil)
                     : .failure(
-                        StoreError(.setAside, .invalid, history.failure.message(call, text, "the service refuses the path as it is")))
+                        StoreError(
+                            .setAside, .invalid, history.failure.message(call, text, "the service refuses the path as it is"),
+                            exchange: history.failure.exchange(call, text)))
             } else {
                 found[path] = .failure(history.failure.malformed(call, "no word about \(path)"))
             }

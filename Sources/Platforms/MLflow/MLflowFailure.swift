@@ -66,7 +66,8 @@ struct MLflowFailure: Sendable {
         // A proxy may give up on what the server goes on doing; a server may fail after its commit.
         if call.isWrite, case .retry = decision, status == 408 || status >= 500 { isInDoubt = true }
         let what = code.isEmpty ? "HTTP \(status)" : "HTTP \(status) \(code)"
-        return StoreError(decision, reason, isInDoubt: isInDoubt, message(call, "\(what): \(said)", advice))
+        return StoreError(
+            decision, reason, isInDoubt: isInDoubt, message(call, "\(what): \(said)", advice), exchange: exchange(call, "\(what): \(said)"))
     }
 
     private func judge(
@@ -105,7 +106,7 @@ struct MLflowFailure: Sendable {
         let decision: StoreError.Decision = call.isWrite ? .retry(after: nil) : .setAside
         return StoreError(
             decision, .malformed, isInDoubt: call.isWrite,
-            message(call, "\(why): \(Self.text(body))", "check what stands before the server"))
+            message(call, "\(why): \(Self.text(body))", "check what stands before the server"), exchange: exchange(call, why))
     }
 
     /// A read that ended too early: asking again is all there is to do.
@@ -137,6 +138,11 @@ struct MLflowFailure: Sendable {
 
     func message(_ call: MLflowCall, _ what: String, _ advice: String) -> String {
         "\(store), \(call.subject) (\(Redaction.text(call.route))): \(Redaction.text(String(what.prefix(300)))); \(advice)"
+    }
+
+    /// At most 300 characters of the answer.
+    func exchange(_ call: MLflowCall, _ what: String) -> StoreExchange {
+        StoreExchange(request: Redaction.text(call.route), answer: Redaction.text(String(what.prefix(300))))
     }
 
     /// SQLite's, PostgreSQL's, MySQL's and SQL Server's words for a broken uniqueness: the server passes them on.

@@ -7,7 +7,7 @@ extension Mirror {
         try await holdIfPaused(filesOf: entry.key)
         guard let owners = try await artifactOwners(entry.key) else { return try acknowledge(Acknowledgement(entry: entry)) }
         try await locks.withLock(entry.key) {
-            try state.clearFileLetters(of: entry.key)
+            let leftOut = try state.questionFileLetters(of: entry.key)
             let manifest = try state.manifest(of: entry.key)
             let look = fileLook(entry, owners)
             let rules = try await rules(of: entry.key, in: owners.subject)
@@ -16,16 +16,22 @@ extension Mirror {
             let there =
                 manifest.isEmpty && owners.mayHaveFiles
                 ? try await secondary.listing(filesOf: owners.secondary, under: String(owners.folder.dropLast())) : [:]
-            let isWhole = try await withThrowingTaskGroup(of: Bool.self) { group in
+            let (isWhole, kept) = try await withThrowingTaskGroup(of: Bool.self) { group in
                 var inFlight = 0
                 var isWhole = true
+                var kept: [String: SHA256Digest] = [:]
                 try await primary.walk(filesOf: owners.primary) { file in
+                    if let known = leftOut[file.path], known.map({ $0 == ReplicationState.blob(Self.digest(of: file)) }) ?? true {
+                        kept[file.path] = Self.digest(of: file)
+                        return
+                    }
                     if entry.key.kind == .runArtifacts, file.path.hasPrefix(Overflow.folder), secondary.dialect.runLimits != nil {
-                        isWhole = false
-                        return try setFileAside(
+                        let counts = try setFileAside(
                             entry.key, file.path, "reserved_name",
-                            "on the secondary this is the name of the document that holds what does not fit into the run. It was not copied."
-                        )
+                            "on the secondary this is the name of the document that holds what does not fit into the run. It was not copied.",
+                            record: Self.digest(of: file))
+                        isWhole = isWhole && !counts
+                        return
                     }
                     if conflicts.isTheirs(file.path) { return }
                     if let known = manifest[file.path], known.size == file.size ?? 0, !look.mustRead(known),
@@ -45,12 +51,14 @@ extension Mirror {
                         }
                     }
                 } refused: { path, why in
-                    isWhole = false
-                    try setFileAside(entry.key, path, "refused_name", "its name is refused: \(why). Nothing was written for it.")
+                    let counts = try setFileAside(
+                        entry.key, path, "refused_name", "its name is refused: \(why). Nothing was written for it.")
+                    isWhole = isWhole && !counts
                 }
                 for try await ok in group { isWhole = isWhole && ok }
-                return isWhole
+                return (isWhole, kept)
             }
+            try state.keepFileLetters(kept, of: entry.key)
             if isWhole, entry.key.kind == .loggedModelArtifacts { try await finalize(LoggedModelID(entry.key.id), owners.secondary) }
             try finish(entry, isWhole: isWhole, conflicts.all)
         }
@@ -157,16 +165,25 @@ extension Mirror {
         guard !isWhole else { return try acknowledge(Acknowledgement(entry: entry, conflicts: conflicts, hasAllConflicts: true)) }
         if !conflicts.isEmpty { try acknowledge(Acknowledgement(conflicts: conflicts)) }
         let letter = DeadLetter(
-            key: entry.key, reason: "incomplete", message: "\(entry.key): some files could not be copied; each has its own letter")
-        try state.setAside(letter, entry: entry, at: clock.nowMilliseconds)
+            key: entry.key, reason: ReplicationState.incomplete,
+            message: "\(entry.key): some files could not be copied; each has its own letter")
+        try state.setAside(letter, entry: entry, endsLook: true, at: clock.nowMilliseconds)
     }
 
-    private func setFileAside(_ owner: EntityKey, _ path: String, _ reason: String, _ message: String) throws {
-        let letter = DeadLetter(key: owner, path: path, reason: reason, message: "file \"\(path)\" of \(owner): \(message)")
-        try state.setAside(letter, entry: nil, at: clock.nowMilliseconds)
-        logger.event(.deadLetter, ["entity": "\(owner)", "path": "\(path)", "reason": "\(reason)", "detail": "\(message)"])
-        board.count { $0.deadLetters += 1 }
+    /// - Returns: false when it is left out by decision.
+    private func setFileAside(
+        _ owner: EntityKey, _ path: String, _ reason: String, _ message: String, _ exchange: StoreExchange? = nil,
+        record: SHA256Digest? = nil
+    ) throws -> Bool {
+        let letter = DeadLetter(
+            key: owner, path: path, reason: reason, message: "file \"\(path)\" of \(owner): \(message)", exchange: exchange, record: record)
+        let note = try state.setAside(letter, entry: nil, at: clock.nowMilliseconds)
+        tell(letter, note)
+        return !note.isDiscarded
     }
+
+    /// All that a listing tells of a file.
+    private static func digest(of file: ArtifactEntry) -> SHA256Digest { .of("\(file.size ?? -1)".utf8) }
 
     // MARK: One file
 
@@ -203,8 +220,8 @@ extension Mirror {
             logger.event(.fileVanished, ["entity": "\(key)", "path": "\(file.path)"])
             return true
         } catch let error as StoreError where error.decision == .setAside {
-            try setFileAside(key, file.path, error.reason.rawValue, error.message)
-            return false
+            return try !setFileAside(
+                key, file.path, error.reason.rawValue, error.message, error.exchange, record: Self.digest(of: file))
         }
     }
 

@@ -34,6 +34,7 @@ extension Mirror {
             record = try await primary.experiment(ExperimentID(entry.key.id))
         }
         guard let record else { return try await applyHardDeletion(entry) }
+        noteRead(entry.key) { record.recordDigest }
         note(nameOf: record)
         try holdIfPaused(record)
         guard try await isWanted(entry.key, { configuration.scope.experiments.matches(record.name) }) else {

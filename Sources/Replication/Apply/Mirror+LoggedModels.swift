@@ -5,6 +5,7 @@ extension Mirror {
         let record: LoggedModel?
         if case .loggedModel(let model)? = fresh.take(&entry) { record = model } else { record = try await primary.loggedModel(id) }
         guard let record else { return try await applyHardDeletion(entry) }
+        noteRead(entry.key) { record.recordDigest }
         guard try await isWanted(entry.key, { try await experimentIsInScope(record.experiment) }) else {
             return try acknowledge(Acknowledgement(entry: entry))
         }

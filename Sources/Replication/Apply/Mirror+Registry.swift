@@ -1,3 +1,4 @@
+import Hashing
 import Logging
 
 extension Mirror {
@@ -16,6 +17,7 @@ extension Mirror {
             read = nil
         }
         guard let (record, versions) = read else { return try await applyHardDeletion(entry) }
+        noteRead(entry.key) { record.recordDigest(with: versions) }
         let isInScope = configuration.scope.models.matches(name.rawValue)
         guard !record.isPrompt, try await isWanted(entry.key, { isInScope }) else { return try acknowledge(Acknowledgement(entry: entry)) }
         try holdIfPaused(name)
@@ -118,9 +120,9 @@ extension Mirror {
             do {
                 numbers[version.number] = try await writeVersion(version, name, there, &work)
             } catch let refused as SetAside {
-                setAside(version, refused.reason, refused.message, &work)
+                setAside(version, refused.reason, refused.message, nil, &work)
             } catch let error as StoreError where error.decision == .setAside {
-                setAside(version, error.reason.rawValue, error.message, &work)
+                setAside(version, error.reason.rawValue, error.message, error.exchange, &work)
             }
         }
         try await deleteVersions(record, versions, there, name, &work)
@@ -151,11 +153,14 @@ extension Mirror {
         }
     }
 
-    private func setAside(_ version: ModelVersion, _ reason: String, _ message: String, _ work: inout RegistryWork) {
-        let text = "version \(version.number) of model \"\(version.model)\": \(message)"
-        work.letters.append(DeadLetter(key: work.key, path: "version \(version.number)", reason: reason, message: text))
-        logger.event(
-            .deadLetter, ["entity": "\(work.key)", "version": "\(version.number)", "reason": "\(reason)", "detail": "\(text)"])
+    private func setAside(
+        _ version: ModelVersion, _ reason: String, _ message: String, _ exchange: StoreExchange?, _ work: inout RegistryWork
+    ) {
+        work.letters.append(
+            DeadLetter(
+                key: work.key, path: "version \(version.number)", reason: reason,
+                message: "version \(version.number) of model \"\(version.model)\": \(message)", exchange: exchange,
+                record: .of(version.source.utf8)))
     }
 
     private func findOrCreateModel(_ record: RegisteredModel, _ known: Identity?, _ work: inout RegistryWork) async throws -> ModelName {

@@ -78,7 +78,7 @@ extension Mirror {
         fresh.noteChanged(keys)
         try state.queueResolutions(of: keys, at: now)
         // What could not be written because of an experiment's name, or its deletion, can be now.
-        if keys.contains(where: { $0.kind == .experiment }) { try state.requeueDeadLetters(at: now) }
+        if keys.contains(where: { $0.kind == .experiment }) { try state.requeue(.all, at: now) }
         return true
     }
 

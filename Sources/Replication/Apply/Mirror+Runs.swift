@@ -23,6 +23,8 @@ extension Mirror {
             record = try await primary.run(id)
         }
         guard var record else { return try await applyHardDeletion(entry) }
+        let digest = record.recordDigest
+        noteRead(entry.key) { digest }
         // We deleted it there ourselves: what is here stays.
         if record.lifecycle == .deleted, try state.isRetired(entry.key) { record.lifecycle = .active }
         guard try await isWanted(entry.key, { try await isInScope(record) }) else { return try acknowledge(Acknowledgement(entry: entry)) }
@@ -71,7 +73,7 @@ extension Mirror {
                     isWhole = try await writeOverflow(overflow, of: record, target, actual, &known, into: &base)
                 } catch let error as StoreError where error.decision == .setAside {
                     // The run itself goes on.
-                    letters.append(DeadLetter(key: entry.key, path: Overflow.path, reason: error.reason.rawValue, message: error.message))
+                    letters.append(DeadLetter(key: entry.key, path: Overflow.path, error))
                     base[Base.Field("overflow")] = nil
                 }
                 written = try await writeRun(record, target, plan, gate, &base, isNew: isNew, known, series)

@@ -1,3 +1,4 @@
+import Hashing
 import Logging
 
 /// A primary, a secondary, and what is needed to carry one entity across. Applying is ensuring: each entity ensures what it
@@ -30,6 +31,8 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let lacksDatasets = Locked(false)
     /// Versions that are to be made, and the files that were looked at for them.
     let lookedAtFiles = Locked<[ModelName: Set<String>]>([:])
+    /// Of what is being applied: for a letter that tells what it was about.
+    private let recordsRead = Locked<[EntityKey: @Sendable () -> SHA256Digest]>([:])
     /// Monotonic seconds.
     let startedAt: Double
     private let appliedAt = Locked<Int64?>(nil)
@@ -85,13 +88,32 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     func acknowledge(_ done: Acknowledgement) throws {
         let now = clock.nowMilliseconds
-        let news = try state.acknowledge(done, at: now)
+        let notes = try state.acknowledge(done, at: now)
         appliedAt.withLock { $0 = now }
-        tell(news)
-        board.count { counts in
-            counts.conflicts += news.count
-            counts.deadLetters += done.letters.count
-        }
+        tell(notes.conflicts)
+        board.count { $0.conflicts += notes.conflicts.count }
+        // An active run is looked at again and again: each of its letters is told once.
+        for (letter, note) in zip(done.letters, notes.letters) { tell(letter, note, again: false) }
+    }
+
+    // MARK: What is set aside
+
+    func noteRead(_ key: EntityKey, _ digest: @escaping @Sendable () -> SHA256Digest) { recordsRead.withLock { $0[key] = digest } }
+    func recordRead(_ key: EntityKey) -> SHA256Digest? { recordsRead.withLock { $0[key] }?() }
+    func forgetRead(_ key: EntityKey) { recordsRead.withLock { $0[key] = nil } }
+
+    /// Counts what was set aside, and says so, unless it is left out by decision.
+    ///
+    /// - Parameter again: also when it was set aside before.
+    func tell(_ letter: DeadLetter, _ note: LetterNote, again: Bool = true) {
+        guard !note.isDiscarded else { return }
+        board.count { $0.deadLetters += 1 }
+        guard again || note.isNew else { return }
+        var fields = [
+            "entity": "\(letter.key)", "letter": "\(note.number)", "reason": "\(letter.reason)", "detail": "\(letter.message)",
+        ]
+        if !letter.path.isEmpty { fields["path"] = "\(letter.path)" }
+        logger.event(.deadLetter, fields)
     }
 
     /// A flood of deletions is held, one letter for each, until someone says that they are meant.

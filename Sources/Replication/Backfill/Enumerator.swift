@@ -62,7 +62,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 if group.count > 1 {
                     groups += group.halves.reversed()
                 } else if let id = group.first {
-                    try setAside(DeadLetter(key: .experiment(id), path: "contents", reason: error.reason.rawValue, message: error.message))
+                    try setAside(DeadLetter(key: .experiment(id), path: "contents", error))
                 }
             }
         }
@@ -147,7 +147,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 do {
                     versions = try await retrying { try await mirror.allVersions(primary, model.name) }
                 } catch let error as StoreError where error.decision == .setAside {
-                    try setAside(DeadLetter(key: .registeredModel(model.name), reason: error.reason.rawValue, message: error.message))
+                    try setAside(DeadLetter(key: .registeredModel(model.name), error))
                     continue
                 }
                 let digest = model.recordDigest(with: versions)
@@ -169,6 +169,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     private func changed(_ kind: EntityKey.Kind, _ records: [(id: String, digest: SHA256Digest)]) throws -> Set<String> {
         let all = Set(records.map(\.id))
         if mirror.configuration.deep { return all }
+        try state.noteRecordsOfDiscarded(kind, records)
         return all.subtracting(try state.unchanged(kind, records))
     }
 
@@ -220,14 +221,16 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     private func note(_ undecodable: [Undecodable]) throws {
         for item in undecodable {
-            try setAside(DeadLetter(key: EntityKey(item.kind, item.id ?? "?"), path: "record", reason: "undecodable", message: item.reason))
+            try setAside(
+                DeadLetter(
+                    key: EntityKey(item.kind, item.id ?? "?"), path: "record", reason: "undecodable", message: item.reason,
+                    record: .of(item.reason.utf8)))
         }
     }
 
     private func setAside(_ letter: DeadLetter) throws {
-        mirror.logger.event(.deadLetter, ["entity": "\(letter.key)", "reason": "\(letter.reason)", "detail": "\(letter.message)"])
-        board.count { $0.deadLetters += 1 }
-        if !isDryRun { try state.setAside(letter, entry: nil, at: mirror.clock.nowMilliseconds) }
+        if isDryRun { return board.count { $0.deadLetters += 1 } }
+        mirror.tell(letter, try state.setAside(letter, entry: nil, at: mirror.clock.nowMilliseconds))
     }
 
     /// A listing has no entry in the log to be retried by: it is repeated here.

@@ -208,7 +208,7 @@ final class RecordComparer: Sendable {
         return differs(EntityKey(key.kind, "whole " + key.id), digest.hex)
     }
 
-    func isUnknown(_ key: EntityKey) throws -> Bool { try state.identity(key.kind, key.id)?.record == nil }
+    func isUnknown(_ key: EntityKey) throws -> Bool { try state.records(key.kind, [key.id])[key.id] == nil }
 
     func differs(_ key: EntityKey, _ now: String) -> Bool {
         seen.withLock { seen in

@@ -95,7 +95,7 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
     ) async throws {
         try state.enter(configuration.mirror.scope, reconciles: true)
         try await patiently("looking for earlier copies", health) { try await Adoption(mirror: mirror).run() }
-        try state.requeueDeadLetters(at: clock.nowMilliseconds)
+        try state.requeue(.all, at: clock.nowMilliseconds)
         try state.enter(mirror.configuration.rules, at: clock.nowMilliseconds)
         desk.setReplicating()
         try await withThrowingTaskGroup(of: Void.self) { group in

@@ -19,6 +19,8 @@ public struct MirrorStatus: Sendable, Hashable {
     /// Seconds: how old the oldest waiting change is; with none, how long ago the feed last said that there is none. Nil when it never did.
     public var lagSeconds: Double?
     public var deadLetters = 0
+    /// Of what was set aside: left out by decision, and not counted above.
+    public var discarded = 0
     public var firstDeadLetters: [String] = []
     public var conflicts = 0
     public var modes = ModeLedger()
@@ -41,6 +43,7 @@ public struct MirrorStatus: Sendable, Hashable {
         let backlog = try state.backlog()
         (lagChanges, held) = (backlog.count, backlog.held)
         deadLetters = try state.deadLetterCount()
+        discarded = try state.discardedCount()
         firstDeadLetters = try state.deadLetters(limit: 5).map { "\($0.message) [\($0.reason)]" }
         conflicts = try state.conflictCount()
         modes = try state.modes

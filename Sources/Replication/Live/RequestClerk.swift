@@ -72,14 +72,17 @@ struct RequestClerk<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
                 try state.answer(request.id, .running)
                 switch request.what {
                 case .backfill:
-                    try state.requeueDeadLetters(at: mirror.clock.nowMilliseconds)
+                    try state.requeue(.all, at: mirror.clock.nowMilliseconds)
                     try state.beginReconciliation(nil, why: "asked for")
                     desk.reconcile.raise()
                     open[request.id] = Open()
                 case .requeue:
-                    try state.requeueDeadLetters(at: mirror.clock.nowMilliseconds)
+                    try state.requeue(try LetterSelection(encoded: request.argument), at: mirror.clock.nowMilliseconds)
                     desk.wakeup.raise()
                     open[request.id] = Open(upTo: try state.head())
+                case .discard:
+                    let count = try state.discard(try LetterSelection(encoded: request.argument), at: mirror.clock.nowMilliseconds)
+                    try state.answer(request.id, .done, "\(count)")
                 case .resync:
                     try await Resync(mirror: mirror).run(request.argument)
                     desk.wakeup.raise()

@@ -73,9 +73,10 @@ public struct Acknowledgement: Sendable {
 private let fieldPrefix = "field:"
 
 extension ReplicationState {
-    /// - Returns: the conflicts that are to be told of; those that were noted before and still stand are not.
+    /// - Returns: the conflicts that are to be told of (not those that were noted before and still stand), and what became of each of its
+    ///   letters.
     @discardableResult
-    public func acknowledge(_ done: Acknowledgement, at milliseconds: Int64) throws -> [Conflict] {
+    public func acknowledge(_ done: Acknowledgement, at milliseconds: Int64) throws -> (conflicts: [Conflict], letters: [LetterNote]) {
         try progress("acknowledge") { db in
             if let identity = done.identity { try Self.upsert(identity, db) }
             try Self.append(done.followUps, at: milliseconds, db)
@@ -88,19 +89,19 @@ extension ReplicationState {
             if let entry = done.entry, done.isPartial {
                 try Self.finish(entry, at: milliseconds, db)
             } else if let entry = done.entry {
-                try db.cachedStatement(sql: "DELETE FROM dead_letter WHERE kind = ? AND id = ?")
-                    .execute(arguments: [entry.key.kind.rawValue, entry.key.id])
+                try Self.questionLetters(of: entry.key, db)
                 try db.cachedStatement(sql: "DELETE FROM intent WHERE kind = ? AND id = ?")
                     .execute(arguments: [entry.key.kind.rawValue, entry.key.id])
                 try Self.finish(entry, at: milliseconds, db)
             }
-            for letter in done.letters { try Self.setAside(letter, at: milliseconds, db) }
+            let notes = try done.letters.map { try Self.setAside($0, at: milliseconds, db) }
+            if let entry = done.entry, !done.isPartial { try Self.dropQuestionedLetters(of: entry.key, db) }
             if let watch = done.watch {
                 try Self.note(watch, at: milliseconds, db)
             } else if let end = done.endsWatch, let identity = done.identity {
                 try Self.endWatch(identity.kind == .run ? .runArtifacts : .loggedModelArtifacts, identity.primaryID, until: end, db)
             }
-            return news
+            return (news, notes)
         }
     }
 

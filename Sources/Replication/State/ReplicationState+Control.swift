@@ -23,8 +23,10 @@ public struct OwnerRequest: Sendable, Hashable {
         case backfill
         /// Look at one thing again, whole: the argument is `KIND ID`.
         case resync
-        /// Try again what was set aside.
+        /// Try again what was set aside: the argument is an encoded `LetterSelection`.
         case requeue
+        /// Leave out what was set aside; likewise.
+        case discard
     }
     public enum State: String, Sendable {
         case waiting, running, done, refused

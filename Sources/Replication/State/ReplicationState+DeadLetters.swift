@@ -1,64 +1,102 @@
+import Foundation
 import GRDB
+import Hashing
 
-/// A change that the secondary will not accept as it is: set aside with its reason, never blocking, never vanishing.
-public struct DeadLetter: Sendable, Hashable {
-    public var key: EntityKey
-    /// One file of the entity; empty for the entity itself.
-    public var path: String
-    public var reason: String
-    public var message: String
-    public init(key: EntityKey, path: String = "", reason: String, message: String) {
-        self.key = key
-        self.path = path
-        self.reason = reason
-        self.message = message
-    }
+/// What became of a letter that was set aside.
+public struct LetterNote: Sendable, Hashable {
+    public var number: Int64
+    public var isNew: Bool
+    /// Left out by decision, and still what it was then: nothing to tell.
+    public var isDiscarded: Bool
 }
 
 extension ReplicationState {
     /// Out of the log, into the dead letters, in one step.
-    public func setAside(_ letter: DeadLetter, entry: ChangeLogEntry?, at milliseconds: Int64) throws {
+    ///
+    /// - Parameter endsLook: every part of the entity was looked at: what was wrong with others before is mended.
+    @discardableResult
+    public func setAside(
+        _ letter: DeadLetter, entry: ChangeLogEntry?, endsLook: Bool = false, at milliseconds: Int64
+    ) throws -> LetterNote {
         try transaction("set aside") { db in
-            try Self.setAside(letter, at: milliseconds, db)
+            let note = try Self.setAside(letter, at: milliseconds, db)
+            if endsLook { try Self.dropQuestionedLetters(of: letter.key, db) }
             if let entry { try Self.finish(entry, at: milliseconds, db) }
+            return note
         }
     }
 
-    static func setAside(_ letter: DeadLetter, at milliseconds: Int64, _ db: Database) throws {
-        try db.cachedStatement(sql: "INSERT OR REPLACE INTO dead_letter VALUES (?, ?, ?, ?, ?, ?)").execute(arguments: [
-            letter.key.kind.rawValue, letter.key.id, letter.path, letter.reason, letter.message, milliseconds,
-        ])
+    /// Of a request and an answer at most this many characters are kept.
+    private static let exchangeLength = 300
+
+    static func setAside(_ letter: DeadLetter, at milliseconds: Int64, _ db: Database) throws -> LetterNote {
+        let record = letter.record.map(blob)
+        let told: [(any DatabaseValueConvertible)?] = [
+            letter.reason, letter.message, letter.exchange.map { String($0.request.prefix(exchangeLength)) },
+            letter.exchange.map { String($0.answer.prefix(exchangeLength)) }, milliseconds, record,
+        ]
+        let key: [(any DatabaseValueConvertible)?] = [letter.key.kind.rawValue, letter.key.id, letter.path]
+        // A decision is about the thing as it was then; where that is not known, about the thing. A part refused for another reason is another matter.
+        let again = try Row.fetchOne(
+            db.cachedStatement(
+                sql: """
+                    UPDATE dead_letter SET reason = ?1, message = ?2, request = ?3, answer = ?4, last_at = ?5, record = coalesce(?6, record),
+                        tries = tries + 1, in_question = 0,
+                        discarded_at = iif(
+                            (?6 IS NULL OR record IS NULL OR record = ?6) AND (path = '' OR reason = ?1), discarded_at, NULL)
+                    WHERE kind = ?7 AND id = ?8 AND path = ?9 RETURNING number, discarded_at IS NOT NULL
+                    """), arguments: StatementArguments(told + key))
+        if let again { return LetterNote(number: again[0], isNew: false, isDiscarded: again[1]) }
+        try db.cachedStatement(
+            sql: """
+                INSERT INTO dead_letter (reason, message, request, answer, first_at, last_at, record, kind, id, path)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9)
+                """
+        ).execute(arguments: StatementArguments(told + key))
+        return LetterNote(number: db.lastInsertedRowID, isNew: true, isDiscarded: false)
     }
 
-    /// Puts every entity that was set aside back into the change log. Its letter stays until it is finished.
-    public func requeueDeadLetters(at milliseconds: Int64) throws {
-        try transaction("requeue") { db in
-            let rows = try Row.fetchAll(db, sql: "SELECT DISTINCT kind, id FROM dead_letter ORDER BY kind, id")
-            try Self.append(
-                rows.compactMap { row in EntityKey.Kind(rawValue: row[0]).map { EntityKey($0, row[1]) } }, at: milliseconds, db)
-        }
-    }
+    // MARK: A look at what is set aside
 
-    /// Before an owner's files are looked at again: what is still wrong will be noted anew.
-    func clearFileLetters(of owner: EntityKey) throws {
+    /// Before an owner's files are looked at again: a letter that is not noted anew, or kept, goes when that look ends.
+    ///
+    /// - Returns: the files that are left out by decision, each with the digest of what it was then, where that is known.
+    func questionFileLetters(of owner: EntityKey) throws -> [String: Data?] {
         try transaction("clear") { db in
-            try db.cachedStatement(sql: "DELETE FROM dead_letter WHERE kind = ? AND id = ? AND path <> ''")
-                .execute(arguments: [owner.kind.rawValue, owner.id])
+            let key: StatementArguments = [owner.kind.rawValue, owner.id]
+            try db.cachedStatement(sql: "UPDATE dead_letter SET in_question = 1 WHERE kind = ? AND id = ? AND path <> ''")
+                .execute(arguments: key)
+            let statement = try db.cachedStatement(
+                sql: "SELECT path, record FROM dead_letter WHERE kind = ? AND id = ? AND path <> '' AND discarded_at IS NOT NULL")
+            return Dictionary(try Row.fetchAll(statement, arguments: key).map { ($0[0], $0[1]) }, uniquingKeysWith: { first, _ in first })
         }
     }
 
-    public func deadLetters(limit: Int) throws -> [DeadLetter] {
-        try read { db in
-            let rows = try Row.fetchAll(
-                db, sql: "SELECT kind, id, path, reason, message FROM dead_letter ORDER BY at, kind, id, path LIMIT ?", arguments: [limit])
-            return rows.compactMap { row in
-                EntityKey.Kind(rawValue: row[0]).map {
-                    DeadLetter(key: EntityKey($0, row[1]), path: row[2], reason: row[3], message: row[4])
-                }
+    /// Files that were found as they were when they were left out.
+    func keepFileLetters(_ files: [String: SHA256Digest], of owner: EntityKey) throws {
+        guard !files.isEmpty else { return }
+        try transaction("keep") { db in
+            let statement = try db.cachedStatement(
+                sql: "UPDATE dead_letter SET in_question = 0, record = ? WHERE kind = ? AND id = ? AND path = ?")
+            for (path, record) in files {
+                try statement.execute(arguments: [Self.blob(record), owner.kind.rawValue, owner.id, path])
             }
         }
     }
 
+    /// Of files only the owner's own letter: the others were questioned when the look at them began.
+    static func questionLetters(of key: EntityKey, _ db: Database) throws {
+        let part = key.isOfFiles ? " AND path = ''" : ""
+        try db.cachedStatement(sql: "UPDATE dead_letter SET in_question = 1 WHERE kind = ? AND id = ?\(part)")
+            .execute(arguments: [key.kind.rawValue, key.id])
+    }
+
+    static func dropQuestionedLetters(of key: EntityKey, _ db: Database) throws {
+        try db.cachedStatement(sql: "DELETE FROM dead_letter WHERE kind = ? AND id = ? AND in_question = 1")
+            .execute(arguments: [key.kind.rawValue, key.id])
+    }
+
+    /// Discarded or not.
     func isSetAside(_ key: EntityKey) throws -> Bool {
         try read { db in
             let statement = try db.cachedStatement(sql: "SELECT 1 FROM dead_letter WHERE kind = ? AND id = ? AND path = ''")
@@ -66,7 +104,33 @@ extension ReplicationState {
         }
     }
 
-    public func deadLetterCount() throws -> Int {
-        try read { try Int.fetchOne($0.cachedStatement(sql: "SELECT count(*) FROM dead_letter")) ?? 0 }
+    /// What was left out by decision before anyone had its record is taken to be what it is now.
+    func noteRecordsOfDiscarded(_ kind: EntityKey.Kind, _ records: [(id: String, digest: SHA256Digest)]) throws {
+        let condition = "kind = ? AND path = '' AND discarded_at IS NOT NULL AND record IS NULL"
+        let isThere = try read {
+            try Bool.fetchOne(
+                $0.cachedStatement(sql: "SELECT EXISTS (SELECT 1 FROM dead_letter WHERE \(condition))"), arguments: [kind.rawValue])
+                ?? false
+        }
+        guard isThere else { return }
+        try transaction("records") { db in
+            let statement = try db.cachedStatement(sql: "UPDATE dead_letter SET record = ? WHERE \(condition) AND id = ?")
+            for (id, digest) in records { try statement.execute(arguments: [Self.blob(digest), kind.rawValue, id]) }
+        }
     }
+
+    // MARK: Counts
+
+    /// Without those that are left out by decision.
+    public func deadLetterCount() throws -> Int {
+        try read { try Int.fetchOne($0.cachedStatement(sql: "SELECT count(*) FROM dead_letter WHERE discarded_at IS NULL")) ?? 0 }
+    }
+
+    /// Those that are left out by decision.
+    public func discardedCount() throws -> Int {
+        try read { try Int.fetchOne($0.cachedStatement(sql: "SELECT count(*) FROM dead_letter WHERE discarded_at IS NOT NULL")) ?? 0 }
+    }
+
+    /// The first that are not discarded.
+    public func deadLetters(limit: Int) throws -> [DeadLetter] { try letters(.all, limit: limit).map(\.letter) }
 }

@@ -84,16 +84,22 @@ extension ReplicationState {
         }
     }
 
-    /// Which of these are finished, settled, and as they were: nothing needs to be done for them.
+    /// Which of these are finished, settled, and as they were, or left out by decision as they are: nothing needs to be done for them.
     ///
     /// A key that still waits in the change log is not among them.
     public func unchanged(_ kind: EntityKey.Kind, _ records: [(id: String, digest: SHA256Digest)]) throws -> Set<String> {
         try read { db in
             let statement = try db.cachedStatement(
                 sql: """
-                    SELECT 1 FROM identity WHERE kind = ?1 AND primary_id = ?2 AND record = ?3 AND settled = 1
+                    SELECT 1 WHERE (
+                        EXISTS (SELECT 1 FROM identity WHERE kind = ?1 AND primary_id = ?2 AND record = ?3
+                            -- A model is not settled while there are letters about it: without any that counts, it is.
+                            AND (settled = 1 OR kind = 'registered_model'))
+                        OR EXISTS (SELECT 1 FROM dead_letter WHERE kind = ?1 AND id = ?2 AND path = '' AND record = ?3
+                            AND discarded_at IS NOT NULL)
+                    )
                     AND NOT EXISTS (SELECT 1 FROM change_log WHERE kind = ?1 AND id = ?2)
-                    AND NOT EXISTS (SELECT 1 FROM dead_letter WHERE kind = ?1 AND id = ?2)
+                    AND NOT EXISTS (SELECT 1 FROM dead_letter WHERE kind = ?1 AND id = ?2 AND discarded_at IS NULL)
                     """)
             var unchanged: Set<String> = []
             for record in records {
@@ -104,10 +110,15 @@ extension ReplicationState {
         }
     }
 
-    /// The record's digest of each of these that has one.
+    /// The record's digest of each of these that has one: as it was copied, or left out by decision.
     func records(_ kind: EntityKey.Kind, _ ids: [String]) throws -> [String: Data] {
         try read { db in
-            let statement = try db.cachedStatement(sql: "SELECT record FROM identity WHERE kind = ? AND primary_id = ?")
+            let statement = try db.cachedStatement(
+                sql: """
+                    SELECT coalesce(
+                        (SELECT record FROM dead_letter WHERE kind = ?1 AND id = ?2 AND path = '' AND discarded_at IS NOT NULL),
+                        (SELECT record FROM identity WHERE kind = ?1 AND primary_id = ?2))
+                    """)
             var found: [String: Data] = [:]
             for id in ids { found[id] = try Data.fetchOne(statement, arguments: [kind.rawValue, id]) }
             return found

@@ -5,7 +5,7 @@ extension ReplicationState {
     static let applicationID: Int32 = 0x6d6c_6d72
     /// Each step leads from the version before it to its own; a file of an earlier version is brought up when it is opened.
     private static let steps: [@Sendable (Database) throws -> Void] = [
-        createFirstSchema, addLiveReplication, addHeldChanges, addProgress, addResolutions, addModes,
+        createFirstSchema, addLiveReplication, addHeldChanges, addProgress, addResolutions, numberDeadLetters, tellIndexFromTable, addModes,
     ]
     static var schemaVersion: Int { steps.count }
 
@@ -234,6 +234,49 @@ extension ReplicationState {
                     at INTEGER NOT NULL,
                     PRIMARY KEY (kind, id)
                 ) STRICT, WITHOUT ROWID;
+                """)
+    }
+
+    private static func numberDeadLetters(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                CREATE TABLE numbered_letter (
+                    -- What people call it by; never given twice.
+                    number INTEGER PRIMARY KEY AUTOINCREMENT,
+                    kind TEXT NOT NULL,
+                    id TEXT NOT NULL,
+                    -- One file, field or version of it; empty for the entity itself.
+                    path TEXT NOT NULL DEFAULT '',
+                    reason TEXT NOT NULL,
+                    message TEXT NOT NULL,
+                    -- Method and path; status, code and words: where a store refused it.
+                    request TEXT,
+                    answer TEXT,
+                    -- Milliseconds since 1970.
+                    first_at INTEGER NOT NULL,
+                    last_at INTEGER NOT NULL,
+                    tries INTEGER NOT NULL DEFAULT 1,
+                    -- Of what was to be copied, where that is known.
+                    record BLOB,
+                    -- Left out by decision since then; milliseconds since 1970.
+                    discarded_at INTEGER,
+                    -- It is being tried again, and goes when that ends without it.
+                    in_question INTEGER NOT NULL DEFAULT 0 CHECK (in_question IN (0, 1)),
+                    UNIQUE (kind, id, path)
+                ) STRICT;
+                INSERT INTO numbered_letter (kind, id, path, reason, message, first_at, last_at)
+                    SELECT kind, id, path, reason, message, at, at FROM dead_letter ORDER BY at, kind, id, path;
+                DROP TABLE dead_letter;
+                ALTER TABLE numbered_letter RENAME TO dead_letter;
+                """)
+    }
+
+    /// With the columns in the table's own order, the index could lie where the table was and be taken for it.
+    private static func tellIndexFromTable(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                DROP INDEX identity_by_secondary;
+                CREATE INDEX identity_by_secondary ON identity (secondary_id, kind);
                 """)
     }
 

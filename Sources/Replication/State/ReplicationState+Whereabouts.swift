@@ -9,6 +9,8 @@ public struct Whereabouts: Sendable, Hashable {
         /// Made on the secondary; what is in it follows.
         case created
         case setAside(String)
+        /// Set aside, and left out by decision.
+        case discarded(String)
     }
     public var kind: EntityKey.Kind
     public var primaryID: String
@@ -34,10 +36,14 @@ extension ReplicationState {
                 let standing: Whereabouts.Standing
                 let files = kind == .run ? EntityKey.Kind.runArtifacts : .loggedModelArtifacts
                 let keys: StatementArguments = [kind.rawValue, files.rawValue, primary]
-                if let why = try String.fetchOne(
-                    db, sql: "SELECT message FROM dead_letter WHERE kind IN (?, ?) AND id = ? ORDER BY path LIMIT 1", arguments: keys)
+                if let letter = try Row.fetchOne(
+                    db,
+                    sql: """
+                        SELECT message, discarded_at IS NOT NULL FROM dead_letter WHERE kind IN (?, ?) AND id = ?
+                        ORDER BY discarded_at IS NOT NULL, path LIMIT 1
+                        """, arguments: keys)
                 {
-                    standing = .setAside(why)
+                    standing = letter[1] ? .discarded(letter[0]) : .setAside(letter[0])
                 } else if try Int.fetchOne(db, sql: "SELECT 1 FROM change_log WHERE kind IN (?, ?) AND id = ?", arguments: keys) != nil {
                     standing = .waiting
                 } else {

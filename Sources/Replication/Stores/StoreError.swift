@@ -1,3 +1,15 @@
+/// What a store was asked and what it answered, for people to read: no credential, and nothing of what was sent.
+public struct StoreExchange: Sendable, Hashable {
+    /// Method and path.
+    public var request: String
+    /// Status, error code and the store's own words.
+    public var answer: String
+    public init(request: String, answer: String) {
+        self.request = request
+        self.answer = answer
+    }
+}
+
 /// A store said no, or could not be asked. It carries the decision, so that no caller reads its text.
 public struct StoreError: Error, Sendable, Hashable, CustomStringConvertible {
     /// What the caller does about it.
@@ -30,8 +42,11 @@ public struct StoreError: Error, Sendable, Hashable, CustomStringConvertible {
     public let isInDoubt: Bool
     /// What was asked of which store, what it answered, what to do. Holds no credential.
     public let message: String
+    /// Where there was an answer.
+    public let exchange: StoreExchange?
 
-    public init(_ decision: Decision, _ reason: Reason, isInDoubt: Bool = false, _ message: String) {
+    public init(_ decision: Decision, _ reason: Reason, isInDoubt: Bool = false, _ message: String, exchange: StoreExchange? = nil) {
+        self.exchange = exchange
         self.decision = decision
         self.reason = reason
         self.isInDoubt = isInDoubt

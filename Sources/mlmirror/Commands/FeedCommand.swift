@@ -1,5 +1,4 @@
 import ArgumentParser
-import Glibc
 import Platforms
 import Replication
 
@@ -106,7 +105,7 @@ struct FeedRemoveCommand: SessionCommand {
 
     func execute(in session: Session) async throws -> Outcome {
         try FeedAction.run(options, output, session) { triggers in
-            if !yes, try !isConfirmed(triggers, session) {
+            if !yes, try !session.isConfirmed("Remove all triggers and noted changes from \(triggers.uri)?", "the removal") {
                 return FeedAction.ended(.failed, "not confirmed; nothing was removed", output, session)
             }
             let isChanged = try triggers.remove()
@@ -115,14 +114,6 @@ struct FeedRemoveCommand: SessionCommand {
                 "remove", triggers, try triggers.inspect(), isChanged: isChanged, "\(text) \(triggers.uri).\n", output, session)
             return .ok
         }
-    }
-
-    private func isConfirmed(_ triggers: TriggerSet, _ session: Session) throws -> Bool {
-        guard session.console.showsBars, isatty(STDIN_FILENO) == 1 else {
-            throw ConfigurationError(nil, "there is no terminal to ask; confirm the removal with --yes", isMissingFlag: true)
-        }
-        session.console.message("Remove all triggers and noted changes from \(triggers.uri)? Type yes to go on:")
-        return readLine() == "yes"
     }
 }
 

@@ -47,6 +47,7 @@ struct ResolveCommand: SessionCommand {
             case .waiting: "waits in the change log"
             case .created: "made on the secondary, not finished yet"
             case .setAside(let why): "set aside: \(why)"
+            case .discarded(let why): "left out by decision: \(why)"
             }
         return "\(thing.kind.rawValue)  primary \(thing.primaryID)  secondary \(thing.secondaryID)  \(where_)".printable
     }
@@ -69,6 +70,9 @@ struct ResolveDocument: Encodable {
             case .created: standing = "created"
             case .setAside(let why):
                 standing = "set_aside"
+                reason = why
+            case .discarded(let why):
+                standing = "discarded"
                 reason = why
             }
         }

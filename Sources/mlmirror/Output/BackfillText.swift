@@ -84,7 +84,7 @@ struct BackfillText {
         let shown = summary.failures.prefix(20)
         let more = summary.failureCount - shown.count
         let rest = more > 0 ? ["  and \(Quantity.count(more)) more"] : []
-        let place = "All of them are kept in \(statePath) and tried again by the next backfill."
+        let place = "All of them are kept in \(statePath) (`mlmirror dead-letters list`) and tried again by the next backfill."
         return [style.bad("set aside:    \(Quantity.count(summary.failureCount))")] + shown.map { "  \($0.printable)" } + rest + [place]
     }
 }

@@ -44,6 +44,8 @@ struct StatusDocument: Codable {
     var pausedModels: [String]
     var held: Int
     var deadLetters: Int
+    /// Left out by decision; nil: an earlier version said it.
+    var discarded: Int?
     var failures: [String]
     var conflicts: Int
     var outages: [OutageDocument]
@@ -81,6 +83,7 @@ struct StatusDocument: Codable {
         paused = status.pause.rawValue
         (pausedExperiments, pausedModels, held) = (status.pausedScope.experiments, status.pausedScope.models, status.held)
         deadLetters = status.deadLetters
+        discarded = status.discarded
         failures = status.firstDeadLetters
         conflicts = status.conflicts
         outages = (status.condition == .stopped ? [] : report?.outages ?? []).map {

@@ -92,7 +92,8 @@ struct StatusText {
         if let applied = status.lastAppliedAt { add("last applied:", ago(applied)) }
         if !status.conversions.isEmpty { add("conversions:", LabelCounts.text(status.conversions)) }
         add("conflicts:", Quantity.count(status.conflicts))
-        add("set aside:", Quantity.count(status.deadLetters))
+        let discarded = status.discarded.flatMap { $0 > 0 ? ", \(Quantity.count($0)) more left out by decision" : nil } ?? ""
+        add("set aside:", Quantity.count(status.deadLetters) + discarded)
         lines += status.failures.map { "  \($0.printable)" }
         return lines.joined(separator: "\n") + "\n"
     }

@@ -8,6 +8,7 @@ struct Session: Sendable {
     var signals: Signals
     var clock: any ReplicationClock
     var manager = ServiceLink.nobody
+    var answers = Answers.standardInput
     /// What a service said of itself in the journal.
     var lastStatusEvent: JournaledStatus.Search = { _, _ in nil }
     /// Where the default configuration file lies; nil: nowhere.
