@@ -61,6 +61,7 @@ import Testing
                 sql: Self.withoutNumbers + """
                     INSERT INTO dead_letter VALUES ('run', 'late', '', 'invalid', 'why late', 20);
                     INSERT INTO dead_letter VALUES ('run_artifacts', 'early', 'a.bin', 'too_large', 'why early', 10);
+                    ALTER TABLE conflict DROP COLUMN rule; DROP TABLE resolution; DROP TABLE straggler; DROP TABLE retired;
                     PRAGMA user_version = 4;
                     """)
         }

@@ -67,6 +67,6 @@ struct ReadmeTests {
     @Test("lists only commands that exist")
     func commands() {
         let named = Set(readme.matches(of: /\nmlmirror ([a-z]+) +--/).map { String($0.output.1) })
-        #expect(named == ["run", "backfill", "verify", "check", "status", "pause", "resume", "resync", "resolve"])
+        #expect(named == ["run", "backfill", "verify", "check", "status", "pause", "resume", "resync", "resolve", "mode", "retire"])
     }
 }
