@@ -3,9 +3,9 @@
 PREFIX ?= /usr/local
 RELEASE = swift build -c release --product mlmirror
 # What is handed out needs no Swift on the machine where it runs.
-STATIC = swift build -c release --static-swift-stdlib --scratch-path .build/static -Xlinker -z -Xlinker now --product
+STATIC = swift build -c release --static-swift-stdlib --scratch-path .build/static -Xlinker -z -Xlinker now --product mlmirror
 BIN ?= $(shell $(RELEASE) --show-bin-path)/mlmirror
-SIMULATE = .build/static/release/simulate
+SIMULATE = .build/release/simulate
 PYTHON = .venv/mlflow3/bin/python
 
 .PHONY: help setup build release test simulate tsan torture soak emulators test-spark test-systemd lint demo bench install deb clean
@@ -47,8 +47,8 @@ AZURE = AzureML(Conformance|Fault)?Tests
 # leave of it, most of which is waiting.
 test: setup
 	swift build --build-tests
-	$(STATIC) simulate
-	$(STATIC) mlmirror
+	swift build -c release --product simulate
+	$(STATIC)
 	swift test --skip-build --filter CurlTests
 	swift test --skip-build --filter SimulationTests
 	swift test --skip-build --filter ReplicationTests
@@ -63,7 +63,7 @@ test: setup
 		wait $$simulations; failed=$$?; trap - EXIT; cat .build/simulations.log; exit $$failed
 
 simulate:
-	$(STATIC) simulate
+	swift build -c release --product simulate
 	$(SIMULATE) seeds $(SEEDS) $(FIRST)
 
 tsan:
@@ -73,7 +73,7 @@ tsan:
 	done
 
 torture:
-	$(STATIC) simulate
+	swift build -c release --product simulate
 	$(SIMULATIONS)
 	$(SIMULATE) power 20000
 	$(SIMULATE) seeds 1000000 1000001
@@ -120,7 +120,7 @@ bench:
 	BIN="$(BIN)" $(PYTHON) Benchmarks/lock_bench.py
 
 static:
-	$(STATIC) mlmirror
+	$(STATIC)
 
 # Units name /usr/bin/mlmirror; here they are made to name what is installed.
 install: static
