@@ -169,19 +169,24 @@ import Testing
     @Test func whatIsOnlyReportedComesWhenDualIsBack() async throws {
         let fixture = LiveFixture(try MirrorFixture())
         let workload = Workload(store: fixture.pair.primary)
-        try await workload.run(in: ExperimentID("0"), "before")
+        let before = try await workload.run(in: ExperimentID("0"), "before")
         try await fixture.live({ $0.mirror.stragglers = .report }) { daemon in
             try ask(daemon.state)
             _ = try await sealed(daemon)
+            // Shows in no record.
+            let late = MetricRow(key: "loss", point: MetricPoint(value: 7, timestamp: 1, step: 0))
+            try await fixture.pair.primary.logBatch(RunBatch(metrics: [late]), toRun: before.id)
+            fixture.feed.say([Change(.run(before.id), .points, series: ["loss": 1])])
             let new = try await workload.run(in: ExperimentID("0"), "after")
             fixture.feed.say([Change(.run(new.id))])
-            try await daemon.until("named") { try daemon.state.stragglers(limit: 9).map(\.key) == [.run(new.id)] }
+            try await daemon.until("named") { try Set(daemon.state.stragglers(limit: 9).map(\.key)) == [.run(before.id), .run(new.id)] }
             try await daemon.settled()
             #expect(try daemon.state.secondaryID(.run, new.id.rawValue) == nil)
             let ended = try visiting(fixture) { state in try state.changeModes(comparesAnew: "back to dual") { $0.end(.everything) } }
             #expect(ended.count == 1)
             try await daemon.until("carried") { try daemon.state.secondaryID(.run, new.id.rawValue) != nil }
             try await daemon.settled()
+            #expect(try daemon.state.stragglerCount() == 0)
         }
         #expect(try await fixture.pair.verify().differences == [])
     }

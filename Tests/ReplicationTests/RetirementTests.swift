@@ -68,6 +68,18 @@ import Testing
         #expect(try await fixture.verify().differences == [])
     }
 
+    /// The run itself says so too.
+    @Test func theCopyOfARetiredRunOutlivesTheStateFile() async throws {
+        let fixture = try MirrorFixture()
+        let run = try await Workload(store: fixture.primary).run(in: ExperimentID("0"), "a")
+        try await fixture.backfill()
+        try sealed(fixture)
+        #expect(try await retire(fixture).0.retired == 1)
+        let there = try copy(fixture, run.id)
+        try await fixture.backfill(state: "new.db") { $0.deep = true }
+        #expect(try await isThere(there, fixture.secondary))
+    }
+
     @Test func oneLostPointKeepsItsRun() async throws {
         let fixture = try MirrorFixture()
         let workload = Workload(store: fixture.primary)

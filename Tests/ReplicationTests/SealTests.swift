@@ -113,7 +113,77 @@ import Testing
         try await fixture.backfill { $0.deep = true }
         for id in [run.id, purged.id] { #expect(try await fixture.secondary.run(try copy(fixture, id))?.lifecycle == .active) }
         #expect(try await fixture.secondary.experiment(named: "/Shared/sweep")?.lifecycle == .active)
-        #expect(try await fixture.secondary.registeredModel(ModelName("net")) != nil)
+        #expect(try await fixture.secondary.registeredModel(ModelName("net"))?.aliases["champion"] == 3)
+    }
+
+    /// Also what we deleted ourselves before, and somebody brings back on the primary.
+    @Test func whatIsRestoredOnThePrimaryIsNotBroughtBack() async throws {
+        let fixture = try MirrorFixture()
+        let (primary, secondary) = (fixture.primary, fixture.secondary)
+        let workload = Workload(store: primary)
+        let run = try await workload.run(in: ExperimentID("0"), "a")
+        let closed = try await primary.createExperiment(name: "closed", tags: [])
+        try await workload.run(in: closed, "b")
+        try await fixture.backfill()
+        try await primary.deleteRun(run.id)
+        try await primary.deleteExperiment(closed)
+        try await fixture.backfill()
+        let there = try copy(fixture, run.id)
+        #expect(try await secondary.run(there)?.lifecycle == .deleted)
+        try seal(fixture)
+        try await primary.restoreRun(run.id)
+        try await primary.restoreExperiment(closed)
+        try await fixture.backfill { $0.deep = true }
+        #expect(try await secondary.run(there)?.lifecycle == .deleted)
+        #expect(try await secondary.experiment(named: "closed")?.lifecycle == .deleted)
+    }
+
+    /// Nobody has touched it there, and still it is theirs; what is new comes.
+    @Test func aRegisteredModelIsNoLongerFollowed() async throws {
+        let fixture = try MirrorFixture()
+        let (primary, secondary, net) = (fixture.primary, fixture.secondary, ModelName("net"))
+        try await Workload(store: primary).everything()
+        try await fixture.backfill()
+        try seal(fixture)
+        try await primary.setAlias("champion", to: 1, ofRegisteredModel: net)
+        try await primary.setAlias("new", to: 1, ofRegisteredModel: net)
+        try await primary.setDescription("ours", ofRegisteredModel: net)
+        try await primary.setStage("Archived", ofVersion: 1, of: net)
+        try await fixture.backfill { $0.deep = true }
+        let model = try #require(try await secondary.registeredModel(net))
+        #expect(model.aliases == ["champion": 3, "new": 1] && model.description == "our net")
+        #expect(try await secondary.version(of: net, 1)?.stage == "Production")
+        // A verification takes that as it is.
+        #expect(try await fixture.verify().differences == [])
+    }
+
+    @Test func onlyThoseExperimentsAreSealed() async throws {
+        let fixture = try MirrorFixture()
+        let workload = Workload(store: fixture.primary)
+        let risk = try await fixture.primary.createExperiment(name: "risk/a", tags: [])
+        let sealed = try await workload.run(in: risk, "sealed", files: ["a.txt": "abc"], tags: [Tag("k", "v")])
+        let free = try await workload.run(in: ExperimentID("0"), "free", files: ["a.txt": "abc"], tags: [Tag("k", "v")])
+        try await fixture.backfill()
+        try withState(fixture) { state in
+            try state.changeModes { ledger in
+                var one = ModeSwitch(NameScope(experiments: ["risk/**"]), askedAt: 1)
+                one.step = .sealed
+                ledger.ask(one)
+            }
+        }
+        for run in [sealed, free] {
+            let there = try #require(try await fixture.secondary.run(try copy(fixture, run.id)))
+            try await fixture.secondary.logBatch(RunBatch(tags: [Tag("k", "theirs")]), toRun: there.id)
+            try await Workload(store: fixture.secondary).file("a.txt", "theirs", of: ArtifactOwner(.run(there.id), root: there.artifactURI))
+            try await fixture.primary.logBatch(RunBatch(tags: [Tag("k", "ours")]), toRun: run.id)
+            try await workload.file("a.txt", "ours!", of: ArtifactOwner(.run(run.id), root: run.artifactURI))
+        }
+        try await fixture.backfill { $0.deep = true }
+        for (run, text) in [(sealed, "theirs"), (free, "ours!")] {
+            let there = try copy(fixture, run.id)
+            #expect(try await fixture.secondary.run(there)?.tags.contains(Tag("k", text == "theirs" ? "theirs" : "ours")) == true)
+            #expect(fixture.secondary.files(of: .run(there))["a.txt"] == Array(text.utf8))
+        }
     }
 
     @Test func theRegistryIsTheSecondarys() async throws {

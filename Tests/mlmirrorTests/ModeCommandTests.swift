@@ -79,6 +79,7 @@ import Testing
         try owner.changeModes { ledger in
             var one = ModeSwitch(.everything, askedAt: 1_700_000_000_000)
             (one.step, one.differences, one.waitsFor, one.examples) = (.verify, 2, "people", ["run x: param:p"])
+            one.blockedAt = 1_700_000_000_500
             ledger.ask(one)
         }
         #expect(await world.run(["status", "--state", state]).rawValue == 1)

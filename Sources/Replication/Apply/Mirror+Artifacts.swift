@@ -125,7 +125,8 @@ extension Mirror {
         var subject = RuleSubject.nameless
         if isRun {
             guard let record = try await artifactRoot(ofRun: RunID(key.id)) else { return nil }
-            if configuration.rules.looksAtNames(of: .experiment), let run = try await readRun(RunID(key.id)) {
+            let looksAtNames = configuration.rules.looksAtNames(of: .experiment) || modes.withLock { $0.ledger.hasSeals }
+            if looksAtNames, let run = try await readRun(RunID(key.id)) {
                 subject = .experiment(run.experiment)
             }
             here = ArtifactOwner(.run(RunID(key.id)), root: record)

@@ -41,6 +41,10 @@ extension Mirror {
             else { return }
             let isAway = try await secondary.experiment(target.secondary)?.lifecycle == .deleted
             if isAway, base[Self.deletedByOthersField] != nil { throw takenAway(target) }
+            if try await isSealed(target.primary) {
+                if isAway { throw takenAway(target) }
+                return
+            }
             try append([EntityKey(.experimentDeletion, target.primary.rawValue)])
             if isAway { try await secondary.restoreExperiment(target.secondary) }
             base[Self.lifecycleField] = FieldDigest(Lifecycle.active.rawValue)

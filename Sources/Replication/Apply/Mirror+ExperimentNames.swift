@@ -41,7 +41,7 @@ extension Mirror {
         _ record: Experiment, _ actual: Experiment, _ base: Base?, _ isForeign: Bool, waits: Bool, _ rules: ThingRules,
         _ conflicts: inout [Conflict]
     ) async throws -> Renaming {
-        guard secondary.dialect.renamesExperiments else { return .none }
+        guard secondary.dialect.renamesExperiments, !rules.isSealed else { return .none }
         // Without a base it was made by this attempt or an earlier one, under the name that it could have or that was true then.
         guard !isForeign, actual.name != record.name, base != nil || !conflicts.contains(where: { $0.field == "name" }) else {
             return .none

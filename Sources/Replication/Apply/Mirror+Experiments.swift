@@ -134,7 +134,7 @@ extension Mirror {
         if record.lifecycle == .active, actual.lifecycle == .deleted {
             let decision = isForeign ? .respect : rules.decision(.deletedOnSecondary, "lifecycle")
             let mayBeTheirs = known != nil && rules.says(.respect, of: .deletedOnSecondary, "lifecycle")
-            let isOurDeletion = !isForeign && (wasDeletedByUs || base == nil && !mayBeTheirs)
+            let isOurDeletion = !isForeign && !rules.isSealed && (wasDeletedByUs || base == nil && !mayBeTheirs)
             if !isOurDeletion { conflicts.append(.deletedOnSecondary(key, decision)) }
             if isOurDeletion || decision == .restore {
                 try await secondary.restoreExperiment(actual.id)
@@ -152,7 +152,7 @@ extension Mirror {
                 followUps.append(EntityKey(.experimentDeletion, record.id.rawValue))
             }
         }
-        if record.lifecycle == .deleted, actual.lifecycle == .deleted, !isForeign, wasDeletedByUs {
+        if record.lifecycle == .deleted, actual.lifecycle == .deleted, !isForeign, wasDeletedByUs, !rules.isSealed {
             // It was back for a moment, and was changed: what is deleted cannot be.
             var isRenamed = secondary.dialect.renamesExperiments && actual.name != record.name
             if isRenamed { isRenamed = try await secondary.experiment(named: record.name) == nil }

@@ -43,7 +43,12 @@ extension Mirror {
     func isSealed(_ id: ExperimentID) async throws -> Bool {
         let ledger = modes.withLock { $0.ledger }
         guard ledger.hasSeals, ledger.mode == .dual else { return ledger.hasSeals }
-        return try await experimentName(id).map { ledger.mode(ofExperimentNamed: $0) == .azureMLOnly } ?? false
+        return try await experimentName(id).map { ledger.mode(ofExperimentNamed: $0) == .azureMLOnly } ?? true
+    }
+
+    /// We have deleted it on the primary ourselves: its copy stays.
+    func isRetired(_ run: Run) throws -> Bool {
+        try run.tags.contains { $0.key == Stamp.retiredKey } || state.isRetired(.run(run.id))
     }
 
     func isSealed(_ subject: RuleSubject) async throws -> Bool {
@@ -81,6 +86,8 @@ extension Mirror {
         // Looked at once more, and as it was.
         let isUnchanged = record.map { known?.record == $0.recordDigest } ?? (entry.extent != .whole)
         if !isUnchanged || entry.extent == .points { try note(straggler: entry.key, record?.tags ?? [], isCarried: false) }
+        // What shows in no record is found by a whole look alone.
+        if try state.control(.onlyReported) == nil { try state.setControl(.onlyReported, "1") }
         try acknowledge(Acknowledgement(entry: entry, isPartial: true))
         return true
     }

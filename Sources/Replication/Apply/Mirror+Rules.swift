@@ -26,6 +26,9 @@ extension Mirror {
         if isSealed { decisions.merge(ConflictRules.sealed.decisions) { $1 } }
         var rules = try state.rules(of: key, decisions)
         if isSealed { rules.resolutions = rules.resolutions.filter(\.value.stands) }
+        rules.isSealed = isSealed
+        // Registered models are the secondary's: elsewhere what nobody has changed there may still be carried.
+        if isSealed, case .model = subject { rules.isFinal = true }
         rules.repairs = configuration.repairs && !isSealed
         rules.isOurs = rules.isOurs || isOurs
         return rules
@@ -88,7 +91,7 @@ extension Mirror {
     func applyHardDeletion(_ entry: ChangeLogEntry) async throws {
         let identity = try state.identity(entry.key.kind, entry.key.id)
         let rules = try await rules(of: entry.key, in: try await subject(ofGone: entry.key))
-        guard let identity, rules.decision(.purgedOnPrimary, "lifecycle") == .replicate,
+        guard let identity, rules.decision(.purgedOnPrimary, "lifecycle") == .replicate, try !state.isRetired(entry.key),
             try await deleteThere(entry.key, identity)
         else { return try keepHardDeleted(entry, identity) }
         let conflict = Conflict(

@@ -26,7 +26,7 @@ extension Mirror {
         let digest = record.recordDigest
         noteRead(entry.key) { digest }
         // We deleted it there ourselves: what is here stays.
-        if record.lifecycle == .deleted, try state.isRetired(entry.key) { record.lifecycle = .active }
+        if record.lifecycle == .deleted, try isRetired(record) { record.lifecycle = .active }
         guard try await isWanted(entry.key, { try await isInScope(record) }) else { return try acknowledge(Acknowledgement(entry: entry)) }
         try await holdIfPaused(record.experiment)
         let experiment = try await ensureExperiment(record.experiment)

@@ -141,7 +141,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 try await compareOverflow(overflow, here, there)
             }
             var differences = RunComparison.differences(shown, image, there)
-            if differences.contains(where: { $0.field == "lifecycle" }), try state.isRetired(key) {
+            if differences.contains(where: { $0.field == "lifecycle" }), try mirror.isRetired(here) {
                 differences.removeAll { $0.field == "lifecycle" }
                 tally.converted("runs retired from the primary")
             }

@@ -37,6 +37,8 @@ public struct VerifySummary: Sendable, Hashable {
     public var converted: [String: Int] = [:]
     /// Differences that stand because the rules, or somebody, have decided so: kind of conflict to count.
     public var accepted: [String: Int] = [:]
+    /// Of what was found to differ beside a daemon, what that still has to carry across. Not among the differences.
+    public var waiting = 0
     public var seconds = 0.0
     public init() {}
     public var areEqual: Bool { differences == 0 && unreadable == 0 }

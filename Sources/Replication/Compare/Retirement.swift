@@ -41,7 +41,7 @@ public struct Retirement<Primary: TrackingStore, Secondary: WritableStore>: Send
             primary: primary, secondary: secondary, state: state, configuration: configuration,
             stamp: Stamp(pair: pair.name, store: pair.primary), board: ProgressBoard(), clock: clock, logger: logger)
         try mirror.obeyModes()
-        guard mirror.modes.withLock({ $0.ledger.switches.contains { $0.step == .sealed } }) else {
+        guard try state.modes.switches.contains(where: { $0.step == .sealed }) else {
             throw MirrorError(
                 .configuration, "nothing is azureml-only yet; `mlmirror mode azureml-only` switches, and nothing is retired before")
         }
@@ -52,12 +52,12 @@ public struct Retirement<Primary: TrackingStore, Secondary: WritableStore>: Send
 
     public func run(_ report: @escaping @Sendable (RunID, Fate) -> Void) async throws -> Summary {
         var summary = Summary()
-        let ledger = mirror.modes.withLock { $0.ledger }
+        let ledger = try mirror.state.modes
         var experiments: [ExperimentID] = []
         try await mirror.retrying.pages({ try await mirror.primary.experiments($0) }) { page in
             experiments += page.elements.filter {
                 mirror.configuration.scope.experiments.matches($0.name) && $0.lifecycle == .active
-                    && ledger.mode(ofExperimentNamed: $0.name) == .azureMLOnly
+                    && ledger.isSealed($0.name)
             }.map(\.id)
         }
         let scope = mirror.configuration.scope
@@ -107,6 +107,12 @@ public struct Retirement<Primary: TrackingStore, Secondary: WritableStore>: Send
             return .refused(why: ["changed meanwhile"])
         }
         guard !isDryRun else { return .retired }
+        // It takes hours where there is much, and people may have thought otherwise meanwhile.
+        guard let name = try await mirror.experimentName(here.experiment), try mirror.state.modes.isSealed(name) else {
+            return .refused(why: ["no longer azureml-only"])
+        }
+        // On the run itself too: a state file can be lost.
+        try await primary.logBatch(RunBatch(tags: [Tag(Stamp.retiredKey, mirror.stamp.pair)]), toRun: here.id)
         try mirror.state.note(retired: key, at: mirror.clock.nowMilliseconds)
         try await primary.deleteRun(here.id)
         mirror.logger.event(.retired, ["entity": "\(key)", "secondary_id": there.id.rawValue])

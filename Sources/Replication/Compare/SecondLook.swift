@@ -41,8 +41,9 @@ struct SecondLook<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     private var mirror: Mirror<Primary, Secondary> { comparison.mirror }
 
-    /// - Returns: differences, and things of which nothing can be said because they do not stand still; nil: none.
-    func run(_ first: Suspects) async throws -> (differences: Int, moving: Int?) {
+    /// - Returns: differences, things of which nothing can be said because they do not stand still, and of those the ones that the daemon
+    ///   still has to carry across, although nobody writes to them.
+    func run(_ first: Suspects) async throws -> (differences: Int, moving: Int, waiting: Int) {
         var suspects = first.all
         var records: [RunID: SHA256Digest] = [:]
         for _ in 0..<Self.rounds where !suspects.isEmpty {
@@ -56,17 +57,22 @@ struct SecondLook<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             suspects = again.all
         }
         let since = try await activeRuns(suspects.map(\.key))
-        var (differences, moving) = (0, 0)
+        var (differences, moving, waiting) = (0, 0, 0)
         for (key, found) in suspects {
-            let hasMoved = key.run.map { records[$0] != since[$0] } ?? false
-            guard !hasMoved, try mirror.state.entry(key) == nil else {
+            let isActive = key.run.map { since[$0] != nil } ?? false
+            // One that is refused there does not come because it goes on here.
+            let isHopeful = try mirror.state.secondaryID(.run, key.id) != nil && !mirror.state.isSetAside(key)
+            let hasMoved = isActive && isHopeful && (key.run.map { records[$0] != since[$0] } ?? false)
+            let isInLog = try mirror.state.entry(key) != nil
+            guard !hasMoved, !isInLog else {
                 moving += 1
+                if isInLog, !isActive { waiting += 1 }
                 continue
             }
             differences += found.count
             for difference in found { try await report(difference) }
         }
-        return (differences, moving > 0 ? moving : nil)
+        return (differences, moving, waiting)
     }
 
     /// The records of those among them that are being written.

@@ -43,6 +43,7 @@ public struct Verify<Primary: TrackingStore, Secondary: WritableStore>: Sendable
         let mirror = Mirror(
             primary: primary, secondary: secondary, state: state, configuration: configuration,
             stamp: Stamp(pair: pair.name, store: pair.primary), board: board, clock: clock, logger: logger)
+        try mirror.obeyModes()
         if !isVisitor { try await Adoption(mirror: mirror).run() }
         let suspects = isVisitor ? Suspects() : nil
         let tally = Tally(repairing: repairing ? state : nil, suspects: suspects, clock: clock, report)
@@ -62,7 +63,9 @@ public struct Verify<Primary: TrackingStore, Secondary: WritableStore>: Sendable
         if let suspects {
             board.update { $0.phase = "what differed, once more" }
             let look = SecondLook(comparison: comparison, report: report)
-            (summary.differences, summary.leftOut[SecondLook<Primary, Secondary>.movingLabel]) = try await look.run(suspects)
+            let found = try await look.run(suspects)
+            (summary.differences, summary.waiting) = (found.differences, found.waiting)
+            if found.moving > 0 { summary.leftOut[SecondLook<Primary, Secondary>.movingLabel] = found.moving }
         }
         board.update { $0.phase = "done" }
         summary.seconds = clock.monotonicSeconds - start

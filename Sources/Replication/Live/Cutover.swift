@@ -8,6 +8,8 @@ struct Cutover<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     /// Seconds between two looks.
     let pause: Double
 
+    /// A model brings its run, that its files.
+    private static var drains: Int { 3 }
     /// Comparisons after which what differs is left to people.
     private static var comparisons: Int { 3 }
     /// Seconds until both sides are compared once more, in case people have mended what differs.
@@ -70,12 +72,27 @@ struct Cutover<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 one, for: isPaused ? "`mlmirror resume`: changes are paused" : count == 1 ? "one change" : "changes that are carried across"
             )
         }
-        try go(one, to: .verify) { one, _ in one.waitsFor = nil }
+        guard one.drains + 1 >= Self.drains else {
+            _ = try state.advance(one) { one, head in
+                one.drainsTo = head.rawValue
+                one.drains += 1
+            }
+            return
+        }
+        try go(one, to: .verify) { one, _ in
+            one.waitsFor = nil
+            one.drains = 0
+        }
     }
 
     private func verify(_ one: ModeSwitch, _ notes: inout Notes) async throws {
         if let until = notes.restsUntil[one.askedAt], mirror.clock.monotonicSeconds < until { return }
         guard let found = try await comparison(one) else { return }
+        if found.summary.waiting > 0 {
+            // Neither equal nor different before that is carried across.
+            try go(one, to: .drain) { one, head in one.drainsTo = head.rawValue }
+            return
+        }
         let isEqual = found.summary.areEqual
         let again = !isEqual && !one.acceptsDifferences && one.comparisons + 1 < Self.comparisons
         if again { try repair(found.differences) }
@@ -88,6 +105,7 @@ struct Cutover<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             one.examples = found.differences.prefix(Self.examples).map(\.place)
             one.moving = found.summary.leftOut[SecondLook<Primary, Secondary>.movingLabel] ?? 0
             one.comparisons += 1
+            one.blockedAt = step == .verify ? now : nil
             if again { one.drainsTo = head.rawValue }
             one.waitsFor =
                 step == .verify

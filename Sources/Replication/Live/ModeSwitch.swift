@@ -22,10 +22,14 @@ public struct ModeSwitch: Sendable, Hashable, Codable {
     public var askedAt: Int64
     public var verifiedAt: Int64?
     public var sealedAt: Int64?
+    /// When what differs was left to people.
+    public var blockedAt: Int64?
     /// The position of the change log at the fence.
     public var cutover: Int64?
     /// What is to be on the secondary before it is compared; nil: not known yet.
     public var drainsTo: Int64?
+    /// How often that was reached: what is carried across may bring more, as a run its files.
+    public var drains = 0
     /// By the last comparison: things compared, differences, a few of them (ids and fields, no values), things that were being written meanwhile.
     public var compared: [String: Int] = [:]
     public var differences = 0
@@ -44,7 +48,7 @@ public struct ModeSwitch: Sendable, Hashable, Codable {
     }
 
     /// Both sides differ, and nothing more is tried for now.
-    public var isBlocked: Bool { step == .verify && differences > 0 && waitsFor != nil }
+    public var isBlocked: Bool { step == .verify && blockedAt != nil }
 
     /// Under it the secondary is never written over.
     public var isSealing: Bool { step == .seal || step == .sealed }
@@ -59,6 +63,9 @@ public struct ModeLedger: Sendable, Hashable, Codable {
     public var mode: Mode { switches.contains { $0.scope == .everything && $0.isSealing } ? .azureMLOnly : .dual }
     var hasSeals: Bool { switches.contains(where: \.isSealing) }
     var sealedScopes: [NameScope] { switches.filter(\.isSealing).map(\.scope) }
+
+    /// All the way: nothing is under way any more that was begun before.
+    func isSealed(_ experiment: String) -> Bool { switches.contains { $0.step == .sealed && $0.scope.holds(experimentNamed: experiment) } }
 
     public func mode(ofExperimentNamed name: String) -> Mode {
         sealedScopes.contains { $0.holds(experimentNamed: name) } ? .azureMLOnly : .dual

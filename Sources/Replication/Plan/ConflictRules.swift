@@ -75,6 +75,10 @@ public struct ThingRules: Sendable, Hashable {
     public var isOurs: Bool
     /// What the secondary has too much goes, whoever put it there.
     public var repairs = false
+    /// The secondary leads.
+    public var isSealed = false
+    /// What is there stays, whoever wrote it.
+    public var isFinal = false
 
     public init(
         _ decisions: ConflictRules.Decisions = [:], resolutions: [String: ConflictDecision] = [:],
@@ -105,8 +109,11 @@ public struct ThingRules: Sendable, Hashable {
     func policy(_ kind: ConflictKind, _ field: String, hasBase: Bool, isMade: Bool = false) -> FieldPolicy {
         // Of what else can stand over a field, like a name that is taken, nothing follows for its value.
         let noted = standing[field].flatMap { $0 == .secondary || $0 == .park ? $0 : nil }
-        return FieldPolicy(
+        var policy = FieldPolicy(
             decision: decision(kind, field), standing: noted,
             knowledge: isMade ? .ours : (hasBase ? .known : (isOurs ? .ours : .unknown)))
+        policy.isFinal = isFinal && !isMade && !isOurs
+        policy.doubtIsNoLeave = isSealed
+        return policy
     }
 }

@@ -36,6 +36,10 @@ public struct FieldPolicy: Sendable, Hashable {
     /// What was decided of a conflict that was noted before.
     public var standing: ConflictDecision?
     public var knowledge: Knowledge
+    /// What is there stays, whoever wrote it.
+    public var isFinal = false
+    /// That an earlier attempt may have written it is no reason to write over it.
+    public var doubtIsNoLeave = false
 
     public init(decision: ConflictDecision = .primary, standing: ConflictDecision? = nil, knowledge: Knowledge = .ours) {
         self.decision = decision
@@ -53,6 +57,8 @@ public enum FieldRule {
     ) -> FieldDecision {
         // Once it is the secondary's own it stays so, whatever either side does: but where neither has it, there is nothing to keep.
         if policy.decision == .secondary, policy.standing == .secondary, desired != nil || actual != .absent { return .keep }
+        if policy.isFinal, case .value(let value) = actual { return value == desired ? .nothing : .keep }
+        let isInDoubt = isInDoubt && !policy.doubtIsNoLeave
         guard policy.decision != .primary, !isInDoubt, hasMoved(desired: desired, base: base, actual: actual, policy) else {
             return follow(desired: desired, base: base, actual: actual, isInDoubt: isInDoubt)
         }

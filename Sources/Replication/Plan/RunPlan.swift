@@ -78,7 +78,9 @@ public struct RunPlan: Sendable, Hashable {
         fields[field] = FieldDigest(image.lifecycle.rawValue)
         let wasActive = base?[field] == FieldDigest(Lifecycle.active.rawValue)
         let mayHaveBeen = base == nil && !rules.isOurs && rules.says(.respect, of: .deletedOnSecondary, field.description)
-        if actual.lifecycle == .deleted, image.lifecycle == .active, wasActive || mayHaveBeen, !experimentIsDeleted {
+        if actual.lifecycle == .deleted, image.lifecycle == .active,
+            (wasActive || mayHaveBeen) && !experimentIsDeleted || rules.isSealed
+        {
             let decision = rules.decision(.deletedOnSecondary, field.description)
             (isRespectedDeletion, isRestoredDeletion) = (decision == .respect, decision == .restore)
             conflicts.append(.deletedOnSecondary(key, decision))

@@ -9,6 +9,8 @@ public struct Stamp: Sendable, Hashable {
     public static let placeholderKey = "mlmirror.placeholder"
     /// Beside our stamp on what was there before us: only what is ours in it is ever changed.
     public static let adoptedKey = "mlmirror.adopted"
+    /// Of a run of the primary that we have deleted there, because all of it is on the secondary.
+    static let retiredKey = "mlmirror.retired"
     /// A name as it is on the primary, where the store takes other ones.
     public static let nameKey = "mlmirror.primary.name"
     /// Of a run that holds a logged model which has no run.

@@ -12,6 +12,8 @@ public enum ControlName: String, Sendable, CaseIterable {
     case brake
     /// A `ModeLedger` as JSON; absent: everything is `dual`.
     case modes
+    /// Changes were only named, under a seal.
+    case onlyReported = "only_reported"
     /// `LiveReport` as JSON: what the daemon knew a moment ago.
     case report
 }

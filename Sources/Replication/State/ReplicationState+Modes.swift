@@ -25,7 +25,15 @@ extension ReplicationState {
             let before = ledger.sealedScopes
             let result = change(&ledger)
             try Self.set(ledger, db)
-            if let why, ledger.sealedScopes != before { try Self.askForReconciliation(why, db) }
+            if let why, ledger.sealedScopes != before {
+                try Self.askForReconciliation(why, db)
+                if !ledger.hasSeals { try db.execute(sql: "DELETE FROM straggler") }
+                let name = ControlName.onlyReported.rawValue
+                if try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT * FROM control WHERE name = ?)", arguments: [name]) ?? false {
+                    try db.execute(sql: "UPDATE identity SET record = NULL, settled = 0")
+                    if !ledger.hasSeals { try Self.setControl(.onlyReported, nil, db) }
+                }
+            }
             return result
         }
     }
