@@ -13,8 +13,8 @@ struct ModeCommand: SessionCommand {
               mlmirror mode dual --state mirror.db
 
             dual: the primary is the system of record, and everything in scope follows
-            it. azureml-only: the secondary is, and nothing there is written over any
-            more. The daemon leads there in four steps that outlive it: fence (the
+            it. azureml-only: the secondary is, and nothing that people have changed
+            there is written over any more. The daemon leads there in four steps that outlive it: fence (the
             cutover is noted), drain (everything up to it is carried across), verify
             (both sides are compared; what differs is mended, and compared again),
             seal. Without a daemon the next one does it.
@@ -26,7 +26,8 @@ struct ModeCommand: SessionCommand {
             dual ends it: with --experiment and --model the switch of these very
             patterns, else every one. Everything is compared anew then.
 
-            Exit code 4: both sides differ, and nothing was switched.
+            Exit code 4: both sides differ, and nothing was switched. It is compared
+            again every ten minutes, and switched once it agrees, until you say dual.
             """
     )
 
