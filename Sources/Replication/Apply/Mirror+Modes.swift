@@ -62,8 +62,6 @@ extension Mirror {
         }
     }
 
-    func isSealed(_ model: ModelName) -> Bool { modes.withLock { $0.ledger.mode(ofModelNamed: model) == .azureMLOnly } }
-
     /// Costs a read of the primary where only some experiments are sealed.
     private func isSealed(_ key: EntityKey) async throws -> Bool {
         guard modes.withLock({ $0.ledger.hasSeals }) else { return false }
@@ -72,7 +70,7 @@ extension Mirror {
         case .run, .runArtifacts: return try await readRun(RunID(key.id)).asyncMap { try await isSealed($0.experiment) } ?? false
         case .loggedModel, .loggedModelArtifacts:
             return try await primary.loggedModel(LoggedModelID(key.id)).asyncMap { try await isSealed($0.experiment) } ?? false
-        case .registeredModel: return isSealed(ModelName(key.id))
+        case .registeredModel: return try await isSealed(.model(ModelName(key.id)))
         }
     }
 

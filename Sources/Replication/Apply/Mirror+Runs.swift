@@ -15,16 +15,16 @@ extension Mirror {
         if entry.extent == .points, !hasSeals, try await applyPoints(entry) { return }
         defer { fresh.finished(id) }
         var histories: [String: [MetricPoint]] = [:]
-        let record: Run?
+        let found: Run?
         if case .run(let read)? = fresh.take(&entry) {
-            record = read.run
+            found = read.run
             histories = read.histories
         } else {
-            record = try await primary.run(id)
+            found = try await primary.run(id)
         }
-        guard var record else { return try await applyHardDeletion(entry) }
-        let digest = record.recordDigest
-        noteRead(entry.key) { digest }
+        guard let found else { return try await applyHardDeletion(entry) }
+        noteRead(entry.key) { found.recordDigest }
+        var record = found
         // We deleted it there ourselves: what is here stays.
         if record.lifecycle == .deleted, try isRetired(record) { record.lifecycle = .active }
         guard try await isWanted(entry.key, { try await isInScope(record) }) else { return try acknowledge(Acknowledgement(entry: entry)) }

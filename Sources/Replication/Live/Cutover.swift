@@ -3,8 +3,6 @@
 struct Cutover<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let mirror: Mirror<Primary, Secondary>
     let desk: LiveDesk
-    let primary: Primary
-    let secondary: Secondary
     /// Seconds between two looks.
     let pause: Double
 
@@ -143,8 +141,8 @@ struct Cutover<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         var configuration = mirror.configuration
         configuration.scope = configuration.scope.narrowed(to: one.scope)
         let verify = Verify(
-            primary: primary, secondary: secondary, state: state, configuration: configuration, deep: one.isDeep, board: ProgressBoard(),
-            clock: mirror.clock, logger: mirror.logger, isVisitor: true)
+            primary: mirror.primary, secondary: mirror.secondary, state: state, configuration: configuration, deep: one.isDeep,
+            board: ProgressBoard(), clock: mirror.clock, logger: mirror.logger, isVisitor: true)
         let differences = Locked<[Difference]>([])
         return try await withThrowingTaskGroup(of: Found?.self) { group in
             group.addTask {
@@ -154,7 +152,7 @@ struct Cutover<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 return Found(summary: summary, differences: differences.withLock { $0 })
             }
             group.addTask {
-                while try state.modes.switches.contains(where: { $0.scope == one.scope && $0.askedAt == one.askedAt }) {
+                while try state.modes.index(of: one) != nil {
                     try await mirror.clock.sleep(seconds: pause)
                 }
                 return nil

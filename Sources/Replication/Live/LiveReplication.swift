@@ -103,9 +103,7 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
             group.addTask { try await RequestClerk(mirror: mirror, desk: desk, pause: configuration.requestPause).run() }
             group.addTask { try await watchFiles(mirror, desk) }
             group.addTask {
-                try await Cutover(
-                    mirror: mirror, desk: desk, primary: primary, secondary: secondary, pause: configuration.requestPause
-                ).run()
+                try await Cutover(mirror: mirror, desk: desk, pause: configuration.requestPause).run()
             }
             if let canary = canary(pair, desk) { group.addTask { try await canary.run() } }
             group.addTask {

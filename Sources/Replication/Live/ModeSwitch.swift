@@ -72,6 +72,9 @@ public struct ModeLedger: Sendable, Hashable, Codable {
     }
     public func mode(ofModelNamed name: ModelName) -> Mode { sealedScopes.contains { $0.holds(modelNamed: name) } ? .azureMLOnly : .dual }
 
+    /// Where this very switch stands; nil: it was taken back, or asked for anew.
+    func index(of one: ModeSwitch) -> Int? { switches.firstIndex { $0.scope == one.scope && $0.askedAt == one.askedAt } }
+
     /// Asks for a switch; one of the same scope that is not sealed yet begins anew.
     public mutating func ask(_ new: ModeSwitch) {
         if let at = switches.firstIndex(where: { $0.scope == new.scope }) {

@@ -45,7 +45,7 @@ extension ReplicationState {
     func advance(_ one: ModeSwitch, asking why: String? = nil, _ change: (inout ModeSwitch, LSN) -> Void) throws -> ModeSwitch? {
         try transaction("mode") { db in
             var ledger = try Self.modes(db)
-            guard let at = ledger.switches.firstIndex(where: { $0.scope == one.scope && $0.askedAt == one.askedAt }) else { return nil }
+            guard let at = ledger.index(of: one) else { return nil }
             let before = ledger.switches[at]
             let head = LSN(rawValue: try Int64.fetchOne(db, sql: "SELECT head FROM position") ?? 0)
             change(&ledger.switches[at], head)
