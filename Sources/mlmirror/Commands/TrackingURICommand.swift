@@ -81,7 +81,12 @@ struct ClientPlace: Encodable {
         // Microsoft's client takes azureml alone for a workspace.
         var uri = uri
         if uri.isAzureML { uri.scheme = "azureml" }
-        trackingUri = uri.description
+        // Databricks' own client takes no address for a workspace, but a profile; in a notebook there is only one workspace.
+        switch uri.databricks {
+        case .profile(let name): trackingUri = "databricks://\(name)"
+        case .standard, .host: trackingUri = "databricks"
+        case nil: trackingUri = uri.description
+        }
         registryUri = trackingUri
     }
 
