@@ -41,7 +41,7 @@ FIRST ?= 1
 SIMULATIONS = $(SIMULATE) bugs && $(SIMULATE) grid && $(SIMULATE) seeds $(SEEDS) $(FIRST) && $(SIMULATE) power 500 && $(SIMULATE) lying-disk 300
 
 # Suites that start an emulator.
-AZURE = AzureML(Conformance|Fault)?Tests
+AZURE = (AzureML(Conformance|Fault)?|Databricks(Store)?)Tests
 
 # One suite after the other: time-outs are tested too, and want the machine for themselves. The simulations take what the real servers' tests
 # leave of it, most of which is waiting.

@@ -91,7 +91,8 @@ final class AdaptiveRates: Sendable {
     private static var now: Double { start.duration(to: .now) / .seconds(1) }
 
     init(
-        classOf: @escaping @Sendable (MLflowCall) -> String = { $0.rateClass }, limit: @escaping @Sendable (String) -> Double? = { _ in nil }
+        classOf: @escaping @Sendable (MLflowCall) -> String = { $0.rateClass },
+        limit: @escaping @Sendable (String) -> Double? = { _ in nil }
     ) {
         self.classOf = classOf
         self.limit = limit

@@ -32,7 +32,8 @@ enum StoreFactory {
             endpoint, environment: settings.environment, caFile: settings.caFile?.value,
             clientCertificate: settings.clientCertificateFile?.value, database: try settings.database.map(database))
         return OpenedStore(
-            store: connection.store, version: { try await connection.store.serverVersion() }, kind: nil, requestCount: { connection.requestCount },
+            store: connection.store, version: { try await connection.store.serverVersion() }, kind: nil,
+            requestCount: { connection.requestCount },
             close: { connection.close() })
     }
 

@@ -31,7 +31,8 @@ public final class DatabricksEmulator: Sendable {
 
     private init(_ options: [String]) throws {
         temporary = try TemporaryFolder()
-        let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("python/databricks_emulator.py").path
+        let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("python/databricks_emulator.py")
+            .path
         let output = Pipe()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
         process.arguments = ["-B", script, "--directory", temporary.path] + options

@@ -14,7 +14,9 @@ struct AzureTokenSource: Sendable {
     /// - Throws: `StoreError`, `CancellationError`.
     func fetch(_ clock: () -> Double) async throws -> AccessToken {
         try await TokenExchange(client: client, subject: "\(identity) from \(identity.isLocal ? "the metadata service" : cloud.authority)")
-            .send(try TokenRequest(identity, cloud), clock, isLocal: identity.isLocal, advice: "check the variables \(variables) and the rights behind them")
+            .send(
+                try TokenRequest(identity, cloud), clock, isLocal: identity.isLocal,
+                advice: "check the variables \(variables) and the rights behind them")
     }
 }
 

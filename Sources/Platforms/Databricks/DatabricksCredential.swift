@@ -48,7 +48,9 @@ public struct DatabricksCredential: Sendable, Hashable {
             }
             found = [credential]
         } else {
-            for method in Method.allCases { if let credential = try Self.find(method, variables, isPinned: false) { found.append(credential) } }
+            for method in Method.allCases {
+                if let credential = try Self.find(method, variables, isPinned: false) { found.append(credential) }
+            }
         }
         guard let first = found.first else { throw Self.none(variables) }
         if found.count > 1 {

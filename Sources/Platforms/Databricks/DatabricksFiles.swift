@@ -72,7 +72,8 @@ struct DatabricksFiles: ArtifactService {
             client: service.client, failure: service.failure, timeout: service.endpoint.requestTimeout,
             allowsHTTP: service.endpoint.baseURL.hasPrefix("http://"), subject: "file \(path) of \(owner)")
         do {
-            return try await file.read(try await address(path, owner, isFresh: false), again: { try await address(path, owner, isFresh: true) }, read)
+            return try await file.read(
+                try await address(path, owner, isFresh: false), again: { try await address(path, owner, isFresh: true) }, read)
         } catch is SignedFile.Refused {
             do {
                 return try await file.read(
@@ -109,7 +110,9 @@ struct DatabricksFiles: ArtifactService {
         repeat {
             let (credentials, next) = try await page(paths, owner, token)
             for credential in credentials {
-                guard let url = credential.signedUri.nonEmpty, let path = credential.path ?? (paths.count == 1 ? paths[0] : nil) else { continue }
+                guard let url = credential.signedUri.nonEmpty, let path = credential.path ?? (paths.count == 1 ? paths[0] : nil) else {
+                    continue
+                }
                 let headers = (credential.headers ?? []).map { HTTPHeader($0.name, $0.value) }
                 found[path] = SignedAddress(url: url, headers: headers, askedAt: now)
             }
@@ -163,6 +166,7 @@ struct DatabricksFiles: ArtifactService {
     // MARK: - Writing
 
     func writeArtifact(_ path: String, size: Int64, to owner: ArtifactOwner, _ bytes: ByteStream) async throws {
-        throw StoreError(.setAside, .unsupported, "\(service.failure.store), \(owner): nothing is written to the files of a Databricks workspace")
+        throw StoreError(
+            .setAside, .unsupported, "\(service.failure.store), \(owner): nothing is written to the files of a Databricks workspace")
     }
 }

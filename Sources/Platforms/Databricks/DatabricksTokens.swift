@@ -46,7 +46,8 @@ struct DatabricksTokenSource: Sendable {
 
     /// As the workspace says; where it does not, at its usual place. A secret goes there: never without TLS where the workspace has it.
     private func endpoint() async throws -> String {
-        var request = HTTPRequest(.get, host + "/oidc/.well-known/oauth-authorization-server", headers: [HTTPHeader("Accept", "application/json")])
+        var request = HTTPRequest(
+            .get, host + "/oidc/.well-known/oauth-authorization-server", headers: [HTTPHeader("Accept", "application/json")])
         request.timeouts = Timeouts(connect: 10, firstByte: 30, stall: 30)
         request.maximumResponseBytes = 1 << 20
         let usual = host + "/oidc/v1/token"
@@ -56,14 +57,17 @@ struct DatabricksTokenSource: Sendable {
         } catch let error as HTTPError {
             if error.kind == .cancelled { throw CancellationError() }
             throw StoreError(
-                .retry(after: nil), .unreachable, "a token for \(credential) from \(host): \(error.description); check that it can be reached from here")
+                .retry(after: nil), .unreachable,
+                "a token for \(credential) from \(host): \(error.description); check that it can be reached from here")
         }
         if response.status == 429 || response.status >= 500 {
             throw StoreError(
                 .retry(after: RetryAfter.seconds(response.headers, now: Date().timeIntervalSince1970)), .serverFailure,
                 "a token for \(credential) from \(host): HTTP \(response.status); ask again")
         }
-        guard response.status == 200, let said = try? WireDecoder.decode(Endpoints.self, from: response.body).tokenEndpoint else { return usual }
+        guard response.status == 200, let said = try? WireDecoder.decode(Endpoints.self, from: response.body).tokenEndpoint else {
+            return usual
+        }
         guard said.hasPrefix("https://") || host.hasPrefix("http://") && said.hasPrefix("http://") else {
             throw StoreError(
                 .stop, .notMLflow, "a token for \(credential) from \(host): it names an address without TLS; check DATABRICKS_HOST")

@@ -102,7 +102,8 @@ public struct DatabricksVariables: Sendable {
 
     /// - Parameter by: who names it; nil: it may be missing.
     private static func profile(_ name: String, _ path: String, by: String?) throws(Invalid) -> [String: Value] {
-        guard let data = FileManager.default.contents(atPath: path), data.count < 1 << 20, let text = String(data: data, encoding: .utf8) else {
+        guard let data = FileManager.default.contents(atPath: path), data.count < 1 << 20, let text = String(data: data, encoding: .utf8)
+        else {
             guard let by else { return [:] }
             throw Invalid("\(by) names a profile, but \(path) cannot be read; write it, or set DATABRICKS_CONFIG_FILE")
         }

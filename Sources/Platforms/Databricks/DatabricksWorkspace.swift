@@ -14,7 +14,8 @@ enum DatabricksWorkspace {
         guard let id, !id.isEmpty else {
             throw StoreError(
                 .stop, .notMLflow,
-                "\(service.endpoint.name): the answer has no header x-databricks-org-id; check that the address is a Databricks workspace's")
+                "\(service.endpoint.name): the answer has no header x-databricks-org-id; check that the address is a Databricks workspace's"
+            )
         }
         return id
     }

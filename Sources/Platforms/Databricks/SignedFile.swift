@@ -53,7 +53,8 @@ struct SignedFile: Sendable {
     /// - Parameter again: another address for the same file.
     /// - Throws: `Refused` before `read` was called; `StoreError`, `CancellationError`, and what `read` throws.
     func read<R: Sendable>(
-        _ address: SignedAddress, again: @escaping @Sendable () async throws -> SignedAddress, _ read: @Sendable (ByteStream) async throws -> R
+        _ address: SignedAddress, again: @escaping @Sendable () async throws -> SignedAddress,
+        _ read: @Sendable (ByteStream) async throws -> R
     ) async throws -> R {
         do {
             return try await client.withResponse(try request(address)) { response in
@@ -62,7 +63,8 @@ struct SignedFile: Sendable {
                     if error.reason == .forbidden { throw Refused(error: error) }
                     throw error
                 }
-                let place = Locked(Place(address, size: response.header("Content-Length").flatMap { Int64($0) }, tag: response.header("ETag")))
+                let place = Locked(
+                    Place(address, size: response.header("Content-Length").flatMap { Int64($0) }, tag: response.header("ETag")))
                 return try await read(
                     ByteStream {
                         guard !place.withLock({ $0.isBroken }) else { return try await next(place, again) }
@@ -116,7 +118,9 @@ struct SignedFile: Sendable {
                 request.maximumResponseBytes = Self.piece
                 let response = try await client.send(request)
                 guard response.status == 206 else {
-                    guard response.status == 200 || response.status == 412 else { throw refusal(response.status, now.address, response.headers) }
+                    guard response.status == 200 || response.status == 412 else {
+                        throw refusal(response.status, now.address, response.headers)
+                    }
                     throw failure.truncated(call, "the file broke off, and is another one now")
                 }
                 guard response.header("ETag") == tag, Int64(response.body.count) == last - now.offset + 1,

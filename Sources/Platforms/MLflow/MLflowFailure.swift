@@ -104,7 +104,8 @@ struct MLflowFailure: Sendable {
         case (413, _): return (.setAside, .tooLarge, "a proxy or the server takes no request of this size")
         case (409, _):
             return (.retry(after: RetryAfter.seconds(headers, now: now())), .serverFailure, "another writer was at it; ask again")
-        case (429, _), (_, "REQUEST_LIMIT_EXCEEDED"): return (.retry(after: RetryAfter.seconds(headers, now: now())), .throttled, "ask less often")
+        case (429, _), (_, "REQUEST_LIMIT_EXCEEDED"):
+            return (.retry(after: RetryAfter.seconds(headers, now: now())), .throttled, "ask less often")
         case (408, _), (500..., _): return (.retry(after: RetryAfter.seconds(headers, now: now())), .serverFailure, "see the server's log")
         case (300..<400, _): return (.stop, .notMLflow, "the address leads elsewhere: give the one it leads to")
         default: return (.setAside, .invalid, "the server refuses it as it is")

@@ -81,12 +81,7 @@ struct ClientPlace: Encodable {
         // Microsoft's client takes azureml alone for a workspace.
         var uri = uri
         if uri.isAzureML { uri.scheme = "azureml" }
-        // Databricks' own client takes no address for a workspace, but a profile; in a notebook there is only one workspace.
-        switch uri.databricks {
-        case .profile(let name): trackingUri = "databricks://\(name)"
-        case .standard, .host: trackingUri = "databricks"
-        case nil: trackingUri = uri.description
-        }
+        trackingUri = uri.databricksURI ?? uri.description
         registryUri = trackingUri
     }
 

@@ -59,7 +59,7 @@ struct ConfigurationFile: Sendable {
             "primary", "secondary", "state", "pair", "scope", "live", "window", "artifact_window", "metrics_file", "mode", "rules",
         ])
     private static let storeKeys = KeyTable(
-        known: ["uri", "auth", "workspace", "ca_file", "client_certificate_file"], 
+        known: ["uri", "auth", "workspace", "ca_file", "client_certificate_file"],
         refused: [
             "feed": "only the primary is followed", "database": "only the primary is followed",
             "registry": "only a primary has a choice of registries", "rate_share": "only a primary has one",

@@ -77,6 +77,12 @@ struct SettingsLoader {
     private func checkCanary(_ settings: MirrorSettings) throws {
         guard settings.canarySeconds.value > 0 else { return }
         let experiment = settings.canaryExperiment
+        guard !settings.primary.uri.value.isDatabricks || experiment.value.hasPrefix("/") else {
+            throw ConfigurationError(
+                experiment.origin,
+                "live.canary_experiment: experiments of a Databricks workspace are named by their path: write /Shared/\(experiment.value.printable)"
+            )
+        }
         let isDated = settings.until != nil
         guard PatternList(settings.experiments.value).matches(experiment.value), !isDated else {
             let key = isDated ? "scope.until" : "scope.experiments"
@@ -151,7 +157,7 @@ struct SettingsLoader {
         let uri = Setting(try address(setting, key: "\(role.rawValue).uri"), setting.origin)
         guard role == .primary || !uri.value.isDatabricks else {
             throw ConfigurationError(
-                uri.origin, "secondary.uri: a workspace of Databricks can only be the primary: this version writes nothing to one")
+                uri.origin, "a workspace of Databricks can only be the primary: this version writes nothing to one")
         }
         guard uri.value.hasCredentials else { return uri }
         switch uri.origin {
@@ -183,7 +189,8 @@ struct SettingsLoader {
             clientCertificateFile: path("CLIENT_CERTIFICATE_FILE", filed?.clientCertificateFile),
             database: role == .primary ? database(file) : nil,
             registry: role == .primary ? try registry(file, uri.value) : nil,
-            rateShare: role == .primary ? try number("MLMIRROR_PRIMARY_RATE_SHARE", ConfigurationFile.shareRange, file?.rateShare, 40) : nil,
+            rateShare: role == .primary
+                ? try number("MLMIRROR_PRIMARY_RATE_SHARE", ConfigurationFile.shareRange, file?.rateShare, 40) : nil,
             environment: owns ? environment.all : environment.withoutTrackingVariables
         )
     }
