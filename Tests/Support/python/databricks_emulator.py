@@ -166,7 +166,8 @@ class Emulator:
         # The body that nobody read was still sent.
         read = max(request.body.count, request.body.length or 0)
         written = answer.length if answer and request.method != "HEAD" else 0
-        route = f"{request.method} storage" if kind == "storage" else f"{request.method} {NUMBERED.sub('/{id}', request.path)}"
+        # Paths of files would be a route each.
+        route = f"{request.method} {kind if kind in ('storage', 'files') else NUMBERED.sub('/{id}', request.path)}"
         self.budgets.count(kind, route, client, answer, read, written)
         status = answer.status if answer else 0
         self.requests.append((number, kind, client, request.method, request.logged_path, status, read, written))

@@ -63,7 +63,8 @@ def environment(described, kind="pat"):
         "MLFLOW_TRACKING_URI": "databricks", "MLFLOW_REGISTRY_URI": "databricks-uc" if kind in UNITY else "databricks", "DATABRICKS_HOST": described["host"],
         "DATABRICKS_CONFIG_FILE": os.devnull, "NO_PROXY": "127.0.0.1", "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "GIT_PYTHON_REFRESH": "quiet", "PYTHONDONTWRITEBYTECODE": "1",
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_LOGGING_LEVEL": "ERROR", "DATABRICKS_EMULATOR": json.dumps(described),
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_LOGGING_LEVEL": "ERROR",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "DATABRICKS_EMULATOR": json.dumps(described),
     }  # fmt: skip
     if kind in UNITY:
         # The storage account has a name that only the proxy knows.
