@@ -130,7 +130,7 @@ struct DatabricksTests {
     // MARK: The official client
 
     private static func write(_ arguments: [String], _ workspace: DatabricksEmulator) async throws {
-        let script = RealPair.package.appendingPathComponent("Tests/Support/python/databricks_workload.py").path
+        let script = RealPair.package.appendingPathComponent("Tests/Support/python/databricks_writer.py").path
         try await run([script] + arguments, workspace)
     }
 

@@ -3,7 +3,8 @@
     databricks_emulator.py --directory DIR [--mlflow-python PATH] [--storage AZURE_SAS_URI|AZURE_ADLS_GEN2_SAS_URI]
                            [--token-seconds 3600] [--sas-seconds 3600] [--rate-scale 1] [--search-ids 10] [--user me@example.com]
                            [--files-api 501] [--refused-status 403] [--pending-seconds 0.5] [--no-headers] [--list-page 1000]
-                           [--credentials-page 2000] [--port N] [--storage-port N] [--control-port N] [--explain]
+                           [--credentials-page 2000] [--unity-storage sas|presigned] [--port N] [--storage-port N]
+                           [--control-port N] [--explain]
 
 Prints one line of JSON when it serves, and serves until its standard input closes or SIGTERM. DIR keeps all state: an emulator
 started again on it goes on with it. The line holds host, token, other_token (another user of the workspace), client_id,
@@ -12,6 +13,9 @@ models are is left to it), pid. With a client:
 
     MLFLOW_TRACKING_URI=databricks MLFLOW_REGISTRY_URI=databricks|databricks-uc DATABRICKS_HOST=<host>
     DATABRICKS_TOKEN=<token>    or    DATABRICKS_CLIENT_ID=<client_id> DATABRICKS_CLIENT_SECRET=<client_secret>
+
+Versions in Unity Catalog lie at abfss://...@<account>.dfs.core.windows.net/..., which clients reach over TLS at `proxy` (a CONNECT
+proxy, for HTTPS_PROXY; `ca_file` is to be trusted); the same files are under `storage` in plain HTTP, as http://host:port/container/path.
 
 /Shared, /Users/<user> and / are the folders from the start; others are made with /api/2.0/workspace/mkdirs. The rates of a
 workspace hold (search 7/s, experiment management 7/s, log-batch 47/s, all else 127/s); --rate-scale 0 switches them off.
@@ -73,6 +77,12 @@ class Emulator:
         self.door = front.Server(options.port, self.answer)
         self.storage_door = front.Server(options.storage_port, self.storage_answer)
         self.control = front.Server(options.control_port, self.controlled)
+        # The storage account once more, by its name: what is in Unity Catalog is always looked for there.
+        self.account = self.store.meta("storage account", lambda: "dbstorage" + self.store.secret("sas key")[:12])
+        hosts = [f"{self.account}.{kind}.core.windows.net" for kind in ("dfs", "blob")]
+        self.ca_file = front.certificates(folder / "tls", hosts)
+        self.tls = front.TLSServer(0, self.account_answer, front.tls_context(folder / "tls"))
+        self.proxy = front.ConnectProxy(0, self.tls, re.compile("|".join(map(re.escape, hosts))))
         self.blob_host = "127.0.0.1"
         self.storage = Storage(self)
         self.behind = Server(folder / "server", options.mlflow_python, self.ids)
@@ -83,11 +93,11 @@ class Emulator:
         self.unity = Unity(self)
 
     def start(self):
-        for server in (self.door, self.storage_door, self.control):
+        for server in (self.door, self.storage_door, self.control, self.tls, self.proxy):
             threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
 
     def stop(self):
-        for server in (self.control, self.storage_door, self.door):
+        for server in (self.proxy, self.tls, self.control, self.storage_door, self.door):
             server.shutdown()
             server.server_close()
         self.behind.stop()
@@ -101,6 +111,7 @@ class Emulator:
             "host": self.base, "token": self.identity.token, "other_token": self.identity.other_token,
             "client_id": self.identity.client_id, "client_secret": self.identity.client_secret,
             "workspace_id": self.ids.workspace, "user": self.options.user, "storage": self.storage.base,
+            "account": self.account, "proxy": f"http://127.0.0.1:{self.proxy.port}", "ca_file": str(self.ca_file),
             "control": f"http://127.0.0.1:{self.control.port}", "behind": self.behind.described["uri"],
             "port": self.door.port, "storage_port": self.storage_door.port, "control_port": self.control.port, "pid": os.getpid(),
         }  # fmt: skip
@@ -132,6 +143,12 @@ class Emulator:
         self.log(number, request, "storage", None, answer)
         return answer
 
+    def account_answer(self, request):
+        """There the account is in the host, and all that is known of it is how it is named."""
+        if not request.host.startswith(self.account + "."):
+            return storage(400, "InvalidUri").answer
+        return self.storage_answer(request)
+
     def guarded(self, serve, request):
         try:
             return serve(request)
@@ -149,7 +166,8 @@ class Emulator:
         # The body that nobody read was still sent.
         read = max(request.body.count, request.body.length or 0)
         written = answer.length if answer and request.method != "HEAD" else 0
-        route = f"{request.method} storage" if kind == "storage" else f"{request.method} {NUMBERED.sub('/{id}', request.path)}"
+        # Paths of files would be a route each.
+        route = f"{request.method} {kind if kind in ('storage', 'files') else NUMBERED.sub('/{id}', request.path)}"
         self.budgets.count(kind, route, client, answer, read, written)
         status = answer.status if answer else 0
         self.requests.append((number, kind, client, request.method, request.logged_path, status, read, written))
@@ -161,6 +179,9 @@ class Emulator:
     def dispatch(self, request):
         path = request.path
         if path.startswith("/api/2.0/fs/"):
+            answer = self.unity.files(request) if self.options.unity_storage == "presigned" else None
+            if answer:
+                return answer
             code = {403: "PERMISSION_DENIED", 404: "NOT_FOUND", 501: "NOT_IMPLEMENTED"}.get(self.options.files_api, "INTERNAL_ERROR")
             raise errors.failure(self.options.files_api, code, "The Files API does not serve this path.")
         if path.startswith("/api/2.0/workspace/"):
@@ -232,6 +253,7 @@ def parser():
     options.add_argument("--files-api", type=int, default=501, help="status that the Files API answers")
     options.add_argument("--pending-seconds", type=float, default=0.5, help="how long versions of models are pending")
     options.add_argument("--no-headers", dest="headers", action="store_false", help="credentials name no headers")
+    options.add_argument("--unity-storage", choices=["sas", "presigned"], default="sas", help="how files in Unity Catalog are reached")
     options.add_argument("--list-page", type=int, default=1000, help="files in one answer of a list")
     options.add_argument("--credentials-page", type=int, default=2000, help="credentials in one answer")
     options.add_argument("--user", default="me@example.com")

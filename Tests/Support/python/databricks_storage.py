@@ -25,6 +25,8 @@ HEADER = "x-ms-client-request-id"
 
 
 class Storage(Blobs):
+    container = CONTAINER
+
     # Signed addresses
 
     def signature(self, name, values):
