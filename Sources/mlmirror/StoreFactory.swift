@@ -97,7 +97,7 @@ enum StoreFactory {
             connection = try DatabricksConnection(
                 host: settings.uri.value.description, credential, variables, environment: settings.environment,
                 caFile: settings.caFile?.value, requestTimeout: MLflowEnvironment(settings.environment).requestTimeout ?? 120,
-                rateShare: Double(settings.rateShare?.value ?? 40) / 100)
+                rateShare: Double(settings.rateShare?.value ?? 40) / 100, readsUnityCatalog: settings.registry?.value == "databricks-uc")
         } catch let error as DatabricksVariables.Invalid {
             throw refuse("\(error)")
         } catch let error as MLflowEndpoint.InvalidURI {

@@ -28,7 +28,8 @@ import Testing
         do {
             let variables = try DatabricksVariables(address, environment: environment)
             let credential = try DatabricksCredential(variables)
-            var dumped = ""
+            var dumped = "\(variables) \(String(reflecting: variables))"
+            dump(variables, to: &dumped)
             dump(credential, to: &dumped)
             #expect(!dumped.contains("canary") && !String(reflecting: credential).contains("canary"))
             return "\(variables.host) \(credential)".replacingOccurrences(of: folder.path, with: "F")

@@ -106,6 +106,49 @@ struct DatabricksTests {
         #expect(proven.status == 0, "\(proven.output)\(proven.errors)")
     }
 
+    /// All that a team does, with the registry of Unity Catalog, while it is followed.
+    @Test func aTeamsWorkIsFollowed() async throws {
+        async let started = DatabricksEmulator.start(["--rate-scale", "0"])
+        async let server = MLflowServer.start()
+        let workspace = try await started
+        let secondary = try await server
+        let folder = try TemporaryFolder()
+        defer {
+            workspace.stop()
+            secondary.stop()
+        }
+        let configuration = """
+            primary: { uri: databricks, registry: databricks-uc, rate_share: 100 }
+            secondary: { uri: "\(secondary.url)" }
+            state: state.db
+            """
+        let path = folder.file("mlmirror.yaml")
+        try configuration.write(toFile: path, atomically: true, encoding: .utf8)
+        let daemon = Process()
+        daemon.executableURL = URL(fileURLWithPath: RealPair.binary)
+        daemon.arguments = ["run", "--config", path]
+        daemon.environment = ProcessInfo.processInfo.environment.merging(workspace.environment) { $1 }
+        daemon.standardOutput = FileHandle.nullDevice
+        daemon.standardError = FileHandle.nullDevice
+        try daemon.run()
+        defer { if daemon.isRunning { daemon.terminate() } }
+        let script = RealPair.package.appendingPathComponent("Tests/Support/python/databricks_workload.py").path
+        try await Self.run([script, "--seed", "5", "--live", "20"], workspace, registry: "databricks-uc")
+        let end = ContinuousClock.now + .seconds(240)
+        var found = ""
+        while ContinuousClock.now < end {
+            try await Task.sleep(for: .seconds(5))
+            let looked = try await RealPair.run(RealPair.binary, ["verify", "--deep", "--config", path], workspace.environment)
+            found = looked.output + looked.errors
+            if looked.status == 0, try await secondary.count()["versions", default: 0] > 0 { break }
+        }
+        #expect(found.contains("Both sides agree"), "\(found.suffix(3000))")
+        #expect(try await secondary.count()["versions", default: 0] > 0)
+        daemon.terminate()
+        daemon.waitUntilExit()
+        #expect(daemon.terminationStatus == 0)
+    }
+
     /// ARM_* and DATABRICKS_* say who asks the one, AZURE_* and the machine who asks the other.
     @Test func aWorkspaceIsCopiedToAzureML() async throws {
         async let started = DatabricksEmulator.start(["--rate-scale", "0", "--storage", "AZURE_ADLS_GEN2_SAS_URI"])
@@ -139,12 +182,14 @@ struct DatabricksTests {
     }
 
     @discardableResult
-    private static func run(_ arguments: [String], _ workspace: DatabricksEmulator) async throws -> String {
+    private static func run(
+        _ arguments: [String], _ workspace: DatabricksEmulator, registry: String = "databricks"
+    ) async throws -> String {
         let interpreter = URL(fileURLWithPath: MLflowServer.executable ?? "").deletingLastPathComponent().appendingPathComponent("python")
             .path
         let environment = workspace.environment.merging(
             [
-                "MLFLOW_TRACKING_URI": "databricks", "MLFLOW_REGISTRY_URI": "databricks", "MLFLOW_DISABLE_TELEMETRY": "true",
+                "MLFLOW_TRACKING_URI": "databricks", "MLFLOW_REGISTRY_URI": registry, "MLFLOW_DISABLE_TELEMETRY": "true",
                 "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "GIT_PYTHON_REFRESH": "quiet",
             ]) { $1 }
         let result = try await RealPair.run(interpreter, arguments, environment)

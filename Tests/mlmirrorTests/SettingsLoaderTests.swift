@@ -189,9 +189,12 @@ struct SettingsLoaderTests {
             return try self.load(flags, Self.workspace)
         }
         #expect(try load("uri: databricks, registry: databricks").primary.registry?.value == "databricks")
+        #expect(try load("uri: databricks, registry: databricks-uc").primary.registry?.value == "databricks-uc")
         for (primary, why) in [
-            ("uri: databricks, registry: databricks-uc", "models of Unity Catalog are not copied by this version"),
-            ("uri: databricks, registry: x", "expected databricks, found \"x\""),
+            (
+                "uri: databricks, registry: x",
+                "expected databricks (the workspace's own) or databricks-uc (Unity Catalog), found \"x\""
+            ),
             ("uri: 'http://a', registry: databricks", "only a workspace of Databricks has more than one"),
         ] {
             let error = #expect(throws: ConfigurationError.self) { try load(primary) }

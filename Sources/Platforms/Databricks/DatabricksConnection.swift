@@ -1,5 +1,4 @@
 import Curl
-import Foundation
 import Replication
 
 /// A workspace of Databricks and the connections to it.
@@ -19,10 +18,12 @@ public struct DatabricksConnection: Sendable {
     ///   - caFile: PEM; wins over the environment's.
     ///   - requestTimeout: seconds until the first byte of an answer.
     ///   - rateShare: how much of the rates that Databricks documents for a workspace is used, above 0 and at most 1.
+    ///   - readsUnityCatalog: its registered models are those of Unity Catalog, not the workspace's own.
     /// - Throws: `MLflowEndpoint.InvalidURI`, `AzureIdentity.Incomplete`.
     public init(
         host: String, _ credential: DatabricksCredential, _ variables: DatabricksVariables? = nil,
-        environment: [String: String], caFile: String? = nil, requestTimeout: Double = 120, rateShare: Double = 0.4
+        environment: [String: String], caFile: String? = nil, requestTimeout: Double = 120, rateShare: Double = 0.4,
+        readsUnityCatalog: Bool = false
     ) throws {
         var configuration = HTTPClientConfiguration.fromEnvironment(environment)
         if let caFile { configuration.caFile = caFile }
@@ -61,7 +62,9 @@ public struct DatabricksConnection: Sendable {
         service.rates = AdaptiveRates(classOf: DatabricksRates.name) { DatabricksRates.perSecond[$0].map { $0 * rateShare } }
         service.failure.access = DatabricksAccess.advice
         service.failure.withoutFeature = "this workspace has it switched off"
-        store = MLflowStore(service, dialect: .databricks, files: DatabricksFiles(service)) {
+        let dialect = readsUnityCatalog ? Dialect.databricksUnityCatalog : .databricks
+        let registry = readsUnityCatalog ? RegistryRoute.unityCatalog : .own
+        store = MLflowStore(service, dialect: dialect, files: DatabricksFiles(service), registry: registry) {
             DatabricksWorkspace.identity(try await DatabricksWorkspace.id($0.service))
         }
     }

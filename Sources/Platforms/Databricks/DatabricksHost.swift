@@ -22,7 +22,9 @@ public enum DatabricksHost {
     ///
     /// - Throws: `MLflowEndpoint.InvalidURI`, which never repeats a password.
     static func normalized(_ text: String) throws(MLflowEndpoint.InvalidURI) -> String {
-        let parts = try TrackingURI(text.contains("://") ? text : "https://\(text)")
+        // As copied from a browser: https://HOST/?o=1234567890123456
+        let plain = text.prefix { $0 != "?" && $0 != "#" }
+        let parts = try TrackingURI(plain.contains("://") ? String(plain) : "https://\(plain)")
         guard parts.user == nil else {
             throw MLflowEndpoint.InvalidURI(description: "no user or password can be in the address of a workspace")
         }

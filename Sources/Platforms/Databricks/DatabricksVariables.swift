@@ -117,3 +117,10 @@ public struct DatabricksVariables: Sendable {
         }
     }
 }
+
+extension DatabricksVariables: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// The host alone.
+    public var description: String { host }
+    public var debugDescription: String { description }
+    public var customMirror: Mirror { Mirror(self, children: ["host": host]) }
+}

@@ -32,7 +32,9 @@ enum DatabricksWorkspace {
 enum DatabricksAccess {
     static let advice: @Sendable (MLflowCall) -> String = { call in
         if call.path.contains("/registered-models/") || call.path.contains("/model-versions/") {
-            return "grant CAN READ on the registered model to whom these credentials belong"
+            return call.path.contains("/unity-catalog/")
+                ? "grant EXECUTE on the model, USE SCHEMA and USE CATALOG to whom these credentials belong"
+                : "grant CAN READ on the registered model to whom these credentials belong"
         }
         if call.path.contains("/experiments/search") { return "give whom these credentials belong to access to the workspace" }
         return "grant CAN READ on the experiment to whom these credentials belong"

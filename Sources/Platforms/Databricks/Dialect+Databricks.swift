@@ -17,4 +17,11 @@ extension Dialect {
         dialect.registersLater = true
         return dialect
     }()
+
+    /// The same with the registry of Unity Catalog.
+    static let databricksUnityCatalog: Dialect = {
+        var dialect = Dialect.databricks
+        dialect.hasAliases = true
+        return dialect
+    }()
 }

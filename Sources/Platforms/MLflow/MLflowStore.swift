@@ -14,6 +14,8 @@ public struct MLflowStore: WritableStore {
     let files: (any ArtifactService)?
     /// Where the platform itself says which store it is.
     let identify: (@Sendable (MLflowStore) async throws -> StoreIdentity)?
+    /// Which of a platform's registries.
+    let registry: RegistryRoute
     let memory = ServerMemory()
 
     /// - Parameter authorization: nil: the endpoint's credentials.
@@ -26,12 +28,13 @@ public struct MLflowStore: WritableStore {
 
     init(
         _ service: MLflowService, dialect: Dialect, database: MLflowDatabase? = nil, files: (any ArtifactService)? = nil,
-        identify: (@Sendable (MLflowStore) async throws -> StoreIdentity)? = nil
+        registry: RegistryRoute = .own, identify: (@Sendable (MLflowStore) async throws -> StoreIdentity)? = nil
     ) {
         self.service = service
         self.database = database
         self.files = files
         self.identify = identify
+        self.registry = registry
         var dialect = dialect
         dialect.readsHistorySince = database != nil
         dialect.readsWholeRuns = database != nil

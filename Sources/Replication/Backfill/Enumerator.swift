@@ -46,7 +46,9 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             all += page.map(\.id)
             let changed = try changed(.experiment, inScope.map { ($0.id.rawValue, $0.recordDigest) })
             board.count { $0.experiments.unchanged += inScope.count - changed.count }
-            try append(inScope.filter { changed.contains($0.id.rawValue) }.map { (.experiment($0.id), .experiment($0)) }, readAfter: mark)
+            // A name that several had goes to the one that is there.
+            let inOrder = inScope.filter { $0.lifecycle == .active } + inScope.filter { $0.lifecycle != .active }
+            try append(inOrder.filter { changed.contains($0.id.rawValue) }.map { (.experiment($0.id), .experiment($0)) }, readAfter: mark)
             try await mirror.fresh.waitForRoom()
         }
         return (ids, all)

@@ -10,7 +10,7 @@ struct StoreSettings: Sendable {
     var clientCertificateFile: Setting<String>?
     /// The data base behind it, as MLflow names it; the primary's only.
     var database: Setting<String>?
-    /// Of a workspace of Databricks: `databricks`, also when it is not said.
+    /// Of a workspace of Databricks: `databricks`, also when it is not said, or `databricks-uc`.
     var registry: Setting<String>?
     /// Of a workspace of Databricks: how much of its documented rates is used, in percent; the primary's only.
     var rateShare: Setting<Int>?

@@ -108,10 +108,9 @@ struct SettingsLoader {
         guard let said = file?.registry else { return nil }
         func fail(_ why: String) -> ConfigurationError { ConfigurationError(said.origin, "primary.registry: \(why)") }
         guard uri.isDatabricks else { throw fail("only a workspace of Databricks has more than one; remove it") }
-        if said.value.hasPrefix("databricks-uc") {
-            throw fail("models of Unity Catalog are not copied by this version; write databricks for the workspace's own registry")
+        guard ["databricks", "databricks-uc"].contains(said.value) else {
+            throw fail("expected databricks (the workspace's own) or databricks-uc (Unity Catalog), found \"\(said.value.printable)\"")
         }
-        guard said.value == "databricks" else { throw fail("expected databricks, found \"\(said.value.printable)\"") }
         return said
     }
 

@@ -25,6 +25,7 @@ struct WireRegisteredModel: Decodable, Sendable {
 struct WireModelVersion: Decodable, Sendable {
     var name: String?
     var version: WireInt?
+    var creationTimestamp: WireInt?
     var userId: String?
     var currentStage: String?
     var description: String?
