@@ -1,7 +1,8 @@
 """Starts the Databricks emulator and has the official client, unpatched, judge it: with both kinds of storage and of tokens.
 
-    databricks_selftest.py [--only pat|oauth|presigned|sas|broken]... [--directory DIR]
+    databricks_selftest.py [--only wire|pat|oauth|presigned|sas|broken]... [--directory DIR]
 
+    wire     what no official client shows
     pat      a personal access token, AZURE_SAS_URI
     oauth    OAuth M2M, AZURE_ADLS_GEN2_SAS_URI
     presigned, sas   Unity Catalog, with files behind presigned addresses, and behind a directory's signature on ADLS
@@ -20,11 +21,13 @@ import sys
 import tempfile
 import time
 
+import databricks_wiretest
+
 HERE = pathlib.Path(__file__).resolve().parent
 ENVIRONMENTS = HERE.parents[2] / ".venv"
 # Budgets would make the judge wait: it switches them on where it looks at them.
 JUDGED = {
-    "pat": ["--rate-scale", "0"],
+    "pat": ["--rate-scale", "0", "--list-page", "3", "--credentials-page", "2"],
     "oauth": ["--rate-scale", "0", "--storage", "AZURE_ADLS_GEN2_SAS_URI", "--files-api", "403"],
     "presigned": ["--rate-scale", "0", "--unity-storage", "presigned"],
     "sas": ["--rate-scale", "0", "--unity-storage", "sas"],
@@ -95,12 +98,14 @@ def judged(kind, options, directory, shown=True):
 
 def main():
     parser = argparse.ArgumentParser(description="Judge the Databricks emulator.")
-    parser.add_argument("--only", action="append", choices=[*JUDGED, "broken"])
+    parser.add_argument("--only", action="append", choices=["wire", *JUDGED, "broken"])
     parser.add_argument("--directory", help="keep the emulator's state here")
     options = parser.parse_args()
-    wanted, failed = options.only or [*JUDGED, "broken"], False
+    wanted, failed = options.only or ["wire", *JUDGED, "broken"], False
     with tempfile.TemporaryDirectory() as temporary:
         directory = pathlib.Path(options.directory or temporary)
+        if "wire" in wanted:
+            failed |= bool(databricks_wiretest.run(emulator, directory / "wire"))
         for kind, given in JUDGED.items():
             if kind not in wanted:
                 continue

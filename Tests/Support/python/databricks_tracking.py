@@ -7,7 +7,7 @@ import urllib.parse
 import databricks_errors as errors
 from azureml_errors import as_json
 
-MOST_HISTORY, MOST_EXPERIMENTS, MOST_RUNS = 25_000, 1000, 50_000
+MOST_HISTORY, MOST_EXPERIMENTS, MOST_RUNS, MOST_MANY = 25_000, 1000, 50_000, 10_000
 LISTS = ("order_by", "experiment_ids")
 # What a workspace knows and passes; all else of the open-source server is an unknown endpoint there.
 PASSED = {
@@ -35,6 +35,8 @@ class Tracking:
             ("POST", "experiments/restore"): self.restore_experiment,
             ("POST", "runs/search"): self.search_runs,
             ("GET", "metrics/get-history"): self.history,
+            ("POST", "databricks/runs/delete-runs"): self.delete_runs,
+            ("POST", "databricks/runs/restore-runs"): self.restore_runs,
         }
 
     def answer(self, request, route):
@@ -83,6 +85,8 @@ class Tracking:
 
     def create_experiment(self, given):
         path = self.workspace.experiment_path(given.get("name"))
+        if given.get("artifact_location"):
+            raise errors.invalid("The emulator knows no artifact locations but the workspace's own.")
         tags = {tag.get("key"): tag.get("value") for tag in given.get("tags") or []}
         # Which tags a workspace sets can be seen in every printed experiment of one.
         tags = {
@@ -161,6 +165,29 @@ class Tracking:
         if not 1 <= most <= MOST_HISTORY:
             raise errors.invalid(f"Invalid value {most} for parameter 'max_results': it must be between 1 and {MOST_HISTORY}.")
         return self.passed("GET", "metrics/get-history", given | {"max_results": most})
+
+    def delete_runs(self, given):
+        number, moment, most = self.many(given, "max_timestamp_millis")
+        found = self.behind.runs_of(number, "active", "start_time <= ?", moment, most)
+        for run in found:
+            self.behind.call("POST", "runs/delete", {"run_id": run})
+        return {"runs_deleted": len(found)}
+
+    def restore_runs(self, given):
+        """Those that were deleted at that moment or later."""
+        number, moment, most = self.many(given, "min_timestamp_millis")
+        found = self.behind.runs_of(number, "deleted", "deleted_time >= ?", moment, most)
+        for run in found:
+            self.behind.call("POST", "runs/restore", {"run_id": run})
+        return {"runs_restored": len(found)}
+
+    def many(self, given, name):
+        number = self.ids.experiment_in(given.get("experiment_id"))
+        self.check_access(number)
+        most = integer(given, "max_runs", MOST_MANY)
+        if name not in given or not 1 <= most <= MOST_MANY:
+            raise errors.invalid(f"'{name}' is missing, or 'max_runs' is not between 1 and {MOST_MANY}.")
+        return number, integer(given, name, 0), most
 
 
 def integer(given, name, default):
