@@ -27,6 +27,7 @@ The control port (plain HTTP):
     GET /emulator/requests      the log: [{n, class, client, method, path, status, bytes_in, bytes_out}]; status 0 is a lost answer
     DELETE /emulator/requests   empties it
     GET, POST, DELETE /emulator/faults      see databricks_faults.py
+    POST /emulator/move         {"from": path, "to": path, "quiet": bool}: a folder or an experiment is moved, as in the browser
     POST /emulator/tokens/expire, POST /emulator/sas/expire     all that were given so far become void (not the two fixed tokens)
 """
 
@@ -230,6 +231,9 @@ class Emulator:
                     return front.refused(error)
                 if "rate_scale" in document:
                     self.budgets.scale(document["rate_scale"])
+            case "POST", "/emulator/move":
+                document = request.json() or {}
+                return self.workspace.move(document.get("from", ""), document.get("to", ""), document.get("quiet") is True)
             case "POST", "/emulator/tokens/expire":
                 self.identity.expire()
             case "POST", "/emulator/sas/expire":

@@ -1,11 +1,12 @@
 """The outside judge of the Databricks emulator: the official client, unpatched, must find it like a workspace.
 
-    databricks_judge.py [unity]
+    databricks_judge.py [files|unity]
 
 Started by databricks_selftest.py, which sets where the client goes and DATABRICKS_EMULATOR, the line that the emulator prints at
 its start. Prints a line per flow, `ok NAME` or `FAILED NAME: why`; exit 1 when any failed. Here is what concerns tracking.
 """
 
+import importlib
 import math
 import os
 import pathlib
@@ -83,6 +84,22 @@ def folders(judge):
     same(judge.client.get_experiment(made).lifecycle_stage, "deleted")
     # The prefix that some tools write.
     same(judge.client.get_experiment(judge.client.create_experiment(f"/Workspace{HOME}/p{judge.suffix}")).name, f"{HOME}/p{judge.suffix}")
+
+
+@flow
+def moves_in_the_browser(judge):
+    folder = f"/Shared/old {judge.suffix}"
+    same(api("POST", "workspace/mkdirs", {"path": f"{folder}/in"})[0], 200)
+    made = [judge.client.create_experiment(f"{folder}/{name}") for name in ("a", "in/b")]
+    before = judge.client.get_experiment(made[1]).last_update_time
+    moved = control("POST", "move", {"from": folder, "to": f"{HOME}/new {judge.suffix}", "quiet": True})["moved"]
+    same(sorted(moved), sorted(made))
+    found = judge.client.get_experiment(made[1])
+    same((found.name, found.last_update_time), (f"{HOME}/new {judge.suffix}/in/b", before))
+    same(judge.client.get_experiment_by_name(f"{folder}/a"), None)
+    fails(lambda: judge.client.create_experiment(f"{folder}/c"), "RESOURCE_DOES_NOT_EXIST")
+    control("POST", "move", {"from": f"{HOME}/new {judge.suffix}/a", "to": f"/Shared/a {judge.suffix}"})
+    same(judge.client.get_experiment_by_name(f"/Shared/a {judge.suffix}").experiment_id, made[0])
 
 
 @flow
@@ -210,11 +227,10 @@ def planned_faults(judge):
 
 
 def main():
-    if sys.argv[1:] == ["unity"]:
+    part = sys.argv[1] if len(sys.argv) > 1 else ""
+    if part:
         FLOWS.clear()
-        import databricks_judge_unity  # noqa: F401
-    else:
-        import databricks_judge_files  # noqa: F401
+    importlib.import_module("databricks_judge_unity" if part == "unity" else "databricks_judge_files")
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         (pathlib.Path(folder) / "got").mkdir()

@@ -53,6 +53,9 @@ class Tracking:
             self.check_access(self.behind.experiment_of_model(matched[1]))
         elif (request.method, route) not in PASSED:
             raise errors.no_such_endpoint(request)
+        elif route in ("runs/create", "logged-models") and not given.get("experiment_id"):
+            # The server behind would show its database's complaint.
+            raise errors.invalid("Missing value for required parameter 'experiment_id'.")
         return as_json(self.passed(request.method, urllib.parse.quote(route), given))
 
     def passed(self, method, route, given):
