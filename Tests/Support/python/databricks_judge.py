@@ -87,6 +87,16 @@ def folders(judge):
 
 
 @flow
+def places_of_ones_own(judge):
+    made = judge.client.create_experiment(judge.name("placed"), artifact_location="abfss://c@account.dfs.core.windows.net/x")
+    run = judge.client.create_run(made).info
+    same(run.artifact_uri, f"abfss://c@account.dfs.core.windows.net/x/{run.run_id}/artifacts")
+    status, answer = api("POST", "mlflow/artifacts/credentials-for-read", {"run_id": run.run_id, "path": ["a"]})
+    same((status, answer["error_code"]), (400, "INVALID_PARAMETER_VALUE"))
+    fails(lambda: judge.client.create_experiment(judge.name("misplaced"), artifact_location="file:/tmp"), "INVALID_PARAMETER_VALUE")
+
+
+@flow
 def moves_in_the_browser(judge):
     folder = f"/Shared/old {judge.suffix}"
     same(api("POST", "workspace/mkdirs", {"path": f"{folder}/in"})[0], 200)

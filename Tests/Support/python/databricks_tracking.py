@@ -8,6 +8,7 @@ import databricks_errors as errors
 from azureml_errors import as_json
 
 MOST_HISTORY, MOST_EXPERIMENTS, MOST_RUNS, MOST_MANY = 25_000, 1000, 50_000, 10_000
+LOCATION = re.compile(r"(dbfs|abfss|wasbs|s3|gs):/")
 LISTS = ("order_by", "experiment_ids")
 # What a workspace knows and passes; all else of the open-source server is an unknown endpoint there.
 PASSED = {
@@ -88,8 +89,9 @@ class Tracking:
 
     def create_experiment(self, given):
         path = self.workspace.experiment_path(given.get("name"))
-        if given.get("artifact_location"):
-            raise errors.invalid("The emulator knows no artifact locations but the workspace's own.")
+        location = given.get("artifact_location")
+        if location and not LOCATION.match(location):
+            raise errors.invalid(f"Got an invalid artifact location '{location}'.")
         tags = {tag.get("key"): tag.get("value") for tag in given.get("tags") or []}
         # Which tags a workspace sets can be seen in every printed experiment of one.
         tags = {
@@ -101,7 +103,10 @@ class Tracking:
             if self.workspace.experiment(path):
                 raise errors.exists(f"Node named '{path.rpartition('/')[2]}' already exists.")
             self.behind.give_name_away(path)
-            return self.ids.outward(self.behind.call("POST", "experiments/create", asked))
+            made = self.ids.outward(self.behind.call("POST", "experiments/create", asked))
+            if location:
+                self.ids.set_location(made["experiment_id"], location)
+            return made
 
     def get_by_name(self, given):
         name = given.get("experiment_name") or ""
