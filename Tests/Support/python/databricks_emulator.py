@@ -28,6 +28,7 @@ The control port (plain HTTP):
     DELETE /emulator/requests   empties it
     GET, POST, DELETE /emulator/faults      see databricks_faults.py
     POST /emulator/move         {"from": path, "to": path, "quiet": bool}: a folder or an experiment is moved, as in the browser
+    POST /emulator/fill         many experiments and runs at once; see databricks_fill.py
     POST /emulator/tokens/expire, POST /emulator/sas/expire     all that were given so far become void (not the two fixed tokens)
 """
 
@@ -44,6 +45,7 @@ import traceback
 
 import azureml_front as front
 import databricks_errors as errors
+import databricks_fill
 from azureml_errors import Answer, Failure, as_json, storage
 from databricks_artifacts import Artifacts
 from databricks_behind import Server
@@ -230,6 +232,8 @@ class Emulator:
                     return front.refused(error)
                 if "rate_scale" in document:
                     self.budgets.scale(document["rate_scale"])
+            case "POST", "/emulator/fill":
+                return as_json(databricks_fill.fill(self, request.json() or {}))
             case "POST", "/emulator/move":
                 document = request.json() or {}
                 return self.workspace.move(document.get("from", ""), document.get("to", ""), document.get("quiet") is True)

@@ -143,10 +143,31 @@ def answers_are_lost(start, directory):
         assert 10 <= counted["throttled"]["search"] <= 17, counted["throttled"]
 
 
+def filled(start, directory):
+    with start(directory, "--rate-scale", "0") as described:
+        wire = Wire(described)
+        wire.run("before")
+        made = wire.control("POST", "fill", {"experiments": 30, "runs": 40, "points": 5})["experiments"]
+        same(len(set(made)), 30)
+        _, found = wire.api("POST", "mlflow/experiments/search", {"filter": "name LIKE '/Shared/filled/%'", "max_results": 100})
+        same(sorted(each["experiment_id"] for each in found["experiments"]), sorted(made))
+        _, found = wire.api("POST", "mlflow/runs/search", {"experiment_ids": made[:10], "max_results": 1000})
+        same(len(found["runs"]), 400)
+        run = found["runs"][0]
+        same({each["key"]: each["step"] for each in run["data"]["metrics"]}, {"loss": 4, "accuracy": 4})
+        _, found = wire.api("GET", f"mlflow/metrics/get-history?run_id={run['info']['run_id']}&metric_key=loss")
+        same([each["step"] for each in found["metrics"]], [0, 1, 2, 3, 4])
+        # It goes on as ever.
+        wire.run("after")
+
+
+CHECKS = (lives_end, started_again, large_files_are_never_whole_in_memory, answers_are_lost, filled)
+
+
 def run(start, directory):
     """How many failed."""
     failed = 0
-    for number, check in enumerate((lives_end, started_again, large_files_are_never_whole_in_memory, answers_are_lost)):
+    for number, check in enumerate(CHECKS):
         try:
             check(start, directory / str(number))
             print(f"wire: ok {check.__name__}", flush=True)
