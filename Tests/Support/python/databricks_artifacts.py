@@ -49,15 +49,21 @@ class Artifacts:
         number = self.behind.experiment_of_run(run)
         if number is None:
             raise errors.not_found(f"Run '{run}' not found.")
-        self.tracking.check_access(number)
-        return f"{self.workspace_id}/mlflow-tracking/{self.ids.experiment_out(number)}/{run}/artifacts"
+        return f"{self.root(number)}/{run}/artifacts"
 
     def model_root(self, model):
         number = self.behind.experiment_of_model(model)
         if number is None:
             raise errors.not_found(f"Logged model with ID '{model}' not found.")
+        return f"{self.root(number)}/logged_models/{model}/artifacts"
+
+    def root(self, number):
         self.tracking.check_access(number)
-        return f"{self.workspace_id}/mlflow-tracking/{self.ids.experiment_out(number)}/logged_models/{model}/artifacts"
+        experiment = self.ids.experiment_out(number)
+        if experiment in self.ids.locations:
+            # How a workspace words this is not known; that it signs nothing there is.
+            raise errors.invalid(f"Artifacts of experiment {experiment} lie at {self.ids.root(experiment)}, outside of this workspace's storage.")
+        return f"{self.workspace_id}/mlflow-tracking/{experiment}"
 
     def of_source(self, source):
         """Where the files of a model version's source lie; None when that is no place of this workspace."""

@@ -49,6 +49,13 @@ class Server(Behind):
             table[key] = str(found[0][0])
         return table[key]
 
+    def runs_of(self, experiment, stage, condition, moment, most):
+        found = self.rows(
+            f"SELECT run_uuid FROM runs WHERE experiment_id = ? AND lifecycle_stage = ? AND {condition} ORDER BY start_time DESC LIMIT ?",
+            int(experiment), stage, moment, most,
+        )  # fmt: skip
+        return [run for (run,) in found]
+
     # Names of experiments: this server keeps those of deleted ones, a workspace gives them away.
 
     def experiment_named(self, name):

@@ -17,6 +17,8 @@ IN_MESSAGE = re.compile(r"((?:experiment|id|ID)(?:_id|s| with id| with ID| ID)?\
 
 class Ids:
     def __init__(self, store):
+        self.store = store
+        self.locations = dict(store.rows("SELECT experiment, location FROM locations"))
         self.seed = int(store.meta("id seed", lambda: str(secrets.randbelow(10**15))))
         self.workspace = store.meta("workspace id", lambda: str(10**15 + secrets.randbelow(9 * 10**15)))
 
@@ -43,7 +45,12 @@ class Ids:
     # Artifacts
 
     def root(self, experiment):
-        return f"dbfs:/databricks/mlflow-tracking/{experiment}"
+        return self.locations.get(experiment) or f"dbfs:/databricks/mlflow-tracking/{experiment}"
+
+    def set_location(self, experiment, location):
+        """A place that its maker chose, outside of the workspace's own storage."""
+        self.store.change("INSERT INTO locations VALUES (?, ?)", experiment, location.rstrip("/"))
+        self.locations[experiment] = location.rstrip("/")
 
     def inward(self, document):
         """A request's document in the words of the server behind."""

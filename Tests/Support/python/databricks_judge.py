@@ -1,13 +1,12 @@
 """The outside judge of the Databricks emulator: the official client, unpatched, must find it like a workspace.
 
-    databricks_judge.py [workspace|unity]
+    databricks_judge.py [files|unity]
 
 Started by databricks_selftest.py, which sets where the client goes and DATABRICKS_EMULATOR, the line that the emulator prints at
-its start. Prints a line per flow, `ok NAME` or `FAILED NAME: why`; exit 1 when any failed.
+its start. Prints a line per flow, `ok NAME` or `FAILED NAME: why`; exit 1 when any failed. Here is what concerns tracking.
 """
 
-import hashlib
-import json
+import importlib
 import math
 import os
 import pathlib
@@ -15,94 +14,13 @@ import sys
 import tempfile
 import time
 import traceback
-import urllib.error
 import urllib.parse
-import urllib.request
-import warnings
 
-warnings.filterwarnings("ignore")
+from databricks_judging import EMULATOR, FLOWS, HOME, Judge, api, asked, control, fails, flow, same
 
-import mlflow  # noqa: E402
-import pandas  # noqa: E402
-from mlflow.entities import Metric, Param, RunTag, ViewType  # noqa: E402
-
-EMULATOR = json.loads(os.environ["DATABRICKS_EMULATOR"])
-HOME = f"/Users/{EMULATOR['user']}"
-MIB = 1 << 20
-FLOWS = []
-
-
-def flow(function):
-    FLOWS.append(function)
-    return function
-
-
-def same(found, wanted):
-    assert found == wanted, f"{found!r} is not {wanted!r}"
-
-
-def fails(action, *texts):
-    try:
-        action()
-    except Exception as error:
-        for text in texts:
-            assert text in str(error), f"{text!r} is not in {str(error)[:500]!r}"
-        return
-    raise AssertionError(f"it was not refused ({texts})")
-
-
-def asked(method, address, document=None, headers=()):
-    """(status, headers, body) without the official client; whom it goes to is told by the address."""
-    body = json.dumps(document).encode() if document is not None else b"" if method == "POST" else None
-    request = urllib.request.Request(address, body, method=method, headers=dict(headers))
-    try:
-        answer = urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60)
-    except urllib.error.HTTPError as error:
-        answer = error
-    with answer:
-        return answer.status, answer.headers, answer.read()
-
-
-def control(method, path, document=None):
-    return json.loads(asked(method, f"{EMULATOR['control']}/emulator/{path}", document)[2])
-
-
-def api(method, path, document=None, token=None):
-    status, _, body = asked(method, f"{EMULATOR['host']}/api/2.0/{path}", document, {"Authorization": f"Bearer {token or EMULATOR['token']}"})
-    return status, json.loads(body)
-
-
-def digest(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-class Doubler(mlflow.pyfunc.PythonModel):
-    def predict(self, context, model_input, params=None):
-        return model_input["x"] * 2 + 1
-
-
-class Judge:
-    def __init__(self, folder):
-        self.folder = pathlib.Path(folder)
-        self.client = mlflow.MlflowClient()
-        self.suffix = f"{time.time_ns()}"
-        self.experiment = mlflow.set_experiment(f"{HOME}/judged {self.suffix}").experiment_id
-
-    def name(self, start):
-        return f"{HOME}/{start} {self.suffix}"
-
-    def run(self):
-        return self.client.create_run(self.experiment).info.run_id
-
-    def file(self, name, size):
-        """Bytes that differ from place to place."""
-        path = self.folder / name
-        with open(path, "wb") as file:
-            for number in range(0, size, MIB):
-                part = number.to_bytes(8, "big") + os.urandom(1016)
-                file.write((part * 1024)[: min(MIB, size - number)])
-        return path
+import mlflow  # isort: skip
+import pandas  # isort: skip
+from mlflow.entities import Metric, Param, RunTag, ViewType  # isort: skip
 
 
 @flow
@@ -169,6 +87,32 @@ def folders(judge):
 
 
 @flow
+def places_of_ones_own(judge):
+    made = judge.client.create_experiment(judge.name("placed"), artifact_location="abfss://c@account.dfs.core.windows.net/x")
+    run = judge.client.create_run(made).info
+    same(run.artifact_uri, f"abfss://c@account.dfs.core.windows.net/x/{run.run_id}/artifacts")
+    status, answer = api("POST", "mlflow/artifacts/credentials-for-read", {"run_id": run.run_id, "path": ["a"]})
+    same((status, answer["error_code"]), (400, "INVALID_PARAMETER_VALUE"))
+    fails(lambda: judge.client.create_experiment(judge.name("misplaced"), artifact_location="file:/tmp"), "INVALID_PARAMETER_VALUE")
+
+
+@flow
+def moves_in_the_browser(judge):
+    folder = f"/Shared/old {judge.suffix}"
+    same(api("POST", "workspace/mkdirs", {"path": f"{folder}/in"})[0], 200)
+    made = [judge.client.create_experiment(f"{folder}/{name}") for name in ("a", "in/b")]
+    before = judge.client.get_experiment(made[1]).last_update_time
+    moved = control("POST", "move", {"from": folder, "to": f"{HOME}/new {judge.suffix}", "quiet": True})["moved"]
+    same(sorted(moved), sorted(made))
+    found = judge.client.get_experiment(made[1])
+    same((found.name, found.last_update_time), (f"{HOME}/new {judge.suffix}/in/b", before))
+    same(judge.client.get_experiment_by_name(f"{folder}/a"), None)
+    fails(lambda: judge.client.create_experiment(f"{folder}/c"), "RESOURCE_DOES_NOT_EXIST")
+    control("POST", "move", {"from": f"{HOME}/new {judge.suffix}/a", "to": f"/Shared/a {judge.suffix}"})
+    same(judge.client.get_experiment_by_name(f"/Shared/a {judge.suffix}").experiment_id, made[0])
+
+
+@flow
 def runs(judge):
     mlflow.set_experiment(experiment_id=judge.experiment)
     with mlflow.start_run(run_name="parent", tags={"kind": "sweep"}) as parent:
@@ -214,127 +158,17 @@ def runs_deleted_and_restored(judge):
     assert run in [each.info.run_id for each in judge.client.search_runs([judge.experiment], run_view_type=ViewType.DELETED_ONLY)]
     judge.client.restore_run(run)
     same(judge.client.get_run(run).info.lifecycle_stage, "active")
-
-
-def artifact(judge, size, folder):
-    run = judge.run()
-    path = judge.file(f"{size}.bin", size)
-    judge.client.log_artifact(run, str(path), folder)
-    place = f"{folder}/{path.name}" if folder else path.name
-    listed = judge.client.list_artifacts(run, folder)
-    same([(each.path, each.is_dir, each.file_size) for each in listed], [(place, False, size)])
-    got = judge.client.download_artifacts(run, place, str(judge.folder / "got"))
-    same(digest(got), digest(path))
-    # Written again: artifacts of a workspace can change.
-    if size < MIB:
-        path.write_bytes(b"changed")
-        judge.client.log_artifact(run, str(path), folder)
-        same(pathlib.Path(judge.client.download_artifacts(run, place, str(judge.folder / "got"))).read_bytes(), b"changed")
-    pathlib.Path(got).unlink()
-    path.unlink()
-
-
-@flow
-def artifact_of_5_bytes(judge):
-    artifact(judge, 5, None)
-
-
-@flow
-def artifact_of_25_megabytes(judge):
-    artifact(judge, 25 * MIB, "deep/er")
-
-
-@flow
-def artifact_of_120_megabytes(judge):
-    artifact(judge, 120 * MIB, "big")
-
-
-@flow
-def folder_of_artifacts(judge):
-    run, folder = judge.run(), judge.folder / "many"
-    for number in range(20):
-        (folder / f"part {number % 3}").mkdir(parents=True, exist_ok=True)
-        (folder / f"part {number % 3}" / f"{number} ü.txt").write_text(f"{number}")
-    (folder / "empty").write_bytes(b"")
-    judge.client.log_artifacts(run, str(folder), "all")
-    same([(each.path, each.is_dir) for each in judge.client.list_artifacts(run)], [("all", True)])
-    same(len(judge.client.list_artifacts(run, "all")), 4)
-    got = pathlib.Path(mlflow.artifacts.download_artifacts(run_id=run, artifact_path="all", dst_path=str(judge.folder / "tree")))
-    found = {str(each.relative_to(got)): each.read_bytes() for each in got.rglob("*") if each.is_file()}
-    same(found, {str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*") if each.is_file()})
-
-
-@flow
-def signed_addresses(judge):
-    run = judge.run()
-    judge.client.log_text(run, "0123456789", "digits.txt")
-    _, answer = api("POST", "mlflow/artifacts/credentials-for-read", {"run_id": run, "path": ["digits.txt"]})
-    info = answer["credential_infos"][0]
-    headers = {each["name"]: each["value"] for each in info["headers"]}
-    same(info["path"], "digits.txt")
-    same(asked("GET", info["signed_uri"], headers=headers)[::2], (200, b"0123456789"))
-    same(asked("GET", info["signed_uri"], headers=headers | {"Range": "bytes=3-5"})[::2], (206, b"345"))
-    same(asked("GET", info["signed_uri"])[0], 400)
-    same(asked("GET", info["signed_uri"], headers=headers | {"Authorization": "Bearer x"})[0], 400)
-    same(asked("GET", info["signed_uri"].replace("digits", "others"), headers=headers)[0], 403)
-    same(asked("PUT", info["signed_uri"] + "&comp=blocklist", {}, headers)[0], 403)
-    control("POST", "faults", {"expired_sas": {"count": 1}})
-    status, _, body = asked("GET", info["signed_uri"], headers=headers)
-    assert status == 403 and b"<Code>AuthenticationFailed</Code>" in body, body
-    same(asked("GET", info["signed_uri"], headers=headers)[0], 200)
-    control("POST", "sas/expire")
-    same(asked("GET", info["signed_uri"], headers=headers)[0], 403)
-    # What was given before is void; the client asks for new ones.
-    same(mlflow.artifacts.load_text(f"runs:/{run}/digits.txt"), "0123456789")
-
-
-@flow
-def logged_model_and_version(judge):
-    mlflow.set_experiment(experiment_id=judge.experiment)
-    registered = f"model {judge.suffix}"
-    with mlflow.start_run() as active:
-        mlflow.log_metric("before", 1.0)
-        info = mlflow.pyfunc.log_model(name="doubler", python_model=Doubler(), params={"layers": "2"}, registered_model_name=registered)
-        mlflow.log_metric("acc", 0.75, step=1, model_id=info.model_id)
-    model = mlflow.get_logged_model(info.model_id)
-    same(model.artifact_location, f"dbfs:/databricks/mlflow-tracking/{judge.experiment}/logged_models/{info.model_id}/artifacts")
-    same((str(model.status), model.params["layers"], model.experiment_id), ("READY", "2", judge.experiment))
-    frame = pandas.DataFrame({"x": [1.0, 2.5]})
-    same(list(mlflow.pyfunc.load_model(info.model_uri).predict(frame)), [3.0, 6.0])
-    same([each.model_id for each in judge.client.get_run(active.info.run_id).outputs.model_outputs], [info.model_id])
-    found = mlflow.search_logged_models([judge.experiment], output_format="list")
-    same([each.model_id for each in found], [info.model_id])
-    judge.client.set_logged_model_tags(info.model_id, {"reviewed": "yes"})
-    same(mlflow.get_logged_model(info.model_id).tags["reviewed"], "yes")
-    version = judge.client.get_model_version(registered, "1")
-    same((version.status, version.source), ("READY", model.artifact_location))
-    judge.client.transition_model_version_stage(registered, "1", "Production")
-    same(judge.client.get_latest_versions(registered, ["Production"])[0].version, "1")
-    judge.client.set_model_version_tag(registered, "1", "k", "v")
-    same(list(mlflow.pyfunc.load_model(f"models:/{registered}/Production").predict(frame)), [3.0, 6.0])
-    fails(lambda: judge.client.set_registered_model_alias(registered, "champion", "1"))
-    status, answer = api("POST", "mlflow/registered-models/alias", {"name": registered, "alias": "a", "version": "1"})
-    same((status, answer["error_code"]), (404, "ENDPOINT_NOT_FOUND"))
-    judge.client.rename_registered_model(registered, registered + " new")
-    judge.client.delete_model_version(registered + " new", "1")
-    judge.client.delete_registered_model(registered + " new")
-
-
-@flow
-def versions_are_pending_at_first(judge):
-    name = f"pending {judge.suffix}"
-    judge.client.create_registered_model(name)
-    control("POST", "faults", {"pending_seconds": 1.5})
-    try:
-        status, made = api("POST", "mlflow/model-versions/create", {"name": name, "source": f"dbfs:/databricks/mlflow-tracking/{judge.experiment}/x"})
-        same((status, made["model_version"]["status"]), (200, "PENDING_REGISTRATION"))
-        started = time.monotonic()
-        # It answers with what it was told at first, but waits.
-        version = judge.client.create_model_version(name, made["model_version"]["source"]).version
-        same(judge.client.get_model_version(name, version).status, "READY")
-        assert time.monotonic() - started > 1, "the client did not have to wait"
-    finally:
-        control("DELETE", "faults")
+    # Many at once; what was deleted before stays so.
+    experiment = judge.client.create_experiment(judge.name("many"))
+    old, *others = [judge.client.create_run(experiment, start_time=1000 + n).info.run_id for n in range(4)]
+    judge.client.delete_run(old)
+    time.sleep(0.05)
+    moment = int(time.time() * 1000)
+    many = {"experiment_id": experiment}
+    same(api("POST", "mlflow/databricks/runs/delete-runs", many | {"max_timestamp_millis": 1002})[1], {"runs_deleted": 2})
+    same([each.info.run_id for each in judge.client.search_runs([experiment])], [others[2]])
+    same(api("POST", "mlflow/databricks/runs/restore-runs", many | {"min_timestamp_millis": moment})[1], {"runs_restored": 2})
+    same(len(judge.client.search_runs([experiment])), 3)
 
 
 @flow
@@ -403,16 +237,15 @@ def planned_faults(judge):
 
 
 def main():
-    flows = FLOWS
-    if sys.argv[1:] == ["unity"]:
-        import databricks_judge_unity
-
-        flows = databricks_judge_unity.FLOWS
+    part = sys.argv[1] if len(sys.argv) > 1 else ""
+    if part:
+        FLOWS.clear()
+    importlib.import_module("databricks_judge_unity" if part == "unity" else "databricks_judge_files")
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         (pathlib.Path(folder) / "got").mkdir()
         judge = Judge(folder)
-        for each in flows:
+        for each in FLOWS:
             started = time.monotonic()
             try:
                 each(judge)
@@ -426,6 +259,4 @@ def main():
 
 
 if __name__ == "__main__":
-    # The flows of Unity Catalog import this file under its name.
-    sys.modules["databricks_judge"] = sys.modules["__main__"]
     sys.exit(main())

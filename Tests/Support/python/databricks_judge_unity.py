@@ -4,20 +4,14 @@ import json
 import os
 import pathlib
 
-import databricks_judge as judging
-import mlflow
-import pandas
-from databricks_judge import EMULATOR, Doubler, api, fails, same
-from mlflow.models import infer_signature
+from databricks_judging import EMULATOR, Doubler, api, asked, fails, flow, same
 
-FLOWS = []
+import mlflow  # isort: skip
+import pandas  # isort: skip
+from mlflow.models import infer_signature  # isort: skip
+
 FRAME = pandas.DataFrame({"x": [1.0, 2.5]})
 UNITY = "mlflow/unity-catalog"
-
-
-def flow(function):
-    FLOWS.append(function)
-    return function
 
 
 def named(judge, name):
@@ -110,12 +104,12 @@ def directory_signature(judge):
     host, _, folder = rest.partition("/")
     same(host, f"{EMULATOR['account']}.dfs.core.windows.net")
     base = f"{EMULATOR['storage']}/{container}"
-    status, _, body = judging.asked("GET", f"{base}?resource=filesystem&recursive=true&directory={folder}&{token}")
+    status, _, body = asked("GET", f"{base}?resource=filesystem&recursive=true&directory={folder}&{token}")
     names = [each["name"] for each in json.loads(body)["paths"]]
     assert status == 200 and f"{folder}/MLmodel" in names, (status, body)
-    same(judging.asked("GET", f"{base}/{folder}/MLmodel?{token}")[0], 200)
-    same(judging.asked("GET", f"{base}/{folder.rpartition('/')[0]}/other/MLmodel?{token}")[0], 403)
-    same(judging.asked("PUT", f"{base}/{folder}/MLmodel?resource=file&{token}")[0], 403)
+    same(asked("GET", f"{base}/{folder}/MLmodel?{token}")[0], 200)
+    same(asked("GET", f"{base}/{folder.rpartition('/')[0]}/other/MLmodel?{token}")[0], 403)
+    same(asked("PUT", f"{base}/{folder}/MLmodel?resource=file&{token}")[0], 403)
 
 
 @flow

@@ -52,6 +52,8 @@ class Registry:
         if not isinstance(document, dict):
             return document
         made = {key: self.shaped(value) for key, value in document.items() if key not in ("aliases", "deployment_job_state")}
+        if "creation_timestamp" in made:
+            made.setdefault("user_id", self.options.user)
         if "version" in made and "status" in made:
             row = self.store.row("SELECT ready FROM versions WHERE model = ? AND version = ?", made["name"], str(made["version"]))
             if row and row[0] > time.time():

@@ -1,9 +1,11 @@
 """Starts the Databricks emulator and has the official client, unpatched, judge it: with both kinds of storage and of tokens.
 
-    databricks_selftest.py [--only pat|oauth|presigned|sas|broken]... [--directory DIR]
+    databricks_selftest.py [--only wire|pat|oauth|pat-adls|oauth-sas|presigned|sas|broken]... [--directory DIR]
 
+    wire     what no official client shows
     pat      a personal access token, AZURE_SAS_URI
     oauth    OAuth M2M, AZURE_ADLS_GEN2_SAS_URI
+    pat-adls, oauth-sas   the same the other way round, files only
     presigned, sas   Unity Catalog, with files behind presigned addresses, and behind a directory's signature on ADLS
     broken   an emulator that is wrong on purpose: the judge must find exactly what is wrong with it
 
@@ -20,12 +22,16 @@ import sys
 import tempfile
 import time
 
+import databricks_wiretest
+
 HERE = pathlib.Path(__file__).resolve().parent
 ENVIRONMENTS = HERE.parents[2] / ".venv"
 # Budgets would make the judge wait: it switches them on where it looks at them.
 JUDGED = {
-    "pat": ["--rate-scale", "0"],
+    "pat": ["--rate-scale", "0", "--list-page", "3", "--credentials-page", "2"],
     "oauth": ["--rate-scale", "0", "--storage", "AZURE_ADLS_GEN2_SAS_URI", "--files-api", "403"],
+    "pat-adls": ["--rate-scale", "0", "--storage", "AZURE_ADLS_GEN2_SAS_URI"],
+    "oauth-sas": ["--rate-scale", "0"],
     "presigned": ["--rate-scale", "0", "--unity-storage", "presigned"],
     "sas": ["--rate-scale", "0", "--unity-storage", "sas"],
 }
@@ -69,7 +75,7 @@ def environment(described, kind="pat"):
     if kind in UNITY:
         # The storage account has a name that only the proxy knows.
         made |= {"HTTPS_PROXY": described["proxy"], "REQUESTS_CA_BUNDLE": described["ca_file"], "DATABRICKS_JUDGE_UNITY": kind}
-    if kind == "oauth":
+    if kind.startswith("oauth"):
         return made | {"DATABRICKS_CLIENT_ID": described["client_id"], "DATABRICKS_CLIENT_SECRET": described["client_secret"]}
     return made | {"DATABRICKS_TOKEN": described["token"]}
 
@@ -78,7 +84,7 @@ def judged(kind, options, directory, shown=True):
     """The names of the flows that failed."""
     with emulator(directory, *options) as described:
         python = ENVIRONMENTS / ("databricks" if kind == "sas" else "mlflow3") / "bin" / "python"
-        command = [str(python), str(HERE / "databricks_judge.py"), *(["unity"] if kind in UNITY else [])]
+        command = [str(python), str(HERE / "databricks_judge.py"), *(["unity"] if kind in UNITY else ["files"] if "-" in kind else [])]
         process = subprocess.Popen(
             command, env=environment(described, kind), stdout=subprocess.PIPE, stderr=None if shown else subprocess.DEVNULL, text=True
         )
@@ -95,12 +101,14 @@ def judged(kind, options, directory, shown=True):
 
 def main():
     parser = argparse.ArgumentParser(description="Judge the Databricks emulator.")
-    parser.add_argument("--only", action="append", choices=[*JUDGED, "broken"])
+    parser.add_argument("--only", action="append", choices=["wire", *JUDGED, "broken"])
     parser.add_argument("--directory", help="keep the emulator's state here")
     options = parser.parse_args()
-    wanted, failed = options.only or [*JUDGED, "broken"], False
+    wanted, failed = options.only or ["wire", *JUDGED, "broken"], False
     with tempfile.TemporaryDirectory() as temporary:
         directory = pathlib.Path(options.directory or temporary)
+        if "wire" in wanted:
+            failed |= bool(databricks_wiretest.run(emulator, directory / "wire"))
         for kind, given in JUDGED.items():
             if kind not in wanted:
                 continue

@@ -4,6 +4,7 @@ import azureml_store
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS folders (path TEXT PRIMARY KEY, id INTEGER);
+CREATE TABLE IF NOT EXISTS locations (experiment TEXT PRIMARY KEY, location TEXT);
 CREATE TABLE IF NOT EXISTS versions (
     model TEXT, version TEXT, source TEXT, location TEXT, ready REAL, PRIMARY KEY (model, version)
 );

@@ -7,7 +7,8 @@ import urllib.parse
 import databricks_errors as errors
 from azureml_errors import as_json
 
-MOST_HISTORY, MOST_EXPERIMENTS, MOST_RUNS = 25_000, 1000, 50_000
+MOST_HISTORY, MOST_EXPERIMENTS, MOST_RUNS, MOST_MANY = 25_000, 1000, 50_000, 10_000
+LOCATION = re.compile(r"(dbfs|abfss|wasbs|s3|gs):/")
 LISTS = ("order_by", "experiment_ids")
 # What a workspace knows and passes; all else of the open-source server is an unknown endpoint there.
 PASSED = {
@@ -35,6 +36,8 @@ class Tracking:
             ("POST", "experiments/restore"): self.restore_experiment,
             ("POST", "runs/search"): self.search_runs,
             ("GET", "metrics/get-history"): self.history,
+            ("POST", "databricks/runs/delete-runs"): self.delete_runs,
+            ("POST", "databricks/runs/restore-runs"): self.restore_runs,
         }
 
     def answer(self, request, route):
@@ -51,6 +54,9 @@ class Tracking:
             self.check_access(self.behind.experiment_of_model(matched[1]))
         elif (request.method, route) not in PASSED:
             raise errors.no_such_endpoint(request)
+        elif route in ("runs/create", "logged-models") and not given.get("experiment_id"):
+            # The server behind would show its database's complaint.
+            raise errors.invalid("Missing value for required parameter 'experiment_id'.")
         return as_json(self.passed(request.method, urllib.parse.quote(route), given))
 
     def passed(self, method, route, given):
@@ -83,6 +89,9 @@ class Tracking:
 
     def create_experiment(self, given):
         path = self.workspace.experiment_path(given.get("name"))
+        location = given.get("artifact_location")
+        if location and not LOCATION.match(location):
+            raise errors.invalid(f"Got an invalid artifact location '{location}'.")
         tags = {tag.get("key"): tag.get("value") for tag in given.get("tags") or []}
         # Which tags a workspace sets can be seen in every printed experiment of one.
         tags = {
@@ -94,7 +103,10 @@ class Tracking:
             if self.workspace.experiment(path):
                 raise errors.exists(f"Node named '{path.rpartition('/')[2]}' already exists.")
             self.behind.give_name_away(path)
-            return self.ids.outward(self.behind.call("POST", "experiments/create", asked))
+            made = self.ids.outward(self.behind.call("POST", "experiments/create", asked))
+            if location:
+                self.ids.set_location(made["experiment_id"], location)
+            return made
 
     def get_by_name(self, given):
         name = given.get("experiment_name") or ""
@@ -161,6 +173,29 @@ class Tracking:
         if not 1 <= most <= MOST_HISTORY:
             raise errors.invalid(f"Invalid value {most} for parameter 'max_results': it must be between 1 and {MOST_HISTORY}.")
         return self.passed("GET", "metrics/get-history", given | {"max_results": most})
+
+    def delete_runs(self, given):
+        number, moment, most = self.many(given, "max_timestamp_millis")
+        found = self.behind.runs_of(number, "active", "start_time <= ?", moment, most)
+        for run in found:
+            self.behind.call("POST", "runs/delete", {"run_id": run})
+        return {"runs_deleted": len(found)}
+
+    def restore_runs(self, given):
+        """Those that were deleted at that moment or later."""
+        number, moment, most = self.many(given, "min_timestamp_millis")
+        found = self.behind.runs_of(number, "deleted", "deleted_time >= ?", moment, most)
+        for run in found:
+            self.behind.call("POST", "runs/restore", {"run_id": run})
+        return {"runs_restored": len(found)}
+
+    def many(self, given, name):
+        number = self.ids.experiment_in(given.get("experiment_id"))
+        self.check_access(number)
+        most = integer(given, "max_runs", MOST_MANY)
+        if name not in given or not 1 <= most <= MOST_MANY:
+            raise errors.invalid(f"'{name}' is missing, or 'max_runs' is not between 1 and {MOST_MANY}.")
+        return number, integer(given, name, 0), most
 
 
 def integer(given, name, default):
