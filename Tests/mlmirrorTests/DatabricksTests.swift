@@ -108,7 +108,7 @@ struct DatabricksTests {
 
     /// All that a team does, with the registry of Unity Catalog, while it is followed.
     @Test func aTeamsWorkIsFollowed() async throws {
-        async let started = DatabricksEmulator.start(["--rate-scale", "0"])
+        async let started = DatabricksEmulator.start(["--rate-scale", "0", "--unity-storage", "presigned"])
         async let server = MLflowServer.start()
         let workspace = try await started
         let secondary = try await server
@@ -185,8 +185,8 @@ struct DatabricksTests {
     private static func run(
         _ arguments: [String], _ workspace: DatabricksEmulator, registry: String = "databricks"
     ) async throws -> String {
-        let interpreter = URL(fileURLWithPath: MLflowServer.executable ?? "").deletingLastPathComponent().appendingPathComponent("python")
-            .path
+        let client = registry == "databricks" ? "mlflow3" : "databricks"
+        let interpreter = RealPair.package.appendingPathComponent(".venv/\(client)/bin/python").path
         let environment = workspace.environment.merging(
             [
                 "MLFLOW_TRACKING_URI": "databricks", "MLFLOW_REGISTRY_URI": registry, "MLFLOW_DISABLE_TELEMETRY": "true",
