@@ -99,7 +99,12 @@ enum StoreFactory {
         polling.cycle = Double(settings.cycleSeconds.value)
         polling.requestsPerSecond = Double(settings.requestsPerSecond.value)
         // Its allowance counts every request.
-        let polled: any TrackingStore = (primary as? MLflowStore)?.askingOnce ?? primary
+        let polled: any TrackingStore =
+            switch primary {
+            case let store as MLflowStore: store.askingOnce
+            case let store as PassingStore<MLflowStore>: PassingStore(store.base.askingOnce, store.scope)
+            default: primary
+            }
         return pollingFeed(polled, state, settings.mirrorConfiguration().scope, polling, clock)
     }
 

@@ -121,10 +121,12 @@ extension Mirror {
     private func artifactOwners(_ key: EntityKey) async throws -> Owners? {
         let isRun = key.kind == .runArtifacts
         guard let identity = try state.identity(isRun ? .run : .loggedModel, key.id), let root = identity.root else { return nil }
+        let hasEdge = !configuration.scope.hasNoEdge && identity.base.map { $0[Self.broughtField] == nil } ?? false
         let here: ArtifactOwner
         var subject = RuleSubject.nameless
         if isRun {
             guard let record = try await artifactRoot(ofRun: RunID(key.id)) else { return nil }
+            if hasEdge, identity.record == nil, let run = try await readRun(RunID(key.id)), try await !isInScope(run) { return nil }
             let looksAtNames = configuration.rules.looksAtNames(of: .experiment) || modes.withLock { $0.ledger.hasSeals }
             if looksAtNames, let run = try await readRun(RunID(key.id)) {
                 subject = .experiment(run.experiment)
@@ -132,6 +134,7 @@ extension Mirror {
             here = ArtifactOwner(.run(RunID(key.id)), root: record)
         } else {
             guard let record = try await primary.loggedModel(LoggedModelID(key.id)) else { return nil }
+            if hasEdge, try await !isInScope(record) { return nil }
             here = ArtifactOwner(.loggedModel(record.id), root: record.artifactURI)
             subject = .experiment(record.experiment)
         }

@@ -37,7 +37,7 @@ extension Mirror {
         noteRead(entry.key) { record.recordDigest }
         note(nameOf: record)
         try holdIfPaused(record)
-        guard try await isWanted(entry.key, { configuration.scope.experiments.matches(record.name) }) else {
+        guard try follows(entry.key, isInScope: configuration.scope.contains(record)) else {
             return try acknowledge(Acknowledgement(entry: entry))
         }
         try await locks.withLock(entry.key) { try await writeExperiment(record, entry: entry, waits: waits) }
@@ -92,6 +92,7 @@ extension Mirror {
 
     private func writeExperiment(_ record: Experiment, entry: ChangeLogEntry?, waits: Bool) async throws {
         let key = EntityKey.experiment(record.id)
+        let wantedName = renamed(record.name)
         let known = try state.identity(.experiment, record.id.rawValue)
         // Of earlier attempts: asked before this one notes its own.
         let inDoubt = try state.writesInDoubt(of: key)
@@ -154,8 +155,8 @@ extension Mirror {
         }
         if record.lifecycle == .deleted, actual.lifecycle == .deleted, !isForeign, wasDeletedByUs, !rules.isSealed {
             // It was back for a moment, and was changed: what is deleted cannot be.
-            var isRenamed = secondary.dialect.renamesExperiments && actual.name != record.name
-            if isRenamed { isRenamed = try await secondary.experiment(named: record.name) == nil }
+            var isRenamed = secondary.dialect.renamesExperiments && actual.name != wantedName
+            if isRenamed { isRenamed = try await secondary.experiment(named: wantedName) == nil }
             if isRenamed || !(tags.set.isEmpty && tags.delete.isEmpty) {
                 try await secondary.restoreExperiment(actual.id)
                 lifecycle = .active
@@ -173,11 +174,12 @@ extension Mirror {
         }
         fields[Self.lifecycleField] = FieldDigest(lifecycle.rawValue)
         if isForeign { fields[Self.foreignField] = FieldDigest("") }
+        if !configuration.scope.contains(record) { fields[Self.broughtField] = FieldDigest("") }
         fields[Self.primaryLifecycleField] = FieldDigest(record.lifecycle.rawValue)
 
         var wrote = lifecycle != actual.lifecycle
         // One that was made a moment ago may have had to take another name.
-        var isNamed = known != nil || isForeign || actual.name == record.name || !secondary.dialect.renamesExperiments
+        var isNamed = known != nil || isForeign || actual.name == wantedName || !secondary.dialect.renamesExperiments
         var isLeft = false
         if lifecycle == .active {
             try state.noteWrites(tags.set.map { .tag($0.key) }, of: key)
@@ -196,11 +198,11 @@ extension Mirror {
             case .left:
                 (isNamed, isLeft) = (false, true)
                 // Nobody waits for it to make way.
-                fields[Self.nameRefusedField] = FieldDigest(record.name)
+                fields[Self.nameRefusedField] = FieldDigest(wantedName)
             case .done: wrote = true
             case .taken:
                 isNamed = false
-                fields[Self.nameRefusedField] = FieldDigest(record.name)
+                fields[Self.nameRefusedField] = FieldDigest(wantedName)
             case .aside:
                 (wrote, isNamed) = (true, false)
                 followUps.append(key)
@@ -209,7 +211,7 @@ extension Mirror {
             // Tags of a deleted experiment cannot be written, here or on the primary: they are when it is restored.
             for tag in tags.set { fields[.tag(tag.key)] = base?[.tag(tag.key)] }
         }
-        fields[Base.Field("name")] = isNamed ? FieldDigest(record.name) : base?[Base.Field("name")]
+        fields[Base.Field("name")] = isNamed ? FieldDigest(wantedName) : base?[Base.Field("name")]
         base = fields
         let identity = Identity(
             kind: .experiment, primaryID: record.id.rawValue, secondaryID: actual.id.rawValue, root: actual.artifactLocation,
@@ -250,7 +252,11 @@ extension Mirror {
     private func experimentTags(_ record: Experiment) -> [Tag] {
         record.tags.filter { !$0.key.hasPrefix(Stamp.prefix) } + stamp.tags(.experiment(record.id))
             + [Tag(Stamp.artifactLocationKey, record.artifactLocation)]
-            + (secondary.dialect.experimentNames == nil && secondary.dialect.renamesExperiments ? [] : [Tag(Stamp.nameKey, record.name)])
+            + (bearsItsName(record) ? [] : [Tag(Stamp.nameKey, record.name)])
+    }
+
+    private func bearsItsName(_ record: Experiment) -> Bool {
+        secondary.dialect.experimentNames == nil && secondary.dialect.renamesExperiments && renamed(record.name) == record.name
     }
 
     /// The one of this name when it may be ours, else a new one: under another name when the name belongs to somebody else.
@@ -265,8 +271,8 @@ extension Mirror {
             board.count { $0.experiments.adopted += 1 }
             return (made, made.tags.contains { $0.key == Stamp.adoptedKey }, true)
         }
-        let wanted = experimentNameThere(record.name)
-        let prefixed = experimentNameThere("\(configuration.pair)/" + Self.bare(record.name))
+        let wanted = experimentNameThere(renamed(record.name))
+        let prefixed = prefixedName(record)
         for name in [wanted, prefixed] {
             if let found = try await secondary.experiment(named: name) {
                 switch stamp.owner(idKey, of: found.tags) {
@@ -307,7 +313,7 @@ extension Mirror {
                 throw StoreError(.retry(after: nil), error.reason, error.message)
             }
             board.count { $0.experiments.created += 1 }
-            if name != record.name, secondary.dialect.experimentNames != nil {
+            if name != renamed(record.name), secondary.dialect.experimentNames != nil {
                 note(conversions: ["experiment_name: \(record.name) as \(name)"], of: .experiment(record.id))
             }
             guard let created = try await secondary.experiment(id) else {

@@ -27,6 +27,7 @@ extension Mirror {
         var rules = try state.rules(of: key, decisions)
         if isSealed { rules.resolutions = rules.resolutions.filter(\.value.stands) }
         rules.isSealed = isSealed
+        rules.leaveOut = configuration.scope.passage.leaveOut
         // Registered models are the secondary's: elsewhere what nobody has changed there may still be carried.
         if isSealed, case .model = subject { rules.isFinal = true }
         rules.repairs = configuration.repairs && !isSealed
@@ -126,7 +127,7 @@ extension Mirror {
         switch key.kind {
         case .registeredModel: return .model(ModelName(key.id))
         case .experiment, .experimentDeletion:
-            return experimentNames.withLock { $0[ExperimentID(key.id)] }.map { .experimentNamed($0) } ?? .nameless
+            return experimentNames.withLock { $0[ExperimentID(key.id)] }.map { .experimentNamed($0.name) } ?? .nameless
         case .run, .runArtifacts:
             guard configuration.rules.looksAtNames(of: .experiment), let id = try state.secondaryID(.run, key.id),
                 let there = try await secondary.run(RunID(id))?.experiment,

@@ -56,7 +56,7 @@ public struct Retirement<Primary: TrackingStore, Secondary: WritableStore>: Send
         var experiments: [ExperimentID] = []
         try await mirror.retrying.pages({ try await mirror.primary.experiments($0) }) { page in
             experiments += page.elements.filter {
-                mirror.configuration.scope.experiments.matches($0.name) && $0.lifecycle == .active
+                mirror.configuration.scope.contains($0) && $0.lifecycle == .active
                     && ledger.isSealed($0.name)
             }.map(\.id)
         }
@@ -65,7 +65,7 @@ public struct Retirement<Primary: TrackingStore, Secondary: WritableStore>: Send
             let query = RunQuery(experiments: group, startedFrom: scope.since, startedBefore: scope.until, pageSize: 250)
             var pages = RunPages(mirror.primary, query, mirror.retrying)
             while let page = try await pages.next() {
-                for run in page.elements where run.lifecycle == .active {
+                for run in page.elements where run.lifecycle == .active && scope.contains(run) {
                     if let why = try tooEarly(run) {
                         summary.leftOut[why, default: 0] += 1
                         continue

@@ -61,7 +61,7 @@ public struct TagPlan: Sendable, Hashable {
             fields[field] = digest
         }
         guard let present else { return }
-        for (name, value) in present.sorted(by: { $0.key < $1.key }) where !wanted.contains(name) {
+        for (name, value) in present.sorted(by: { $0.key < $1.key }) where !wanted.contains(name) && !rules.leaveOut.holds(tag: name) {
             let field = field(name)
             let kind = ConflictKind.ofTag(name, of: key.kind)
             let policy = policy(kind, name)

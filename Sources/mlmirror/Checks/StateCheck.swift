@@ -14,6 +14,19 @@ enum StateCheck {
         }
     }
 
+    /// What another scope than the last one means for what is copied.
+    static func scope(_ settings: MirrorSettings) throws -> String {
+        guard TextFile.exists(settings.state.value) else { return "nothing was copied yet" }
+        let state = try ReplicationState.visit(path: settings.state.value)
+        defer { try? state.close() }
+        guard let keys = try state.differences(to: settings.scope) else { return "nothing was copied yet" }
+        if try state.isMirroring(settings.scope) { return "as before" }
+        let masked = keys.contains("scope.mask.params") ? "; params that were copied unmasked stay, for they cannot be written again" : ""
+        return (keys.isEmpty ? "another one than before" : "not as before: \(keys.joined(separator: ", "))")
+            + ": what came in is copied by the next backfill or start of the daemon, what went out stays on the secondary and is not "
+            + "followed any more\(masked)"
+    }
+
     private static func new(_ path: String) throws -> String {
         let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
         guard access(folder, W_OK | X_OK) == 0 else {
