@@ -29,6 +29,8 @@ import Testing
         ("ännchen@müller.example", "user"),
         ("git@github.com:team/x.git", "git@github.com:team/x.git"),
         ("a@b", "a@b"), ("@", "@"), ("x@y@example.com", "x@user"), ("", ""), ("/Users/", "/Users/"), ("/Users//x", "/Users//x"),
+        ("{\"a\":\"x\\nann@example.com\"}", "{\"a\":\"x\\nuser\"}"), ("C:\\\\Users\\\\ann\\\\x", "C:\\\\Users\\\\user\\\\x"),
+        ("x?u=ann%40example.com", "x?u=user"), ("/Users/ann%40example.com/x", "/Users/user/x"),
         ("/Shared/team", "/Shared/team"), ("price @ 3.5", "price @ 3.5"),
     ])
     func peopleInTextAreFound(_ text: String, _ masked: String) {
@@ -41,7 +43,7 @@ import Testing
         let ann = mask.user("ann@example.com")
         #expect(ann?.hasPrefix("user-") == true && ann?.count == 21)
         #expect(mask.text("/Users/ann@example.com/x") == "/Users/\(ann ?? "")/x")
-        #expect(mask.text("by ann@example.com") == "by \(ann ?? "")")
+        #expect(mask.text("by ann@example.com") == "by \(ann ?? "")" && mask.text("by ann%40example.com") == "by \(ann ?? "")")
         #expect(mask.user("bo@example.com") != ann)
         #expect(Mask(users: .pseudonym, key: PseudonymKey("another secret, as long")).user("ann@example.com") != ann)
         #expect(!"\(mask)".contains("secret") && !String(reflecting: mask).contains("secret"))
@@ -56,6 +58,10 @@ import Testing
         #expect(leaveOut.holds(param: "secret_path") && !leaveOut.holds(param: "lr"))
         #expect(leaveOut.holds(file: "a.tmp") && leaveOut.holds(file: "x/y/a.tmp") && leaveOut.holds(file: "cache"))
         #expect(!leaveOut.holds(file: "keep.tmp") && !leaveOut.holds(file: "a.tmp.txt"))
+        let checkpoints = LeaveOut(artifacts: ["ckpt", "!ckpt/best", "**/tmp"])
+        #expect(checkpoints.holds(file: "ckpt/1.pt") && checkpoints.holds(file: "ckpt/a/1.pt") && checkpoints.holds(file: "a/tmp/x"))
+        #expect(!checkpoints.holds(file: "ckpt/best/1.pt") && !checkpoints.holds(file: "ckpts/1.pt"))
+        #expect(!checkpoints.holds(folder: "ckpt") && LeaveOut(artifacts: ["ckpt"]).holds(folder: "ckpt"))
         let all = LeaveOut(tags: ["**"])
         #expect(!all.holds(tag: Stamp.pairKey) && !all.holds(tag: "mlflow.prompt.is_prompt") && all.holds(tag: "a/b"))
         #expect(!LeaveOut().holds(tag: "x") && !LeaveOut().holds(file: "x"))

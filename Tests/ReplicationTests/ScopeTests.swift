@@ -305,4 +305,123 @@ import Testing
         #expect(fixture.secondary.writes.map(\.description) == [])
         #expect(try await fixture.verify(rename).differences == [])
     }
+
+    /// The map is read with a version that was made from one of a model that is called otherwise there.
+    @Test func aVersionOfARenamedModelsVersionIsFound() async throws {
+        let fixture = try MirrorFixture()
+        let run = try await Workload(store: fixture.primary).run(in: ExperimentID("0"), "r", files: ["model/x": "1"])
+        for name in ["churn", "copy"] { try await fixture.primary.createRegisteredModel(ModelName(name), description: "", tags: []) }
+        _ = try await fixture.primary.createVersion(
+            NewVersion(model: ModelName("churn"), source: "\(run.artifactURI)/model", run: run.id))
+        _ = try await fixture.primary.createVersion(NewVersion(model: ModelName("copy"), source: "models:/churn/1"))
+        func rename(_ configuration: inout MirrorConfiguration) { configuration.scope.renaming.models = [.init("churn", "prod-churn")] }
+        #expect(try await fixture.backfill(rename).failures == [])
+        #expect(fixture.secondary.snapshot.versions[ModelName("copy")]?.map(\.source) == ["models:/prod-churn/1"])
+        try await settled(fixture, rename)
+    }
+
+    @Test func threeOfOneNameStayThree() async throws {
+        let fixture = try MirrorFixture()
+        for name in ["ann", "bo", "cy", "di"] {
+            let id = try await fixture.primary.createExperiment(name: "/Users/\(name)/churn", tags: [])
+            try await Workload(store: fixture.primary).run(in: id, "of \(name)")
+        }
+        func mask(_ configuration: inout MirrorConfiguration) { configuration.scope.passage.mask = Mask(users: .drop) }
+        let summary = try await fixture.backfill(mask)
+        #expect(summary.failures == [])
+        let names = fixture.secondary.snapshot.experiments.map(\.name)
+        #expect(Set(names).count == 5 && fixture.secondary.snapshot.runs.count == 4, "\(names)")
+        try await settled(fixture, mask)
+    }
+
+    // MARK: Under a daemon's eyes
+
+    @Test func anExperimentThatComesIntoScopeBringsItsRuns() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let primary = fixture.pair.primary
+        let workload = Workload(store: primary)
+        let moving = try await primary.createExperiment(name: "draft/a", tags: [])
+        let old = try await workload.run(in: moving, "old")
+        func narrow(_ configuration: inout LiveConfiguration) { configuration.mirror.scope.experiments = PatternList(["prod/**"]) }
+        try await fixture.live(narrow) { daemon in
+            try await daemon.settled()
+            #expect(fixture.pair.secondary.snapshot.runs.isEmpty)
+            // The run's change and the new name are seen at once.
+            try await primary.renameExperiment(moving, to: "prod/a")
+            let new = try await workload.run(in: moving, "new", start: 9000)
+            fixture.feed.say([Change(.run(new.id)), Change(.experiment(moving))])
+            try await daemon.until("come") { fixture.pair.secondary.snapshot.runs.count == 2 }
+            try await daemon.settled()
+            // Out, changed, and in again.
+            try await primary.renameExperiment(moving, to: "draft/b")
+            fixture.feed.say([Change(.experiment(moving))])
+            try await daemon.until("read") { try daemon.state.cursor(of: "scripted") == "2" }
+            try await daemon.settled()
+            try await primary.logBatch(
+                RunBatch(
+                    metrics: [MetricRow(key: "loss", point: MetricPoint(value: 7, timestamp: 9_000, step: 9))], tags: [Tag("late", "1")]),
+                toRun: old.id)
+            fixture.feed.say([Change(.run(old.id), .record)])
+            try await daemon.until("read") { try daemon.state.cursor(of: "scripted") == "3" }
+            try await daemon.settled()
+            #expect(fixture.pair.secondary.snapshot.runs.allSatisfy { $0.run.tags["late"] == nil })
+            try await primary.renameExperiment(moving, to: "prod/b")
+            fixture.feed.say([Change(.experiment(moving))])
+            try await daemon.until("followed again") { fixture.pair.secondary.snapshot.runs.contains { $0.run.tags["late"] == "1" } }
+            try await daemon.settled()
+        }
+        #expect(
+            try await fixture.pair.verify { $0.scope.experiments = PatternList(["prod/**"]) }.differences == [])
+    }
+
+    /// Its model is in scope: its run comes whole, although its owner is not.
+    @Test func theRunOfAModelInScopeComesWhole() async throws {
+        let fixture = try MirrorFixture()
+        let run = try await fixture.primary.createRun(
+            NewRun(experiment: ExperimentID("0"), name: "bot's", userID: "bot", startTime: 5, tags: [Tag("mlflow.user", "bot")]))
+        try await fixture.primary.logBatch(
+            RunBatch(metrics: [MetricRow(key: "loss", point: MetricPoint(value: 7, timestamp: 9, step: 9))]), toRun: run.id)
+        try await fixture.primary.updateRun(run.id, status: .finished, endTime: 50, name: nil)
+        let model = try await fixture.primary.createLoggedModel(
+            NewLoggedModel(
+                experiment: ExperimentID("0"), name: "m", modelType: nil, sourceRun: run.id, params: [], tags: [Tag("mlflow.user", "ann")]))
+        try await fixture.primary.setStatus(.ready, ofLoggedModel: model.id)
+        func owners(_ configuration: inout MirrorConfiguration) { configuration.scope.owners = PatternList(["ann"]) }
+        #expect(try await fixture.backfill(owners).failures == [])
+        let there = try #require(fixture.secondary.snapshot.runs.first)
+        #expect(there.run.status == .finished && there.points["loss"]?.count == 1)
+        try await settled(fixture, owners)
+    }
+
+    /// With a lost state file nobody remembers what was brought; what is out of scope is then left as it is.
+    @Test func whatIsOutOfScopeIsNotDeletedThere() async throws {
+        let fixture = try MirrorFixture()
+        let gone = try await fixture.primary.createExperiment(name: "gone", tags: [])
+        let run = try await Workload(store: fixture.primary).run(in: gone, "r")
+        try await fixture.primary.createRegisteredModel(ModelName("m"), description: "", tags: [])
+        try await fixture.backfill()
+        func narrow(_ configuration: inout MirrorConfiguration) {
+            configuration.scope.experiments = PatternList(["stays"])
+            configuration.scope.models = PatternList(["!**"])
+            configuration.rules = ConflictRules([.purgedOnPrimary: .replicate])
+        }
+        for state in ["state.db", "new.db"] {
+            try await fixture.backfill(state: state, narrow)
+            if state == "state.db" {
+                try await fixture.primary.deleteExperiment(gone)
+                fixture.primary.collect(run.id)
+                try await fixture.primary.deleteRegisteredModel(ModelName("m"))
+            }
+            try await fixture.backfill(state: state, narrow) { opened in
+                try opened.append(
+                    [
+                        Change(.experiment(gone)), Change(EntityKey(.experimentDeletion, gone.rawValue)), Change(.run(run.id)),
+                        Change(.registeredModel(ModelName("m"))),
+                    ], at: fixture.clock.nowMilliseconds)
+            }
+            let there = fixture.secondary.snapshot
+            #expect(there.experiments.first { $0.name == "gone" }?.lifecycle == .active, "\(state)")
+            #expect(there.runs.map(\.run.lifecycle) == [.active] && there.models.count == 1, "\(state)")
+        }
+    }
 }

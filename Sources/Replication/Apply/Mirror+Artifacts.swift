@@ -11,7 +11,7 @@ extension Mirror {
             let manifest = try state.manifest(of: entry.key)
             let look = fileLook(entry, owners)
             let rules = try await rules(of: entry.key, in: owners.subject)
-            let conflicts = FileConflicts(entry.key, rules)
+            let conflicts = FileConflicts(entry.key, rules, inDoubt: try state.writesInDoubt(of: entry.key))
             // Without a manifest, a run that was adopted may have its files already: the secondary is asked.
             let there =
                 manifest.isEmpty && owners.mayHaveFiles
@@ -207,9 +207,12 @@ extension Mirror {
                     return true
                 }
             }
-            if let decision = conflicts.asks(file.path), try await hasMoved(file, size, owners, known) {
-                conflicts.note(file.path, decision, Conflict.detail(ofEdit: decision))
-                return true
+            if let decision = conflicts.asks(file.path) {
+                if !conflicts.mayBeOurs(file.path), try await hasMoved(file, size, owners, known) {
+                    conflicts.note(file.path, decision, Conflict.detail(ofEdit: decision))
+                    return true
+                }
+                try state.noteWrites([FileConflicts.intent(file.path)], of: key)
             }
             let written = try await transfer(file.path, size, owners)
             conflicts.overwrote(file.path)

@@ -10,7 +10,13 @@ extension Mirror {
     }
 
     /// Where its own name is somebody else's.
-    func prefixedName(_ record: Experiment) -> String { experimentNameThere("\(configuration.pair)/" + Self.bare(renamed(record.name))) }
+    func prefixedName(_ record: Experiment) -> String { experimentNameThere("\(configuration.pair)/" + Self.bare(renamed(record))) }
+
+    /// Where that is, too: several may have one name after they were masked or renamed.
+    func numberedName(_ record: Experiment) -> String {
+        let digits = String(FieldDigest(record.id.rawValue).rawValue, radix: 16).prefix(8)
+        return experimentNameThere("\(configuration.pair)/\(Self.bare(renamed(record)))-\(digits)")
+    }
 
     /// Whose copy this is, when the primary has given the name to another one and the copy has not followed yet: it is queued.
     func renamedSince(_ found: Experiment, asking: ExperimentID) async throws -> EntityKey? {
@@ -21,7 +27,7 @@ extension Mirror {
         // Nobody's name but our own's is changed, and none of what is deleted.
         guard found.lifecycle == .active, !found.tags.contains(where: { $0.key == Stamp.adoptedKey }),
             let base = try state.identity(.experiment, id)?.base,
-            let owner = try await primary.experiment(ExperimentID(id)), case let wanted = renamed(owner.name), wanted != found.name,
+            let owner = try await primary.experiment(ExperimentID(id)), case let wanted = renamed(owner), wanted != found.name,
             base[Base.Field("name")] != FieldDigest(wanted), base[Self.nameRefusedField] != FieldDigest(wanted)
         else { return nil }
         try append([key])
@@ -47,7 +53,7 @@ extension Mirror {
         _ conflicts: inout [Conflict]
     ) async throws -> Renaming {
         guard secondary.dialect.renamesExperiments, !rules.isSealed else { return .none }
-        let wanted = renamed(record.name)
+        let wanted = renamed(record)
         // Without a base it was made by this attempt or an earlier one, under the name that it could have or that was true then.
         guard !isForeign, actual.name != wanted, base != nil || !conflicts.contains(where: { $0.field == "name" }) else {
             return .none
@@ -56,7 +62,7 @@ extension Mirror {
         let name = Base.Field("name")
         let isInDoubt = try state.writesInDoubt(of: key).contains(name.digest)
         // A name that we could not give it is no edit.
-        let ownNames = [prefixedName(record), nameAside(record.id)]
+        let ownNames = [prefixedName(record), numberedName(record), nameAside(record.id)]
         let isOwnName = ownNames.contains(actual.name) || base?[Self.nameRefusedField] != nil && rules.standing["name"] == .rename
         let policy = rules.policy(.experimentName, "name", hasBase: base != nil, isMade: isOwnName)
         let decision = FieldRule.decide(

@@ -35,11 +35,14 @@ extension Mirror {
         }
         guard let record else { return try await applyHardDeletion(entry) }
         noteRead(entry.key) { record.recordDigest }
+        let wasOut = experimentNames.withLock { $0[record.id]?.isInScope == false }
         note(nameOf: record)
         try holdIfPaused(record)
-        guard try follows(entry.key, isInScope: configuration.scope.contains(record)) else {
-            return try acknowledge(Acknowledgement(entry: entry))
-        }
+        guard try follows(entry.key, isInScope: configuration.scope.contains(record)) else { return try leave(entry) }
+        let base = try state.identity(.experiment, record.id.rawValue)?.base
+        let contents = try await contents(ofEntering: record, base, wasOut: wasOut)
+        // Before the experiment's own acknowledgement, which would vouch for them.
+        try append(contents)
         try await locks.withLock(entry.key) { try await writeExperiment(record, entry: entry, waits: waits) }
     }
 
@@ -92,13 +95,13 @@ extension Mirror {
 
     private func writeExperiment(_ record: Experiment, entry: ChangeLogEntry?, waits: Bool) async throws {
         let key = EntityKey.experiment(record.id)
-        let wantedName = renamed(record.name)
+        let wantedName = renamed(record)
         let known = try state.identity(.experiment, record.id.rawValue)
         // Of earlier attempts: asked before this one notes its own.
         let inDoubt = try state.writesInDoubt(of: key)
-        var rules = try await rules(of: key, in: .experimentNamed(record.name))
+        var rules = try await rules(of: key, in: .experimentNamed(record.id, record.name))
         var conflicts: [Conflict] = []
-        var (image, leftOut) = fittingTags(of: record)
+        var (image, leftOut) = try await fittingTags(of: record)
         let actual: Experiment
         var base = known?.base
         var isForeign = false
@@ -230,8 +233,8 @@ extension Mirror {
     }
 
     /// Of more tags than the secondary takes, ours and the first by name: an experiment has no files that the others could go to.
-    private func fittingTags(of record: Experiment) -> (tags: [Tag], leftOut: [Tag]) {
-        let tags = experimentTags(record)
+    private func fittingTags(of record: Experiment) async throws -> (tags: [Tag], leftOut: [Tag]) {
+        let tags = try await experimentTags(record)
         guard tags.count > secondary.dialect.experimentTags else { return (tags, []) }
         let ours = tags.filter { $0.key.hasPrefix(Stamp.prefix) }
         let others = tags.filter { !$0.key.hasPrefix(Stamp.prefix) }.sorted { $0.key < $1.key }
@@ -249,14 +252,14 @@ extension Mirror {
         }
     }
 
-    private func experimentTags(_ record: Experiment) -> [Tag] {
-        record.tags.filter { !$0.key.hasPrefix(Stamp.prefix) } + stamp.tags(.experiment(record.id))
-            + [Tag(Stamp.artifactLocationKey, record.artifactLocation)]
+    private func experimentTags(_ record: Experiment) async throws -> [Tag] {
+        try await record.tags.filter { !$0.key.hasPrefix(Stamp.prefix) } + stamp.tags(.experiment(record.id))
+            + [Tag(Stamp.artifactLocationKey, configuration.scope.passage.mask.text(record.artifactLocation))] + sealTags(of: record)
             + (bearsItsName(record) ? [] : [Tag(Stamp.nameKey, record.name)])
     }
 
     private func bearsItsName(_ record: Experiment) -> Bool {
-        secondary.dialect.experimentNames == nil && secondary.dialect.renamesExperiments && renamed(record.name) == record.name
+        secondary.dialect.experimentNames == nil && secondary.dialect.renamesExperiments && renamed(record) == record.name
     }
 
     /// The one of this name when it may be ours, else a new one: under another name when the name belongs to somebody else.
@@ -271,9 +274,9 @@ extension Mirror {
             board.count { $0.experiments.adopted += 1 }
             return (made, made.tags.contains { $0.key == Stamp.adoptedKey }, true)
         }
-        let wanted = experimentNameThere(renamed(record.name))
+        let wanted = experimentNameThere(renamed(record))
         let prefixed = prefixedName(record)
-        for name in [wanted, prefixed] {
+        for name in [wanted, prefixed, numberedName(record)] {
             if let found = try await secondary.experiment(named: name) {
                 switch stamp.owner(idKey, of: found.tags) {
                 case .ours(record.id.rawValue):
@@ -313,7 +316,7 @@ extension Mirror {
                 throw StoreError(.retry(after: nil), error.reason, error.message)
             }
             board.count { $0.experiments.created += 1 }
-            if name != renamed(record.name), secondary.dialect.experimentNames != nil {
+            if name != renamed(record), secondary.dialect.experimentNames != nil {
                 note(conversions: ["experiment_name: \(record.name) as \(name)"], of: .experiment(record.id))
             }
             guard let created = try await secondary.experiment(id) else {

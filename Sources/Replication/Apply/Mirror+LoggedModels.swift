@@ -7,9 +7,7 @@ extension Mirror {
         guard let record else { return try await applyHardDeletion(entry) }
         noteRead(entry.key) { record.recordDigest }
         let isInScope = try await isInScope(record)
-        guard try follows(entry.key, isInScope: isInScope) else {
-            return try acknowledge(Acknowledgement(entry: entry))
-        }
+        guard try follows(entry.key, isInScope: isInScope) else { return try leave(entry) }
         try await holdIfPaused(record.experiment)
         guard try await ensureLoggedModel(id, record) != nil else {
             throw SetAside(reason: "no_experiment", message: "\(entry.key): its experiment \(record.experiment) is not on the secondary")
@@ -129,6 +127,7 @@ extension Mirror {
         let experiment = try await ensureExperiment(record.experiment)
         // It can only be set now: a model in scope brings the run it came from.
         let run = if let source = record.sourceRun { try await ensureRun(source, regardless: true) } else { RunID?.none }
+        if let source = record.sourceRun, run != nil, !configuration.scope.hasNoEdge { try queueIfOnlyMade(.run(source)) }
         guard secondary.dialect.hasLoggedModels else { return try await ensureModelFolder(record, in: experiment, run) }
         // A lock of its own, as for runs: a model's writer waits for its run's lock, and a run's writer may have to create the model.
         return try await locks.withLock(EntityKey(.loggedModel, "creation of " + id.rawValue)) {

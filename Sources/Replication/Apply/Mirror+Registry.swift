@@ -18,9 +18,7 @@ extension Mirror {
         }
         guard let (record, versions) = read else { return try await applyHardDeletion(entry) }
         noteRead(entry.key) { record.recordDigest(with: versions) }
-        guard !record.isPrompt, try follows(entry.key, isInScope: configuration.scope.contains(name)) else {
-            return try acknowledge(Acknowledgement(entry: entry))
-        }
+        guard !record.isPrompt, try follows(entry.key, isInScope: configuration.scope.contains(name)) else { return try leave(entry) }
         try holdIfPaused(name)
         try await prepareSources(of: versions, entry, waits: waits)
         try await locks.withLock(entry.key) { try await writeRegisteredModel(record, versions, entry) }
@@ -226,7 +224,7 @@ extension Mirror {
     private func renamed(_ model: ModelName) -> String { configuration.scope.renaming.model(model.rawValue) }
 
     private func modelTags(_ record: RegisteredModel, isForeign: Bool) -> [Tag] {
-        record.tags.filter { !$0.key.hasPrefix(Stamp.prefix) } + stamp.tags(.registeredModel(record.name))
+        record.tags.filter { !$0.key.hasPrefix(Stamp.prefix) } + stamp.tags(.registeredModel(record.name)) + sealTags(of: record.name)
             + (isForeign ? [Tag(Stamp.adoptedKey, "true")] : [])
     }
 

@@ -28,7 +28,7 @@ extension Mirror {
         // We deleted it there ourselves: what is here stays.
         if record.lifecycle == .deleted, try isRetired(record) { record.lifecycle = .active }
         let isInScope = try await isInScope(record)
-        guard try follows(entry.key, isInScope: isInScope) else { return try acknowledge(Acknowledgement(entry: entry)) }
+        guard try follows(entry.key, isInScope: isInScope) else { return try leave(entry) }
         try await holdIfPaused(record.experiment)
         let experiment = try await ensureExperiment(record.experiment)
         let referred = try await ensureRuns(namedBy: record, try await ensureParents(of: record))

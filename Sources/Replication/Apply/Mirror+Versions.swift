@@ -89,6 +89,7 @@ extension Mirror {
     /// Where a version's files are on the secondary.
     func sourceThere(of version: ModelVersion, _ origin: VersionOrigin) async throws -> VersionSource.Translation {
         guard secondary.dialect.registersOwnFilesOnly else {
+            if let other = VersionSource.version(version.source), let there = try await renamedVersion(other) { return .translated(there) }
             let translation = VersionSource.translate(version.source, origin.map, roots: origin.roots)
             if case .same = translation, shownSource(version) != version.source { return .refused("it names a person, and that is masked") }
             return translation
@@ -119,7 +120,17 @@ extension Mirror {
             reason: "version_replaced",
             message:
                 "the primary has another version of this number now (source \(shownSource(version))); the secondary keeps the earlier one "
-                + "(version \(existing.number), source \(source ?? existing.source)). Delete the model there to have it copied anew.")
+                + "(version \(existing.number), source \(configuration.scope.passage.mask.text(source ?? existing.source))). Delete the model there to have it copied anew."
+        )
+    }
+
+    /// `models:/NAME/VERSION` of one that has another name there; nil where both sides call it the same, or it is not there.
+    private func renamedVersion(_ other: (model: ModelName, number: Int)) async throws -> String? {
+        guard let there = try state.secondaryID(.registeredModel, other.model.rawValue), there != other.model.rawValue else { return nil }
+        let version = try await allVersions(secondary, ModelName(there)).first {
+            stamp.owner(Stamp.versionKey, of: $0.tags) == .ours(id: "\(other.number)")
+        }
+        return version.map { "models:/\(there)/\($0.number)" }
     }
 
     /// As it may be shown.

@@ -170,7 +170,8 @@ public struct Assess<Primary: TrackingStore>: Sendable {
         } else {
             found.withLock {
                 $0.refuse(
-                    "version \(version.number) of model \(version.model): its source \(version.source) is no file of a run or logged model")
+                    "version \(version.number) of model \(version.model): its source \(scope.passage.mask.text(version.source)) is no file of a run or logged model"
+                )
             }
         }
     }

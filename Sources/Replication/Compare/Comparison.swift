@@ -49,7 +49,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 tally.converted("experiment names")
             }
         } else if !isAdopted, !isRenamed {
-            fields.compare("name", mirror.renamed(here.name), there.name)
+            fields.compare("name", mirror.renamed(here), there.name)
         }
         if !isAdopted { fields.compare("lifecycle", here.lifecycle.rawValue, there.lifecycle.rawValue) }
         var tagsThere = RunComparison.dictionary(mirror.followed(there.tags).filter { !$0.key.hasPrefix(Stamp.prefix) })
@@ -62,7 +62,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         // What an adopted experiment has of its own is left alone.
         if isAdopted { tagsThere = tagsThere.filter { tagsHere[$0.key] == $0.value }.merging(tagsHere) { there, _ in there } }
         fields.compare("tag:", tagsHere, tagsThere)
-        try await note(fields.differences, repair: key, in: .experimentNamed(here.name))
+        try await note(fields.differences, repair: key, in: .experimentNamed(here.id, here.name))
         return true
     }
 

@@ -32,6 +32,11 @@ public struct Retirement<Primary: TrackingStore, Secondary: WritableStore>: Send
         guard configuration.scope.artifacts else {
             throw MirrorError(.configuration, "scope.artifacts is false: files are on the primary alone; nothing can be retired there")
         }
+        guard configuration.scope.passage.isWhole else {
+            throw MirrorError(
+                .configuration,
+                "scope.leave_out and scope.mask: what is left out or masked is on the primary alone; nothing can be retired there")
+        }
         guard let writable = primary as? any WritableStore else {
             throw MirrorError(.configuration, "\(primary.name): runs of such a store cannot be deleted from here")
         }

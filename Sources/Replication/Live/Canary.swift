@@ -4,6 +4,7 @@ import Logging
 public struct CanaryConfiguration: Sendable, Hashable {
     /// The user of its runs.
     public static let owner = "mlmirror"
+    static let tagPrefix = "mlmirror-canary"
     /// Its experiment on the primary, made when it is not there.
     public var experiment = "mlmirror-canary"
     /// Seconds between two beats, and the longest that one may take.

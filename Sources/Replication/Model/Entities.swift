@@ -33,6 +33,8 @@ public struct Experiment: Sendable, Hashable {
     public var tags: [Tag]
     /// Judged by the name that it had before it was masked; nil: not masked.
     var isInScope: Bool?
+    /// By the configuration's map from that name.
+    var nameThere: String?
 
     public init(
         id: ExperimentID, name: String, artifactLocation: String = "", lifecycle: Lifecycle = .active, creationTime: Int64? = nil,

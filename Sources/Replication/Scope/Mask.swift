@@ -57,12 +57,12 @@ public struct Mask: Sendable, Hashable {
 
     // MARK: In text
 
-    private static let homes = ["/Users/", "/Repos/", "/home/", "\\Users\\"].map { Array($0.utf8) }
+    private static let homes = ["/Users/", "/Repos/", "/home/", "\\Users\\", "%2FUsers%2F"].map { Array($0.utf8) }
     private static let ends = Set("/\\\"'?#,;:)]}<> \t\r\n".utf8)
 
     /// Text without the names of people.
     func text(_ text: String) -> String {
-        guard users != nil, text.utf8.contains(where: { $0 == UInt8(ascii: "@") || $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") })
+        guard users != nil, text.utf8.contains(where: { "@/\\%".utf8.contains($0) })
         else { return text }
         return String(decoding: withoutAddresses(withoutFolders(Array(text.utf8))), as: UTF8.self)
     }
@@ -85,6 +85,11 @@ public struct Mask: Sendable, Hashable {
             }
             result += home
             at += home.count
+            // As escaped text has it.
+            while at < bytes.count, home.last == UInt8(ascii: "\\"), bytes[at] == UInt8(ascii: "\\") {
+                result.append(bytes[at])
+                at += 1
+            }
             let name = bytes[at...].prefix { !Self.ends.contains($0) }
             if !name.isEmpty { result += standIn(name) }
             at += name.count
@@ -96,19 +101,24 @@ public struct Mask: Sendable, Hashable {
     private func withoutAddresses(_ bytes: [UInt8]) -> [UInt8] {
         var result: [UInt8] = []
         var done = 0
-        for at in bytes.indices where bytes[at] == UInt8(ascii: "@") && at >= done {
-            let local = bytes[done..<at].reversed().prefix { Self.isWord($0) || "._%+".utf8.contains($0) }.count
-            var domain = bytes[(at + 1)...].prefix { Self.isWord($0) || $0 == UInt8(ascii: ".") }
+        for at in bytes.indices where at >= done {
+            guard let sign = Self.signs.first(where: { bytes[at...].starts(with: $0) }) else { continue }
+            var local = bytes[done..<at].reversed().prefix { Self.isWord($0) || "._%+".utf8.contains($0) }.count
+            // Of an escaped line break the letter is none of the name.
+            if local > 1, at - local > done, bytes[at - local - 1] == UInt8(ascii: "\\") { local -= 1 }
+            var domain = bytes[(at + sign.count)...].prefix { Self.isWord($0) || $0 == UInt8(ascii: ".") }
             while let last = domain.last, !Self.isLetterOrDigit(last) { domain = domain.dropLast() }
             // git@HOST is no person.
             let isPerson = local > 0 && domain.contains(UInt8(ascii: ".")) && Array(bytes[(at - local)..<at]) != Array("git".utf8)
             guard isPerson else { continue }
             result += bytes[done..<(at - local)]
-            result += standIn(bytes[(at - local)..<domain.endIndex])
+            // The same person however it is written.
+            result += standIn(bytes[(at - local)..<at] + [UInt8(ascii: "@")] + domain)
             done = domain.endIndex
         }
         return result + bytes[done...]
     }
+    private static let signs = ["@", "%40"].map { Array($0.utf8) }
 
     private static func isLetterOrDigit(_ byte: UInt8) -> Bool {
         switch byte {

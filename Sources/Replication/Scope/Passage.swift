@@ -26,15 +26,25 @@ public struct LeaveOut: Sendable, Hashable {
         self.artifacts = artifacts
     }
 
-    public func holds(tag key: String) -> Bool { !Self.isOurs(key) && Self.lastMatch(tags, key) }
-    public func holds(param key: String) -> Bool { Self.lastMatch(params, key) }
-    /// `**/*.tmp` is meant for files at the root too.
-    public func holds(file path: String) -> Bool { Self.lastMatch(artifacts, path, "/" + path) }
+    public func holds(tag key: String) -> Bool { !Self.isOurs(key) && Self.lastMatch(tags, [key]) }
+    public func holds(param key: String) -> Bool { Self.lastMatch(params, [key]) }
+    /// A folder's name stands for all that is in it, and `**/*.tmp` is meant for files at the root too.
+    public func holds(file path: String) -> Bool {
+        guard !artifacts.isEmpty else { return false }
+        let parts = path.split(separator: "/")
+        let places = (1...max(1, parts.count)).map { parts.prefix($0).joined(separator: "/") }
+        return Self.lastMatch(artifacts, places + places.map { "/" + $0 })
+    }
+
+    /// Nothing in it can be meant by a later pattern.
+    func holds(folder path: String) -> Bool { !artifacts.contains { $0.hasPrefix("!") } && holds(file: path) }
 
     /// Our own marks, and what tells a prompt from a model, are not for people to leave out.
-    static func isOurs(_ key: String) -> Bool { key.hasPrefix(Stamp.prefix) || key == RegisteredModel.promptTag }
+    static func isOurs(_ key: String) -> Bool {
+        key.hasPrefix(Stamp.prefix) || key.hasPrefix(CanaryConfiguration.tagPrefix) || key == RegisteredModel.promptTag
+    }
 
-    private static func lastMatch(_ patterns: [String], _ names: String...) -> Bool {
+    private static func lastMatch(_ patterns: [String], _ names: [String]) -> Bool {
         patterns.reduce(false) { isIn, pattern in
             let excludes = pattern.hasPrefix("!")
             let list = PatternList([excludes ? String(pattern.dropFirst()) : pattern])

@@ -54,6 +54,12 @@ public struct PassingStore<Base: TrackingStore>: Sendable {
         }
     }
 
+    /// A field that a tag repeats: what is said of the tag holds for it.
+    private func passed(_ field: Tag, leavesOut: Bool) -> String {
+        if !leavesOut, leaveOut.holds(tag: field.key) { return mask.text(field.value) }
+        return field.value.isEmpty ? "" : passed([field]).first?.value ?? ""
+    }
+
     func passed(_ params: [Param]) -> [Param] {
         params.compactMap { param in
             let fate = fate(param.key, in: \.params) {
@@ -80,11 +86,12 @@ public struct PassingStore<Base: TrackingStore>: Sendable {
 
     // MARK: Things
 
+    /// Its artifact location stays: by it the data base behind a server is known.
     func passed(_ experiment: Experiment) -> Experiment {
         var experiment = experiment
         experiment.isInScope = scope.experiments.matches(experiment.name)
+        experiment.nameThere = mask.text(scope.renaming.experiment(experiment.name))
         experiment.name = mask.text(experiment.name)
-        experiment.artifactLocation = mask.text(experiment.artifactLocation)
         experiment.tags = passed(experiment.tags)
         return experiment
     }
@@ -92,8 +99,8 @@ public struct PassingStore<Base: TrackingStore>: Sendable {
     func passed(_ run: Run) -> Run {
         var run = run
         run.isInScope = scope.owners.matches(run.owner)
-        run.name = mask.text(run.name)
-        run.userID = mask.user(run.userID) ?? ""
+        run.name = passed(Tag("mlflow.runName", run.name), leavesOut: false)
+        run.userID = passed(Tag("mlflow.user", run.userID), leavesOut: true)
         run.tags = passed(run.tags)
         run.params = passed(run.params)
         run.datasets = run.datasets.map { passed($0) }
@@ -106,6 +113,7 @@ public struct PassingStore<Base: TrackingStore>: Sendable {
         model.statusMessage = model.statusMessage.map { mask.text($0) }
         model.tags = passed(model.tags)
         model.params = passed(model.params)
+        for at in model.metrics.indices { model.metrics[at].datasetName = model.metrics[at].datasetName.map { mask.text($0) } }
         return model
     }
 
@@ -121,6 +129,7 @@ public struct PassingStore<Base: TrackingStore>: Sendable {
         var version = version
         version.userID = version.userID.map { mask.user($0) ?? "" }
         version.description = mask.text(version.description)
+        version.runLink = version.runLink.map { mask.text($0) }
         version.tags = passed(version.tags)
         return version
     }
@@ -128,25 +137,28 @@ public struct PassingStore<Base: TrackingStore>: Sendable {
     func passed<Element>(_ page: Page<Element>, _ change: (Element) -> Element) -> Page<Element> {
         var page = page
         page.elements = page.elements.map(change)
-        for at in page.undecodable.indices { page.undecodable[at].reason = mask.text(page.undecodable[at].reason) }
+        if !mask.isEmpty { for at in page.undecodable.indices { page.undecodable[at].reason = Self.silence } }
         return page
     }
 
-    /// What the store says of a failure may hold names too.
+    /// What the store says of a failure may hold what is masked: only what was asked of it is kept.
     func asking<Answer>(_ body: () async throws -> Answer) async throws -> Answer {
         do {
             return try await body()
-        } catch let error as StoreError where mask.users != nil {
-            let exchange = error.exchange.map { StoreExchange(request: mask.text($0.request), answer: mask.text($0.answer)) }
-            throw StoreError(error.decision, error.reason, isInDoubt: error.isInDoubt, mask.text(error.message), exchange: exchange)
+        } catch let error as StoreError where !mask.isEmpty {
+            let request = error.exchange.map { ", " + mask.text($0.request) } ?? ""
+            throw StoreError(
+                error.decision, error.reason, isInDoubt: error.isInDoubt, "\(name)\(request): \(error.reason.rawValue); \(Self.silence)",
+                exchange: error.exchange.map { StoreExchange(request: mask.text($0.request), answer: Self.silence) })
         }
     }
+    private static var silence: String { "its words are left out, for values are masked (scope.mask)" }
 }
 
 extension PassingStore: TrackingStore {
     public var name: String { base.name }
     public var dialect: Dialect { base.dialect }
-    public func identity() async throws -> StoreIdentity { try await base.identity() }
+    public func identity() async throws -> StoreIdentity { try await asking { try await base.identity() } }
 
     public func experiments(_ page: PageToken?) async throws -> Page<Experiment> {
         passed(try await asking { try await base.experiments(page) }) { passed($0) }
@@ -213,7 +225,9 @@ extension PassingStore: TrackingStore {
 
     public func artifacts(of owner: ArtifactOwner, under path: String, _ page: PageToken?) async throws -> Page<ArtifactEntry> {
         var listing = try await asking { try await base.artifacts(of: owner, under: path, page) }
-        if !leaveOut.artifacts.isEmpty { listing.elements.removeAll { leaveOut.holds(file: $0.path) } }
+        if !leaveOut.artifacts.isEmpty {
+            listing.elements.removeAll { $0.isDirectory ? leaveOut.holds(folder: $0.path) : leaveOut.holds(file: $0.path) }
+        }
         return listing
     }
     public func readArtifact<R: Sendable>(_ path: String, of owner: ArtifactOwner, _ read: @Sendable (ByteStream) async throws -> R)

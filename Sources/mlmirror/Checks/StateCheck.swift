@@ -19,9 +19,15 @@ enum StateCheck {
         guard TextFile.exists(settings.state.value) else { return "nothing was copied yet" }
         let state = try ReplicationState.visit(path: settings.state.value)
         defer { try? state.close() }
-        guard let keys = try state.differences(to: settings.scope) else { return "nothing was copied yet" }
-        if try state.isMirroring(settings.scope) { return "as before" }
-        let masked = keys.contains("scope.mask.params") ? "; params that were copied unmasked stay, for they cannot be written again" : ""
+        guard var keys = try state.differences(to: settings.scope) else { return "nothing was copied yet" }
+        // A credential that only the service has cannot be compared here.
+        let hasKey = !settings.mask.value.needsKey || settings.mask.value.key != PseudonymKey()
+        if !hasKey { keys.removeAll { $0 == "scope.mask.key_file" } }
+        if try state.isMirroring(settings.scope) || !hasKey && keys.isEmpty { return "as before" }
+        let masked =
+            keys.contains { $0.hasPrefix("scope.mask.") }
+            ? "; of what was copied under another mask, params, users of runs, dataset inputs and addresses of versions stay, for they cannot be "
+                + "written again" : ""
         return (keys.isEmpty ? "another one than before" : "not as before: \(keys.joined(separator: ", "))")
             + ": what came in is copied by the next backfill or start of the daemon, what went out stays on the secondary and is not "
             + "followed any more\(masked)"
