@@ -68,7 +68,7 @@ final class MirrorFixture: Sendable {
         ).run()
     }
 
-    private var logger: Logger {
+    var logger: Logger {
         Logger(label: "test") { [told] _ in
             var handler = TellingLogHandler(told: told)
             handler.logLevel = .trace

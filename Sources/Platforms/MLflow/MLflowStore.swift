@@ -15,6 +15,7 @@ public struct MLflowStore: WritableStore {
     /// Where the platform itself says which store it is.
     let ownIdentity: StoreIdentity?
     let memory = ServerMemory()
+    let unknown = UnknownFields()
 
     /// - Parameter authorization: nil: the endpoint's credentials.
     public init(
@@ -40,6 +41,7 @@ public struct MLflowStore: WritableStore {
 
     public var endpoint: MLflowEndpoint { service.endpoint }
     public var name: String { endpoint.name }
+    public var unknownFields: [String: Int] { unknown.counts }
     var client: HTTPClient { service.client }
     var failure: MLflowFailure { service.failure }
 

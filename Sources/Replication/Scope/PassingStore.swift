@@ -158,6 +158,7 @@ public struct PassingStore<Base: TrackingStore>: Sendable {
 extension PassingStore: TrackingStore {
     public var name: String { base.name }
     public var dialect: Dialect { base.dialect }
+    public var unknownFields: [String: Int] { base.unknownFields }
     public func identity() async throws -> StoreIdentity { try await asking { try await base.identity() } }
 
     public func experiments(_ page: PageToken?) async throws -> Page<Experiment> {
