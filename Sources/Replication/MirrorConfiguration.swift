@@ -24,5 +24,7 @@ public struct MirrorConfiguration: Sendable, Hashable {
     public var landingTime = 10.0
     /// What is done with what changes on the primary after its cutover.
     public var stragglers = StragglerRule.carry
+    /// What experiments are called whose names the secondary does not take.
+    public var experimentNames = NameTemplate.last
     public init() {}
 }

@@ -143,12 +143,17 @@ enum StoreFactory {
         var polling = PollingConfiguration()
         polling.cycle = Double(settings.cycleSeconds.value)
         polling.requestsPerSecond = Double(settings.requestsPerSecond.value)
-        if let most = (primary as? MLflowStore)?.searchesPerSecond {
+        // Its allowance counts every request.
+        let polled: any TrackingStore =
+            switch primary {
+            case let store as MLflowStore: store.askingOnce
+            case let store as PassingStore<MLflowStore>: PassingStore(store.base.askingOnce, store.scope)
+            default: primary
+            }
+        if let most = (polled as? MLflowStore ?? (polled as? PassingStore<MLflowStore>)?.base)?.searchesPerSecond {
             // A fifth is left to the copying: what the store itself makes wait would hold up the next look.
             polling.requestsPerSecond = min(polling.requestsPerSecond, most * 0.8)
         }
-        // Its allowance counts every request.
-        let polled: any TrackingStore = (primary as? MLflowStore)?.askingOnce ?? primary
         return pollingFeed(polled, state, settings.mirrorConfiguration().scope, polling, clock)
     }
 

@@ -52,6 +52,22 @@ extension RawConnection {
     private static func run(_ id: String, _ start: Int = 0) -> String {
         "{\"info\":{\"run_id\":\"\(id)\",\"experiment_id\":\"1\",\"status\":\"RUNNING\",\"start_time\":\"\(start)\",\"lifecycle_stage\":\"active\"}}"
     }
+    @Test func aNewerServersFieldsAreCounted() async throws {
+        let run = Self.run("a").replacing("\"status\"", with: "\"mood\":\"fine\",\"none\":null,\"status\"")
+        let script = Script { request, connection in
+            if request.target.contains("registered-models/search") {
+                return try connection.json("{\"registered_models\":[{\"name\":\"m\",\"flavour\":{\"a\":[1]}}]}")
+            }
+            try connection.json("{\"runs\":[\(run),\(Self.run("b"))],\"newer\":1}")
+        }
+        try await withStore(script) { store, _ in
+            #expect(store.unknownFields.isEmpty)
+            #expect(try await store.runs(query, nil).elements.map(\.id.rawValue) == ["a", "b"])
+            _ = try await store.registeredModels(nil)
+            #expect(store.unknownFields == ["runs.info.mood": 1, "registered_models.flavour": 1])
+        }
+    }
+
     private let query = RunQuery(experiments: [ExperimentID("1")], pageSize: 4)
 
     @Test(

@@ -64,7 +64,7 @@ final class LiveFixture: Sendable {
         let board = ProgressBoard()
         let live = LiveReplication(
             primary: primary, secondary: pair.secondary, state: state, configuration: configuration, board: board, clock: clock,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, tell: { told in news.withLock { $0.append(told) } },
+            logger: pair.logger, tell: { told in news.withLock { $0.append(told) } },
             feed: {
                 if polling { return PollingFeed(primary, state: state, scope: scope, PollingConfiguration(), clock: clock) }
                 return feed

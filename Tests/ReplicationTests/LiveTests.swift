@@ -8,6 +8,28 @@ import Testing
         RunBatch(metrics: steps.map { MetricRow(key: "loss", point: MetricPoint(value: 1, timestamp: first + Int64($0), step: Int64($0))) })
     }
 
+    @Test func fieldsThatNobodyKnowsAreToldOnce() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let told = { fixture.pair.told.withLock { $0.filter { $0.contains("does not know") } } }
+        fixture.pair.primary.setUnknownFields(["runs.info.mood": 3])
+        for count in 1...2 {
+            try await fixture.live { daemon in
+                try await daemon.until("reported") {
+                    try MirrorStatus(of: daemon.state, at: 0).report?.unknownFields == ["runs.info.mood": 3]
+                }
+                try await daemon.settled()
+            }
+            #expect(told().count == 1, "start \(count)")
+        }
+        fixture.pair.primary.setUnknownFields(["runs.info.mood": 4, "runs.info.age": 1])
+        try await fixture.live { daemon in
+            try await daemon.until("reported") { try MirrorStatus(of: daemon.state, at: 0).report?.unknownFields?.count == 2 }
+        }
+        #expect(told().count == 2 && told().last?.contains("runs.info.age") == true)
+        let summary = try await fixture.pair.backfill()
+        #expect(summary.counts.leftOut["unknown field runs.info.mood"] == 4)
+    }
+
     @Test func whatTheFeedSaysIsCarriedAcross() async throws {
         let fixture = LiveFixture(try MirrorFixture())
         let workload = Workload(store: fixture.pair.primary)

@@ -9,6 +9,8 @@ final class MirrorFixture: Sendable {
     let secondary: FakeStore
     let folder: TemporaryFolder
     let clock = InstantClock()
+    /// What was logged.
+    let told = Locked<[String]>([])
 
     init(primary: FakeStore = FakeStore(name: "primary"), secondary: FakeStore? = nil) throws {
         self.primary = primary
@@ -47,13 +49,31 @@ final class MirrorFixture: Sendable {
     ) async throws -> BackfillSummary {
         let state = try ReplicationState.open(path: folder.file(name))
         try await prepare(state)
-        let backfill = Backfill(
-            primary: primary, secondary: secondary, state: state, configuration: configuration(change), board: ProgressBoard(),
-            clock: clock,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-        let summary = try await backfill.run()
+        let summary = try await backfill(seen(by: configuration(change)), state, configuration(change))
         try state.close()
         return summary
+    }
+
+    /// The primary as it may be seen.
+    private func seen(by configuration: MirrorConfiguration) -> any TrackingStore {
+        configuration.scope.passage.isWhole ? primary : PassingStore(primary, configuration.scope)
+    }
+
+    private func backfill(
+        _ primary: some TrackingStore, _ state: ReplicationState, _ configuration: MirrorConfiguration
+    ) async throws -> BackfillSummary {
+        try await Backfill(
+            primary: primary, secondary: secondary, state: state, configuration: configuration, board: ProgressBoard(), clock: clock,
+            logger: logger
+        ).run()
+    }
+
+    var logger: Logger {
+        Logger(label: "test") { [told] _ in
+            var handler = TellingLogHandler(told: told)
+            handler.logLevel = .trace
+            return handler
+        }
     }
 
     /// The differences, by a state file that a daemon has open.
@@ -72,20 +92,42 @@ final class MirrorFixture: Sendable {
         _ change: (inout MirrorConfiguration) -> Void = { _ in }
     ) async throws -> (summary: VerifySummary, differences: [Difference]) {
         let state = try ReplicationState.open(path: folder.file(name))
-        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let found = Locked<[Difference]>([])
+        let summary = try await verify(
+            seen(by: configuration(change)), state, configuration(change), deep: deep, repairing: repairing
+        ) { difference in found.withLock { $0.append(difference) } }
+        try state.close()
+        return (summary, found.withLock { $0 })
+    }
+
+    private func verify(
+        _ primary: some TrackingStore, _ state: ReplicationState, _ configuration: MirrorConfiguration, deep: Bool, repairing: Bool,
+        _ report: @escaping @Sendable (Difference) -> Void
+    ) async throws -> VerifySummary {
         let summary = try await Verify(
-            primary: primary, secondary: secondary, state: state, configuration: configuration(change), deep: deep, board: ProgressBoard(),
+            primary: primary, secondary: secondary, state: state, configuration: configuration, deep: deep, board: ProgressBoard(),
             clock: clock, logger: logger
-        ).run(repairing: repairing) { difference in found.withLock { $0.append(difference) } }
+        ).run(repairing: repairing, report)
         if repairing {
             _ = try await Backfill(
-                primary: primary, secondary: secondary, state: state, configuration: configuration(change), board: ProgressBoard(),
-                clock: clock,
+                primary: primary, secondary: secondary, state: state, configuration: configuration, board: ProgressBoard(), clock: clock,
                 logger: logger
             ).repair()
         }
-        try state.close()
-        return (summary, found.withLock { $0 })
+        return summary
+    }
+}
+
+/// Keeps what is logged, as text.
+struct TellingLogHandler: LogHandler {
+    let told: Locked<[String]>
+    var logLevel = Logger.Level.trace
+    var metadata: Logger.Metadata = [:]
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+    func log(event: LogEvent) {
+        told.withLock { $0.append("\(event.message) \(event.metadata ?? [:])") }
     }
 }

@@ -234,7 +234,7 @@ import Testing
         let rule = NameRule(punctuation: "-_", length: 40)
         #expect(rule.fitting("churn_2-a") == "churn_2-a")
         let names = ["/Users/ann/churn", "Users/ann/churn", "/Users/ann churn", "_x", "é", "", String(repeating: "a", count: 41), "-a"]
-        let fitted = names.map(rule.fitting)
+        let fitted = names.map { rule.fitting($0) }
         #expect(Set(fitted).count == names.count)
         for name in fitted {
             #expect(rule.fitting(name) == name, "\(name)")

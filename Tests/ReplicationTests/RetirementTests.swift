@@ -125,5 +125,7 @@ import Testing
         let (summary, _) = try await retire(fixture)
         #expect(summary == Retirement<FakeStore, FakeStore>.Summary())
         await #expect(throws: MirrorError.self) { try await retire(fixture) { $0.scope.artifacts = false } }
+        await #expect(throws: MirrorError.self) { try await retire(fixture) { $0.scope.passage.leaveOut.params = ["a"] } }
+        await #expect(throws: MirrorError.self) { try await retire(fixture) { $0.scope.passage.mask.users = .drop } }
     }
 }

@@ -484,4 +484,33 @@ import Testing
         #expect(now.tags["other"] == "ours")
         #expect(now.latestMetrics.first { $0.key == "loss" }?.point.step == 99, "what a straggler logs is carried")
     }
+
+    /// Written, and not noted when the process died; then the primary's changed once more: it is nobody's edit.
+    @Test(arguments: [ConflictDecision.secondary, .park])
+    func aFileThatAnAttemptLeftIsNobodysEdit(_ decision: ConflictDecision) async throws {
+        let fixture = try MirrorFixture()
+        let workload = Workload(store: fixture.primary)
+        let run = try await workload.run(in: ExperimentID("0"), "r", files: ["a.txt": "1"])
+        func rules(_ configuration: inout MirrorConfiguration) {
+            configuration.rules = ConflictRules([.artifact: decision])
+            configuration.deep = true
+        }
+        let owner = ArtifactOwner(.run(run.id), root: run.artifactURI)
+        try await fixture.backfill(rules)
+        try await workload.file("a.txt", "22", of: owner)
+        fixture.secondary.setFault { operation in
+            operation.name == "writeArtifact" ? .after(StoreError(.stop, .unauthorized, isInDoubt: true, "died")) : nil
+        }
+        await #expect(throws: StoreError.self) { try await fixture.backfill(rules) }
+        fixture.secondary.setFault(nil)
+        try await workload.file("a.txt", "333", of: owner)
+        #expect(try await fixture.backfill(rules).counts.conflicts == 0)
+        let there = try #require(fixture.secondary.snapshot.runs.first?.run)
+        #expect(fixture.secondary.files(of: .run(there.id))["a.txt"] == Array("333".utf8))
+        // What somebody puts there now is theirs.
+        try await Workload(store: fixture.secondary).file("a.txt", "4444", of: ArtifactOwner(.run(there.id), root: there.artifactURI))
+        try await workload.file("a.txt", "55555", of: owner)
+        #expect(try await fixture.backfill(rules).counts.conflicts == 1)
+        #expect(fixture.secondary.files(of: .run(there.id))["a.txt"] == Array("4444".utf8))
+    }
 }

@@ -203,4 +203,48 @@ import Testing
         #expect(model.aliases["champion"] == 1 && model.description == "theirs")
         #expect(try await secondary.version(of: net, 1)?.stage == "Archived")
     }
+
+    // MARK: A lost state file
+
+    /// The mode is on the secondary too: as a tag of what it leads.
+    @Test(arguments: [NameScope.everything, NameScope(experiments: ["/Shared/**"], models: ["net"])])
+    func aLostStateFileTakesNoSealOff(_ scope: NameScope) async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let (primary, secondary) = (fixture.pair.primary, fixture.pair.secondary)
+        try await Workload(store: primary).everything()
+        try await fixture.live { daemon in
+            try await daemon.settled()
+            try daemon.state.changeModes { $0.ask(ModeSwitch(scope, askedAt: 7)) }
+            try await daemon.until("sealed") { try daemon.state.modes.switches.first?.step == .sealed }
+        }
+        func marks() -> [String] {
+            let snapshot = secondary.snapshot
+            return (snapshot.experiments.map { ($0.name, $0.tags) } + snapshot.models.map { ($0.name.rawValue, $0.tags) })
+                .filter { $0.1[Stamp.sealKey] == scope.mark }.map(\.0).sorted()
+        }
+        #expect(marks().contains("/Shared/sweep") && marks().contains("net"))
+        #expect(marks().contains("Default") == (scope == .everything))
+        // Renamed on the primary, it stays the secondary's.
+        try await primary.renameExperiment(ExperimentID("1"), to: "/elsewhere")
+        let there = try #require(secondary.snapshot.runs.first { $0.run.name == "odd" }?.run)
+        let here = try #require(primary.snapshot.runs.first { $0.run.name == "odd" }?.run)
+        try await secondary.logBatch(RunBatch(tags: [Tag("k", "theirs")]), toRun: there.id)
+        try await primary.logBatch(RunBatch(tags: [Tag("k", "ours"), Tag("late", "1")]), toRun: here.id)
+        for state in ["state.db", "new.db"] {
+            #expect(try await fixture.pair.backfill(state: state).failures == [])
+            let now = try #require(try await secondary.run(there.id))
+            #expect(now.tags["k"] == "theirs" && now.tags["late"] == "1", "\(state)")
+            #expect(secondary.snapshot.experiments.contains { $0.name == "/Shared/sweep" }, "\(state)")
+        }
+        let restored = try ReplicationState.open(path: fixture.pair.folder.file("new.db"))
+        #expect(try restored.modes.switches.map(\.scope) == [scope])
+        #expect(try restored.modes.switches.map(\.step) == [.sealed])
+        // And back to dual: the marks go.
+        _ = try restored.changeModes(comparesAnew: "dual") { $0.end(.everything) }
+        try restored.close()
+        #expect(try await fixture.pair.backfill(state: "new.db").failures == [])
+        #expect(marks() == [])
+        #expect(try await secondary.run(there.id)?.tags["k"] == "ours")
+        #expect(try await fixture.pair.verify(state: "new.db").differences == [])
+    }
 }

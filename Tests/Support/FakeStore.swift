@@ -75,6 +75,7 @@ public final class FakeStore: WritableStore {
     }
 
     struct State: Sendable {
+        var unknownFields: [String: Int] = [:]
         var experiments: [ExperimentID: Experiment] = [:]
         var runs: [RunID: RunRecord] = [:]
         var loggedModels: [LoggedModelID: LoggedModel] = [:]
@@ -163,6 +164,9 @@ public final class FakeStore: WritableStore {
 
     /// Every file of one owner.
     public func files(of owner: ArtifactOwner.ID) -> [String: [UInt8]] { state.withLock { $0.files[owner] ?? [:] } }
+
+    public func setUnknownFields(_ fields: [String: Int]) { state.withLock { $0.unknownFields = fields } }
+    public var unknownFields: [String: Int] { state.withLock { $0.unknownFields } }
 
     public func setTraces(_ count: Int, in experiment: ExperimentID) { state.withLock { $0.traces[experiment] = count } }
 

@@ -70,7 +70,33 @@ struct ConfigurationFileTests {
             "live: { cycle_seconds: 0 }\n", "m.yaml:1:24: live.cycle_seconds: expected a whole number from 1 to 3600, found the number 0"),
         Refusal(
             "primary: { reinstall_triggers: maybe }\n", "m.yaml:1:32: primary.reinstall_triggers: expected true or false, found \"maybe\""),
-        Refusal("scope: { leave_out: {} }\n", "m.yaml:1:10: scope.leave_out is not supported by this version; remove it"),
+        Refusal(
+            "scope: { leave_out: { files: [] } }\n",
+            "m.yaml:1:23: unknown key scope.leave_out.files; expected one of tags, params, artifacts"),
+        Refusal(
+            "scope: { leave_out: { tags: \"a*\" } }\n",
+            "m.yaml:1:29: scope.leave_out.tags: expected a list of texts, like [\"a*\", \"!b\"], found \"a*\""),
+        Refusal("scope: { leave_out: { params: [\"!\"] } }\n", "m.yaml:1:31: scope.leave_out.params: a pattern may not be empty"),
+        Refusal("scope: { mask: { users: hide } }\n", "m.yaml:1:25: scope.mask.users: expected drop or pseudonym, found \"hide\""),
+        Refusal(
+            "scope: { mask: { tags: { \"!a\": drop } } }\n",
+            "m.yaml:1:26: scope.mask.tags: a pattern here may not be empty, and cannot exclude; later ones win"),
+        Refusal(
+            "scope: { mask: { users: pseudonym } }\n",
+            "m.yaml:1:10: scope.mask: a pseudonym needs scope.mask.key_file, the name of a file with a secret of 16 characters or more"),
+        Refusal(
+            "scope: { mask: { users: drop, key_file: k } }\n",
+            "m.yaml:1:41: scope.mask.key_file: nothing under scope.mask says pseudonym; remove it"),
+        Refusal(
+            "scope: { rename: { experiments: { \"/a/**\": b } } }\n",
+            "m.yaml:1:44: scope.rename.experiments./a/**: expected a name for a name, or BEGINNING** for BEGINNING**, found \"b\""),
+        Refusal(
+            "scope: { rename: { models: { a: c, b: c } } }\n",
+            "m.yaml:1:39: scope.rename.models.b: two cannot have the name \"c\" there"),
+        Refusal(
+            "secondary: { experiment_names: \"{last}\" }\n",
+            "m.yaml:1:32: secondary.experiment_names: expected {last} or {path} once, {hash} once, and else letters, digits, - and _, "
+                + "like {last}-{hash}; found \"{last}\""),
         Refusal(
             "primary:\n  auth:\n    password: shibboleth\n",
             "m.yaml:3:5: primary.auth.password is refused: no secret in this file; put it in a file of its own and name that with password_file"

@@ -13,6 +13,7 @@ struct RealServersTests {
         let first = try await pair.mlmirror("backfill")
         #expect(first.status == 0, "\(first.output)\(first.errors)")
         #expect(first.output.contains("left out:"), "\(first.output)")
+        #expect(!first.output.contains("unknown field"), "\(first.output)")
         for kind in ["prompts ", "traces "] { #expect(first.output.contains(kind), "\(first.output)") }
         #expect(try await pair.judge() == "")
 

@@ -95,6 +95,43 @@ struct SettingsLoaderTests {
         #expect(inFile.map(Status.of) == .configuration)
     }
 
+    @Test("what passes is read with the key of its pseudonyms, which is shown nowhere")
+    func passage() throws {
+        let text = """
+            scope:
+              owners: [ann*]
+              leave_out: { tags: ["dbx.*"], params: [p], artifacts: ["**/*.tmp"] }
+              rename: { experiments: { "/Users/**": "people/**" }, models: { a: b } }
+              mask: { users: pseudonym, tags: { team: drop }, params: { path: pseudonym }, key_file: mask.key }
+            secondary: { uri: "http://b", experiment_names: "x-{path}-{hash}" }
+
+            """
+        var flags = flags()
+        flags.config = try folder.write("m.yaml", text)
+        _ = try folder.write("mask.key", "shibboleth of some length\n")
+        let settings = try load(flags)
+        let scope = settings.scope
+        #expect(scope.owners == PatternList(["ann*"]))
+        #expect(scope.passage.leaveOut == LeaveOut(tags: ["dbx.*"], params: ["p"], artifacts: ["**/*.tmp"]))
+        #expect(scope.renaming == Renaming(experiments: [.init("/Users/**", "people/**")], models: [.init("a", "b")]))
+        let key = PseudonymKey("shibboleth of some length")
+        #expect(
+            scope.passage.mask
+                == Mask(users: .pseudonym, tags: [.init("team", .drop)], params: [.init("path", .pseudonym)], key: key))
+        #expect(settings.mirrorConfiguration().experimentNames == NameTemplate("x-{path}-{hash}"))
+        let shown = ShownSetting.all(settings)
+        #expect(shown.first { $0.key == "scope.mask.tags" }?.value == "team: drop")
+        #expect(shown.first { $0.key == "scope.rename.experiments" }?.value == "/Users/** to people/**")
+        #expect(!"\(shown)\(settings)".contains("shibboleth"))
+
+        _ = try folder.write("mask.key", "shibboleth\n")
+        let short = refusal(flags)
+        #expect(short?.description.contains("scope.mask.key_file: expected 16 characters or more") == true)
+        #expect(short?.description.contains("shibboleth") == false)
+        let canary = refusal(flags, ["MLMIRROR_CANARY_SECONDS": "60"])
+        #expect(canary != nil)
+    }
+
     @Test("a canary out of scope would never arrive")
     func canary() throws {
         let settings = try load(flags(), ["MLMIRROR_CANARY_SECONDS": "60"])

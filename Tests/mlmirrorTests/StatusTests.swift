@@ -26,7 +26,9 @@ import Testing
         #expect(await world.run(["status", "--state", state]).rawValue == 2)
         #expect(world.printed.hasPrefix("CRITICAL - stopped | changes=0 dead_letters=0 conflicts=0"))
         #expect(await world.run(["status", "--state", state, "--json"]).rawValue == 2)
-        for name in ["mode", "state", "checkpoint", "head", "lag", "rates", "dead_letters", "conflicts", "outages", "conversions"] {
+        for name in [
+            "mode", "state", "checkpoint", "head", "lag", "rates", "dead_letters", "conflicts", "outages", "conversions", "unknown_fields",
+        ] {
             #expect(world.printed.contains("\"\(name)\":"), "\(name)")
         }
         #expect(await world.run(["status", "--state", state, "--warning-lag", "9", "--critical-lag", "8"]) == .usage)

@@ -30,6 +30,23 @@ struct TrackingURITests {
         try owner.close()
     }
 
+    @Test("of one experiment may be another one's")
+    func ofAnExperiment() async throws {
+        let owner = try ReplicationState.open(path: state)
+        try owner.changeModes { ledger in
+            var one = ModeSwitch(NameScope(experiments: ["/Shared/**"]), askedAt: 1)
+            one.step = .sealed
+            ledger.ask(one)
+        }
+        try owner.close()
+        #expect(await uri() == .ok)
+        #expect(world.printed == "http://a:5000\n")
+        #expect(await uri(["--experiment", "/Shared/churn"]) == .ok)
+        #expect(world.printed == "http://b:5000\n")
+        #expect(await uri(["--experiment", "/Users/ann/churn"]) == .ok)
+        #expect(world.printed == "http://a:5000\n")
+    }
+
     @Test("is the primary's while both are kept, and the secondary's in azureml-only")
     func modes() async throws {
         #expect(await uri() == .ok)

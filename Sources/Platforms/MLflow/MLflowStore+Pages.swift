@@ -50,6 +50,7 @@ extension MLflowStore {
         func member(_ name: String) -> Range<Int>? { members.first { body[$0.name].elementsEqual(name.utf8) }?.value }
         var page = Page<Element>([])
         for range in try member(listing.member).map({ try JSONSpan.elements(of: body, in: $0) }) ?? [] {
+            unknown.look(at: body, in: range, of: listing.member, isFirst: page.elements.isEmpty && page.undecodable.isEmpty)
             do {
                 page.elements.append(try listing.convert(try WireDecoder.decode(Wire.self, from: body[range])))
             } catch {

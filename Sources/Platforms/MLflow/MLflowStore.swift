@@ -17,6 +17,7 @@ public struct MLflowStore: WritableStore {
     /// Which of a platform's registries.
     let registry: RegistryRoute
     let memory = ServerMemory()
+    let unknown = UnknownFields()
 
     /// - Parameter authorization: nil: the endpoint's credentials.
     public init(
@@ -43,6 +44,7 @@ public struct MLflowStore: WritableStore {
 
     public var endpoint: MLflowEndpoint { service.endpoint }
     public var name: String { endpoint.name }
+    public var unknownFields: [String: Int] { unknown.counts }
     var client: HTTPClient { service.client }
     var failure: MLflowFailure { service.failure }
 

@@ -2,11 +2,14 @@
 final class FileConflicts: Sendable {
     private let key: EntityKey
     private let rules: ThingRules
+    private let inDoubt: Set<FieldDigest>
     private let found: Locked<[String: Conflict]>
 
-    init(_ key: EntityKey, _ rules: ThingRules) {
+    /// - Parameter inDoubt: files that an earlier attempt may have written.
+    init(_ key: EntityKey, _ rules: ThingRules, inDoubt: Set<FieldDigest>) {
         self.key = key
         self.rules = rules
+        self.inDoubt = inDoubt
         var standing: [String: Conflict] = [:]
         for (field, decision) in rules.standing {
             guard decision.stands, field.hasPrefix(Self.prefix) else { continue }
@@ -18,6 +21,10 @@ final class FileConflicts: Sendable {
 
     private static let prefix = "file:"
     private func field(_ path: String) -> String { Self.prefix + path }
+    static func intent(_ path: String) -> Base.Field { Base.Field(prefix + path) }
+
+    /// What is there may be ours, although nobody lived to say so.
+    func mayBeOurs(_ path: String) -> Bool { inDoubt.contains(Self.intent(path).digest) && !rules.isSealed }
     private func decision(_ path: String) -> ConflictDecision { rules.decision(.artifact, field(path)) }
 
     /// The secondary's own by an earlier decision, which still holds.

@@ -11,7 +11,7 @@ extension Mirror {
             let manifest = try state.manifest(of: entry.key)
             let look = fileLook(entry, owners)
             let rules = try await rules(of: entry.key, in: owners.subject)
-            let conflicts = FileConflicts(entry.key, rules)
+            let conflicts = FileConflicts(entry.key, rules, inDoubt: try state.writesInDoubt(of: entry.key))
             // Without a manifest, a run that was adopted may have its files already: the secondary is asked.
             let there =
                 manifest.isEmpty && owners.mayHaveFiles
@@ -121,10 +121,12 @@ extension Mirror {
     private func artifactOwners(_ key: EntityKey) async throws -> Owners? {
         let isRun = key.kind == .runArtifacts
         guard let identity = try state.identity(isRun ? .run : .loggedModel, key.id), let root = identity.root else { return nil }
+        let hasEdge = !configuration.scope.hasNoEdge && identity.base.map { $0[Self.broughtField] == nil } ?? false
         let here: ArtifactOwner
         var subject = RuleSubject.nameless
         if isRun {
             guard let record = try await artifactRoot(ofRun: RunID(key.id)) else { return nil }
+            if hasEdge, identity.record == nil, let run = try await readRun(RunID(key.id)), try await !isInScope(run) { return nil }
             let looksAtNames = configuration.rules.looksAtNames(of: .experiment) || modes.withLock { $0.ledger.hasSeals }
             if looksAtNames, let run = try await readRun(RunID(key.id)) {
                 subject = .experiment(run.experiment)
@@ -132,6 +134,7 @@ extension Mirror {
             here = ArtifactOwner(.run(RunID(key.id)), root: record)
         } else {
             guard let record = try await primary.loggedModel(LoggedModelID(key.id)) else { return nil }
+            if hasEdge, try await !isInScope(record) { return nil }
             here = ArtifactOwner(.loggedModel(record.id), root: record.artifactURI)
             subject = .experiment(record.experiment)
         }
@@ -204,9 +207,12 @@ extension Mirror {
                     return true
                 }
             }
-            if let decision = conflicts.asks(file.path), try await hasMoved(file, size, owners, known) {
-                conflicts.note(file.path, decision, Conflict.detail(ofEdit: decision))
-                return true
+            if let decision = conflicts.asks(file.path) {
+                if !conflicts.mayBeOurs(file.path), try await hasMoved(file, size, owners, known) {
+                    conflicts.note(file.path, decision, Conflict.detail(ofEdit: decision))
+                    return true
+                }
+                try state.noteWrites([FileConflicts.intent(file.path)], of: key)
             }
             let written = try await transfer(file.path, size, owners)
             conflicts.overwrote(file.path)

@@ -70,11 +70,17 @@ extension Mirror {
         }
         var followUps: [EntityKey] = []
         let record = try await primary.experiment(id)
+        if let record, base[Self.backForWritingField] == nil,
+            try !follows(.experiment(id), isInScope: configuration.scope.contains(record))
+        {
+            return try leave(entry, of: .experiment(id))
+        }
         if let record, record.lifecycle == .deleted {
             let there = ExperimentID(identity.secondaryID)
             let isThere = try await secondary.experiment(there)?.lifecycle == .active
             if isThere, base[Self.backForWritingField] == nil,
-                try await rules(of: .experiment(id), in: .experimentNamed(record.name)).decision(.deletedOnPrimary, "lifecycle") == .keep
+                try await rules(of: .experiment(id), in: .experimentNamed(id, record.name)).decision(.deletedOnPrimary, "lifecycle")
+                    == .keep
             {
                 return try acknowledge(Acknowledgement(entry: entry, conflicts: [.keptDeletion(.experiment(id))]))
             }

@@ -5,7 +5,18 @@ extension Mirror {
     /// For the time being.
     func nameAside(_ id: ExperimentID) -> String { "\(configuration.pair)/experiment \(id)" }
 
-    func experimentNameThere(_ name: String) -> String { secondary.dialect.experimentNames?.fitting(name) ?? name }
+    func experimentNameThere(_ name: String) -> String {
+        secondary.dialect.experimentNames?.fitting(name, as: configuration.experimentNames) ?? name
+    }
+
+    /// Where its own name is somebody else's.
+    func prefixedName(_ record: Experiment) -> String { experimentNameThere("\(configuration.pair)/" + Self.bare(renamed(record))) }
+
+    /// Where that is, too: several may have one name after they were masked or renamed.
+    func numberedName(_ record: Experiment) -> String {
+        let digits = String(FieldDigest(record.id.rawValue).rawValue, radix: 16).prefix(8)
+        return experimentNameThere("\(configuration.pair)/\(Self.bare(renamed(record)))-\(digits)")
+    }
 
     /// Whose copy this is, when the primary has given the name to another one and the copy has not followed yet: it is queued.
     func renamedSince(_ found: Experiment, asking: ExperimentID) async throws -> EntityKey? {
@@ -16,8 +27,8 @@ extension Mirror {
         // Nobody's name but our own's is changed, and none of what is deleted.
         guard found.lifecycle == .active, !found.tags.contains(where: { $0.key == Stamp.adoptedKey }),
             let base = try state.identity(.experiment, id)?.base,
-            let owner = try await primary.experiment(ExperimentID(id)), owner.name != found.name,
-            base[Base.Field("name")] != FieldDigest(owner.name), base[Self.nameRefusedField] != FieldDigest(owner.name)
+            let owner = try await primary.experiment(ExperimentID(id)), case let wanted = renamed(owner), wanted != found.name,
+            base[Base.Field("name")] != FieldDigest(wanted), base[Self.nameRefusedField] != FieldDigest(wanted)
         else { return nil }
         try append([key])
         return key
@@ -42,19 +53,20 @@ extension Mirror {
         _ conflicts: inout [Conflict]
     ) async throws -> Renaming {
         guard secondary.dialect.renamesExperiments, !rules.isSealed else { return .none }
+        let wanted = renamed(record)
         // Without a base it was made by this attempt or an earlier one, under the name that it could have or that was true then.
-        guard !isForeign, actual.name != record.name, base != nil || !conflicts.contains(where: { $0.field == "name" }) else {
+        guard !isForeign, actual.name != wanted, base != nil || !conflicts.contains(where: { $0.field == "name" }) else {
             return .none
         }
         let key = EntityKey.experiment(record.id)
         let name = Base.Field("name")
         let isInDoubt = try state.writesInDoubt(of: key).contains(name.digest)
         // A name that we could not give it is no edit.
-        let ownNames = [experimentNameThere("\(configuration.pair)/" + Self.bare(record.name)), nameAside(record.id)]
+        let ownNames = [prefixedName(record), numberedName(record), nameAside(record.id)]
         let isOwnName = ownNames.contains(actual.name) || base?[Self.nameRefusedField] != nil && rules.standing["name"] == .rename
         let policy = rules.policy(.experimentName, "name", hasBase: base != nil, isMade: isOwnName)
         let decision = FieldRule.decide(
-            desired: FieldDigest(record.name), base: isOwnName ? nil : base?[name], actual: .value(FieldDigest(actual.name)),
+            desired: FieldDigest(wanted), base: isOwnName ? nil : base?[name], actual: .value(FieldDigest(actual.name)),
             isInDoubt: isInDoubt, policy: policy)
         if decision == .keep || decision == .park {
             conflicts.append(
@@ -63,7 +75,7 @@ extension Mirror {
                     detail: "renamed on the secondary to \"\(actual.name)\", which stays"))
             return .left
         }
-        if let found = try await secondary.experiment(named: record.name), found.id != actual.id {
+        if let found = try await secondary.experiment(named: wanted), found.id != actual.id {
             if let other = try await renamedSince(found, asking: record.id) {
                 if waits { throw Waits(key: other) }
                 try await secondary.renameExperiment(actual.id, to: nameAside(record.id))
@@ -73,17 +85,17 @@ extension Mirror {
             conflicts.append(
                 Conflict(
                     key: key, field: "name", kind: .nameTaken, decision: .rename,
-                    detail: "\"\(record.name)\" is taken on the secondary; \"\(actual.name)\" stays"))
+                    detail: "\"\(wanted)\" is taken on the secondary; \"\(actual.name)\" stays"))
             return .taken
         }
-        if base?[name] == FieldDigest(record.name), !isInDoubt {
+        if base?[name] == FieldDigest(wanted), !isInDoubt {
             conflicts.append(
                 Conflict(
                     key: key, field: "name", kind: .experimentName, decision: .primary,
                     detail: "renamed on the secondary; the primary's name was written"))
         }
         try state.noteWrites([name], of: .experiment(record.id))
-        try await secondary.renameExperiment(actual.id, to: record.name)
+        try await secondary.renameExperiment(actual.id, to: wanted)
         return .done
     }
 }

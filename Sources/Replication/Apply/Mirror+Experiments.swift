@@ -35,11 +35,14 @@ extension Mirror {
         }
         guard let record else { return try await applyHardDeletion(entry) }
         noteRead(entry.key) { record.recordDigest }
+        let wasOut = experimentNames.withLock { $0[record.id]?.isInScope == false }
         note(nameOf: record)
         try holdIfPaused(record)
-        guard try await isWanted(entry.key, { configuration.scope.experiments.matches(record.name) }) else {
-            return try acknowledge(Acknowledgement(entry: entry))
-        }
+        guard try follows(entry.key, isInScope: configuration.scope.contains(record)) else { return try leave(entry) }
+        let base = try state.identity(.experiment, record.id.rawValue)?.base
+        let contents = try await contents(ofEntering: record, base, wasOut: wasOut)
+        // Before the experiment's own acknowledgement, which would vouch for them.
+        try append(contents)
         try await locks.withLock(entry.key) { try await writeExperiment(record, entry: entry, waits: waits) }
     }
 
@@ -92,12 +95,13 @@ extension Mirror {
 
     private func writeExperiment(_ record: Experiment, entry: ChangeLogEntry?, waits: Bool) async throws {
         let key = EntityKey.experiment(record.id)
+        let wantedName = renamed(record)
         let known = try state.identity(.experiment, record.id.rawValue)
         // Of earlier attempts: asked before this one notes its own.
         let inDoubt = try state.writesInDoubt(of: key)
-        var rules = try await rules(of: key, in: .experimentNamed(record.name))
+        var rules = try await rules(of: key, in: .experimentNamed(record.id, record.name))
         var conflicts: [Conflict] = []
-        var (image, leftOut) = fittingTags(of: record)
+        var (image, leftOut) = try await fittingTags(of: record)
         let actual: Experiment
         var base = known?.base
         var isForeign = false
@@ -154,8 +158,8 @@ extension Mirror {
         }
         if record.lifecycle == .deleted, actual.lifecycle == .deleted, !isForeign, wasDeletedByUs, !rules.isSealed {
             // It was back for a moment, and was changed: what is deleted cannot be.
-            var isRenamed = secondary.dialect.renamesExperiments && actual.name != record.name
-            if isRenamed { isRenamed = try await secondary.experiment(named: record.name) == nil }
+            var isRenamed = secondary.dialect.renamesExperiments && actual.name != wantedName
+            if isRenamed { isRenamed = try await secondary.experiment(named: wantedName) == nil }
             if isRenamed || !(tags.set.isEmpty && tags.delete.isEmpty) {
                 try await secondary.restoreExperiment(actual.id)
                 lifecycle = .active
@@ -173,11 +177,12 @@ extension Mirror {
         }
         fields[Self.lifecycleField] = FieldDigest(lifecycle.rawValue)
         if isForeign { fields[Self.foreignField] = FieldDigest("") }
+        if !configuration.scope.contains(record) { fields[Self.broughtField] = FieldDigest("") }
         fields[Self.primaryLifecycleField] = FieldDigest(record.lifecycle.rawValue)
 
         var wrote = lifecycle != actual.lifecycle
         // One that was made a moment ago may have had to take another name.
-        var isNamed = known != nil || isForeign || actual.name == record.name || !secondary.dialect.renamesExperiments
+        var isNamed = known != nil || isForeign || actual.name == wantedName || !secondary.dialect.renamesExperiments
         var isLeft = false
         if lifecycle == .active {
             try state.noteWrites(tags.set.map { .tag($0.key) }, of: key)
@@ -196,11 +201,11 @@ extension Mirror {
             case .left:
                 (isNamed, isLeft) = (false, true)
                 // Nobody waits for it to make way.
-                fields[Self.nameRefusedField] = FieldDigest(record.name)
+                fields[Self.nameRefusedField] = FieldDigest(wantedName)
             case .done: wrote = true
             case .taken:
                 isNamed = false
-                fields[Self.nameRefusedField] = FieldDigest(record.name)
+                fields[Self.nameRefusedField] = FieldDigest(wantedName)
             case .aside:
                 (wrote, isNamed) = (true, false)
                 followUps.append(key)
@@ -209,7 +214,7 @@ extension Mirror {
             // Tags of a deleted experiment cannot be written, here or on the primary: they are when it is restored.
             for tag in tags.set { fields[.tag(tag.key)] = base?[.tag(tag.key)] }
         }
-        fields[Base.Field("name")] = isNamed ? FieldDigest(record.name) : base?[Base.Field("name")]
+        fields[Base.Field("name")] = isNamed ? FieldDigest(wantedName) : base?[Base.Field("name")]
         base = fields
         let identity = Identity(
             kind: .experiment, primaryID: record.id.rawValue, secondaryID: actual.id.rawValue, root: actual.artifactLocation,
@@ -228,8 +233,8 @@ extension Mirror {
     }
 
     /// Of more tags than the secondary takes, ours and the first by name: an experiment has no files that the others could go to.
-    private func fittingTags(of record: Experiment) -> (tags: [Tag], leftOut: [Tag]) {
-        let tags = experimentTags(record)
+    private func fittingTags(of record: Experiment) async throws -> (tags: [Tag], leftOut: [Tag]) {
+        let tags = try await experimentTags(record)
         guard tags.count > secondary.dialect.experimentTags else { return (tags, []) }
         let ours = tags.filter { $0.key.hasPrefix(Stamp.prefix) }
         let others = tags.filter { !$0.key.hasPrefix(Stamp.prefix) }.sorted { $0.key < $1.key }
@@ -247,10 +252,14 @@ extension Mirror {
         }
     }
 
-    private func experimentTags(_ record: Experiment) -> [Tag] {
-        record.tags.filter { !$0.key.hasPrefix(Stamp.prefix) } + stamp.tags(.experiment(record.id))
-            + [Tag(Stamp.artifactLocationKey, record.artifactLocation)]
-            + (secondary.dialect.experimentNames == nil && secondary.dialect.renamesExperiments ? [] : [Tag(Stamp.nameKey, record.name)])
+    private func experimentTags(_ record: Experiment) async throws -> [Tag] {
+        try await record.tags.filter { !$0.key.hasPrefix(Stamp.prefix) } + stamp.tags(.experiment(record.id))
+            + [Tag(Stamp.artifactLocationKey, configuration.scope.passage.mask.text(record.artifactLocation))] + sealTags(of: record)
+            + (bearsItsName(record) ? [] : [Tag(Stamp.nameKey, record.name)])
+    }
+
+    private func bearsItsName(_ record: Experiment) -> Bool {
+        secondary.dialect.experimentNames == nil && secondary.dialect.renamesExperiments && renamed(record) == record.name
     }
 
     /// The one of this name when it may be ours, else a new one: under another name when the name belongs to somebody else.
@@ -265,9 +274,9 @@ extension Mirror {
             board.count { $0.experiments.adopted += 1 }
             return (made, made.tags.contains { $0.key == Stamp.adoptedKey }, true)
         }
-        let wanted = experimentNameThere(record.name)
-        let prefixed = experimentNameThere("\(configuration.pair)/" + Self.bare(record.name))
-        for name in [wanted, prefixed] {
+        let wanted = experimentNameThere(renamed(record))
+        let prefixed = prefixedName(record)
+        for name in [wanted, prefixed, numberedName(record)] {
             if let found = try await secondary.experiment(named: name) {
                 switch stamp.owner(idKey, of: found.tags) {
                 case .ours(record.id.rawValue):
@@ -307,7 +316,7 @@ extension Mirror {
                 throw StoreError(.retry(after: nil), error.reason, error.message)
             }
             board.count { $0.experiments.created += 1 }
-            if name != record.name, secondary.dialect.experimentNames != nil {
+            if name != renamed(record), secondary.dialect.experimentNames != nil {
                 note(conversions: ["experiment_name: \(record.name) as \(name)"], of: .experiment(record.id))
             }
             guard let created = try await secondary.experiment(id) else {

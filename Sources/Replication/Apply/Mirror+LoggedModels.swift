@@ -6,15 +6,14 @@ extension Mirror {
         if case .loggedModel(let model)? = fresh.take(&entry) { record = model } else { record = try await primary.loggedModel(id) }
         guard let record else { return try await applyHardDeletion(entry) }
         noteRead(entry.key) { record.recordDigest }
-        guard try await isWanted(entry.key, { try await experimentIsInScope(record.experiment) }) else {
-            return try acknowledge(Acknowledgement(entry: entry))
-        }
+        let isInScope = try await isInScope(record)
+        guard try follows(entry.key, isInScope: isInScope) else { return try leave(entry) }
         try await holdIfPaused(record.experiment)
         guard try await ensureLoggedModel(id, record) != nil else {
             throw SetAside(reason: "no_experiment", message: "\(entry.key): its experiment \(record.experiment) is not on the secondary")
         }
         guard secondary.dialect.hasLoggedModels else {
-            return try await locks.withLock(entry.key) { try await writeModelDocument(record, entry) }
+            return try await locks.withLock(entry.key) { try await writeModelDocument(record, entry, isBrought: !isInScope) }
         }
         let found = References.find(in: record.tags)
         var map = try state.counterparts(of: References.Found(models: found.models))
@@ -22,10 +21,12 @@ extension Mirror {
             if let there = try await ensureRun(run) { map.runs[run] = there }
         }
         let references = map
-        try await locks.withLock(entry.key) { try await writeLoggedModel(record, references, entry) }
+        try await locks.withLock(entry.key) { try await writeLoggedModel(record, references, entry, isBrought: !isInScope) }
     }
 
-    private func writeLoggedModel(_ record: LoggedModel, _ map: References.Map, _ entry: ChangeLogEntry) async throws {
+    private func writeLoggedModel(
+        _ record: LoggedModel, _ map: References.Map, _ entry: ChangeLogEntry, isBrought: Bool
+    ) async throws {
         guard let known = try state.identity(.loggedModel, record.id.rawValue) else { throw Waits(key: entry.key) }
         let there = LoggedModelID(known.secondaryID)
         guard let actual = try await secondary.loggedModel(there) else {
@@ -51,6 +52,7 @@ extension Mirror {
         if !copiesFiles, let status = plan.status { try await secondary.setStatus(status, ofLoggedModel: there) }
         var base = plan.fields
         if known.base?[.adopted] != nil || known.base == nil { base[.adopted] = FieldDigest("") }
+        if isBrought { base[Self.broughtField] = FieldDigest("") }
         let identity = Identity(
             kind: .loggedModel, primaryID: record.id.rawValue, secondaryID: there.rawValue, root: actual.artifactURI,
             record: record.recordDigest, isSettled: record.status != .pending, base: base)
@@ -120,11 +122,12 @@ extension Mirror {
         if record == nil, case .loggedModel(let model)? = fresh.peek(.loggedModel(id)) { record = model }
         if record == nil { record = try await primary.loggedModel(id) }
         guard let record else { return nil }
-        if !regardless, try await !experimentIsInScope(record.experiment) { return nil }
+        if !regardless, try await !isInScope(record) { return nil }
         try await holdIfPaused(record.experiment)
         let experiment = try await ensureExperiment(record.experiment)
         // It can only be set now: a model in scope brings the run it came from.
         let run = if let source = record.sourceRun { try await ensureRun(source, regardless: true) } else { RunID?.none }
+        if let source = record.sourceRun, run != nil, !configuration.scope.hasNoEdge { try queueIfOnlyMade(.run(source)) }
         guard secondary.dialect.hasLoggedModels else { return try await ensureModelFolder(record, in: experiment, run) }
         // A lock of its own, as for runs: a model's writer waits for its run's lock, and a run's writer may have to create the model.
         return try await locks.withLock(EntityKey(.loggedModel, "creation of " + id.rawValue)) {

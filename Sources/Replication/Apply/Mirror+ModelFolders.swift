@@ -122,7 +122,7 @@ extension Mirror {
 
     // MARK: Writing
 
-    func writeModelDocument(_ record: LoggedModel, _ entry: ChangeLogEntry) async throws {
+    func writeModelDocument(_ record: LoggedModel, _ entry: ChangeLogEntry, isBrought: Bool) async throws {
         guard let known = try state.identity(.loggedModel, record.id.rawValue), let folder = ModelFolder(known) else {
             throw Waits(key: entry.key)
         }
@@ -147,6 +147,7 @@ extension Mirror {
         var base = Base()
         base[Self.documentField] = digest
         if known.base?[.adopted] != nil || known.base == nil { base[.adopted] = FieldDigest("") }
+        if isBrought { base[Self.broughtField] = FieldDigest("") }
         let identity = Identity(
             kind: .loggedModel, primaryID: record.id.rawValue, secondaryID: known.secondaryID, root: known.root,
             record: record.recordDigest, isSettled: record.status != .pending, base: base)

@@ -43,7 +43,8 @@ extension Mirror {
     func isSealed(_ id: ExperimentID) async throws -> Bool {
         let ledger = modes.withLock { $0.ledger }
         guard ledger.hasSeals, ledger.mode == .dual else { return ledger.hasSeals }
-        return try await experimentName(id).map { ledger.mode(ofExperimentNamed: $0) == .azureMLOnly } ?? true
+        guard let name = try await experimentName(id) else { return true }
+        return try await seal(of: id, named: name) != nil
     }
 
     /// We have deleted it on the primary ourselves: its copy stays.
@@ -55,7 +56,7 @@ extension Mirror {
         let ledger = modes.withLock { $0.ledger }
         return switch subject {
         case .experiment(let id): try await isSealed(id)
-        case .experimentNamed(let name): ledger.mode(ofExperimentNamed: name) == .azureMLOnly
+        case .experimentNamed(let id, let name): try await seal(of: id, named: name) != nil
         case .model(let name): ledger.mode(ofModelNamed: name) == .azureMLOnly
         // Of what is gone nobody knows the name: it may have been one of those.
         case .nameless: ledger.hasSeals

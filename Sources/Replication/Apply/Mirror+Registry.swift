@@ -18,8 +18,7 @@ extension Mirror {
         }
         guard let (record, versions) = read else { return try await applyHardDeletion(entry) }
         noteRead(entry.key) { record.recordDigest(with: versions) }
-        let isInScope = configuration.scope.models.matches(name.rawValue)
-        guard !record.isPrompt, try await isWanted(entry.key, { isInScope }) else { return try acknowledge(Acknowledgement(entry: entry)) }
+        guard !record.isPrompt, try follows(entry.key, isInScope: configuration.scope.contains(name)) else { return try leave(entry) }
         try holdIfPaused(name)
         try await prepareSources(of: versions, entry, waits: waits)
         try await locks.withLock(entry.key) { try await writeRegisteredModel(record, versions, entry) }
@@ -54,10 +53,12 @@ extension Mirror {
             let found = References.find(inURI: version.source)
             for run in found.runs.union(version.run.map { [$0] } ?? []).sorted() {
                 guard try await ensureRun(run, regardless: true) != nil else { continue }
+                if isNew { try await bringAgain(.run(run), files: .runArtifacts) }
                 if waits { try waitIfPending(.run(run), files: .runArtifacts, for: isNew ? version : nil, &unseen) }
             }
             for model in found.models.union(version.loggedModel.map { [$0] } ?? []).sorted() {
                 guard try await ensureLoggedModel(model, regardless: true) != nil else { continue }
+                if isNew { try await bringAgain(.loggedModel(model), files: .loggedModelArtifacts) }
                 if waits { try waitIfPending(.loggedModel(model), files: .loggedModelArtifacts, for: isNew ? version : nil, &unseen) }
             }
         }
@@ -167,8 +168,8 @@ extension Mirror {
         if let known { return ModelName(known.secondaryID) }
         let key = EntityKey.registeredModel(record.name)
         let idKey = Stamp.idKey(.registeredModel)
-        let first = nameThere(record.name.rawValue)
-        for name in [first, nameThere("\(configuration.pair).\(record.name)")] {
+        let first = nameThere(renamed(record.name))
+        for name in [first, nameThere("\(configuration.pair).\(renamed(record.name))")] {
             var found = try await secondary.registeredModel(name)
             if found == nil {
                 do {
@@ -219,8 +220,11 @@ extension Mirror {
 
     private func nameThere(_ name: String) -> ModelName { ModelName(secondary.dialect.modelNames?.fitting(name) ?? name) }
 
+    /// By the configuration's map.
+    private func renamed(_ model: ModelName) -> String { configuration.scope.renaming.model(model.rawValue) }
+
     private func modelTags(_ record: RegisteredModel, isForeign: Bool) -> [Tag] {
-        record.tags.filter { !$0.key.hasPrefix(Stamp.prefix) } + stamp.tags(.registeredModel(record.name))
+        record.tags.filter { !$0.key.hasPrefix(Stamp.prefix) } + stamp.tags(.registeredModel(record.name)) + sealTags(of: record.name)
             + (isForeign ? [Tag(Stamp.adoptedKey, "true")] : [])
     }
 

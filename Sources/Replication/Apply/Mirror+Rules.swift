@@ -1,7 +1,7 @@
 /// What a thing's rules are found by.
 enum RuleSubject: Sendable, Hashable {
     case experiment(ExperimentID)
-    case experimentNamed(String)
+    case experimentNamed(ExperimentID, String)
     case model(ModelName)
     /// What is no longer on the primary: no pattern matches it.
     case nameless
@@ -17,7 +17,7 @@ extension Mirror {
         switch subject {
         case .experiment(let id):
             decisions = all.resolved(.experiment, all.looksAtNames(of: .experiment) ? try await experimentName(id) : nil)
-        case .experimentNamed(let name): decisions = all.resolved(.experiment, name)
+        case .experimentNamed(_, let name): decisions = all.resolved(.experiment, name)
         case .model(let name): decisions = all.resolved(.model, name.rawValue)
         case .nameless: decisions = all.decisions
         }
@@ -27,6 +27,7 @@ extension Mirror {
         var rules = try state.rules(of: key, decisions)
         if isSealed { rules.resolutions = rules.resolutions.filter(\.value.stands) }
         rules.isSealed = isSealed
+        rules.leaveOut = configuration.scope.passage.leaveOut
         // Registered models are the secondary's: elsewhere what nobody has changed there may still be carried.
         if isSealed, case .model = subject { rules.isFinal = true }
         rules.repairs = configuration.repairs && !isSealed
@@ -91,7 +92,8 @@ extension Mirror {
     func applyHardDeletion(_ entry: ChangeLogEntry) async throws {
         let identity = try state.identity(entry.key.kind, entry.key.id)
         let rules = try await rules(of: entry.key, in: try await subject(ofGone: entry.key))
-        guard let identity, rules.decision(.purgedOnPrimary, "lifecycle") == .replicate, try !state.isRetired(entry.key),
+        guard let identity, mayPurge(identity), rules.decision(.purgedOnPrimary, "lifecycle") == .replicate,
+            try !state.isRetired(entry.key),
             try await deleteThere(entry.key, identity)
         else { return try keepHardDeleted(entry, identity) }
         let conflict = Conflict(
@@ -126,7 +128,8 @@ extension Mirror {
         switch key.kind {
         case .registeredModel: return .model(ModelName(key.id))
         case .experiment, .experimentDeletion:
-            return experimentNames.withLock { $0[ExperimentID(key.id)] }.map { .experimentNamed($0) } ?? .nameless
+            return experimentNames.withLock { $0[ExperimentID(key.id)] }.map { .experimentNamed(ExperimentID(key.id), $0.name) }
+                ?? .nameless
         case .run, .runArtifacts:
             guard configuration.rules.looksAtNames(of: .experiment), let id = try state.secondaryID(.run, key.id),
                 let there = try await secondary.run(RunID(id))?.experiment,

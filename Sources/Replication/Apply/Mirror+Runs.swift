@@ -27,7 +27,8 @@ extension Mirror {
         var record = found
         // We deleted it there ourselves: what is here stays.
         if record.lifecycle == .deleted, try isRetired(record) { record.lifecycle = .active }
-        guard try await isWanted(entry.key, { try await isInScope(record) }) else { return try acknowledge(Acknowledgement(entry: entry)) }
+        let isInScope = try await isInScope(record)
+        guard try follows(entry.key, isInScope: isInScope) else { return try leave(entry) }
         try await holdIfPaused(record.experiment)
         let experiment = try await ensureExperiment(record.experiment)
         let referred = try await ensureRuns(namedBy: record, try await ensureParents(of: record))
@@ -59,6 +60,7 @@ extension Mirror {
             note(conversions: plan.conversions, of: entry.key)
             var base = plan.fields
             base.series = known?.base?.series ?? [:]
+            if !isInScope { base[Self.broughtField] = FieldDigest("") }
             if let known, known.base == nil || known.base?[.adopted] != nil { base[.adopted] = FieldDigest("") }
             let gate = writeGate(target.id, in: experiment, actual)
             var letters = tooLong(plan.tooLong, of: entry.key)
@@ -225,41 +227,6 @@ extension Mirror {
     func readRun(_ id: RunID) async throws -> Run? {
         if let read = fresh.run(id) { return read }
         return try await primary.run(id)
-    }
-
-    /// What is known already is followed; anything else is a matter of the scope.
-    func isWanted(_ key: EntityKey, _ isInScope: () async throws -> Bool) async throws -> Bool {
-        if try state.secondaryID(key.kind, key.id) != nil { return true }
-        return try await isInScope()
-    }
-
-    func isInScope(_ run: Run) async throws -> Bool {
-        guard configuration.scope.contains(startTime: run.startTime) else { return false }
-        return try await experimentIsInScope(run.experiment)
-    }
-
-    /// By its name, which is asked for once and again when it changes: an experiment may be on the secondary only because a model in
-    /// scope has brought it.
-    func experimentIsInScope(_ id: ExperimentID) async throws -> Bool {
-        if configuration.scope.experiments == .everything { return true }
-        return try await experimentName(id).map { configuration.scope.experiments.matches($0) } ?? false
-    }
-
-    /// Nil when the primary has no such experiment.
-    func experimentName(_ id: ExperimentID) async throws -> String? {
-        if let known = experimentNames.withLock({ $0[id] }) { return known }
-        var record: Experiment?
-        if case .experiment(let known)? = fresh.peek(.experiment(id)) { record = known }
-        if record == nil { record = try await primary.experiment(id) }
-        if let record { note(nameOf: record) }
-        return record?.name
-    }
-
-    func note(nameOf record: Experiment) {
-        experimentNames.withLock { known in
-            if known.count > 50_000 { known = [:] }
-            known[record.id] = record.name
-        }
     }
 
     /// The runs that a run's tags name, created when they are in scope and not there yet. Before any lock is taken.

@@ -8,7 +8,7 @@ extension Mirror {
         switch try await sourceThere(of: version, origin) {
         case .translated(let uri), .same(let uri): source = uri
         case .refused(let why):
-            throw SetAside(reason: "source_refused", message: "its source \"\(version.source)\" is not forwarded: \(why)")
+            throw SetAside(reason: "source_refused", message: "its source \"\(shownSource(version))\" is not forwarded: \(why)")
         }
         // Files and run go together.
         let isHeld = origin.places.models.values.contains { source == $0 || source.hasPrefix($0 + "/") }
@@ -89,7 +89,10 @@ extension Mirror {
     /// Where a version's files are on the secondary.
     func sourceThere(of version: ModelVersion, _ origin: VersionOrigin) async throws -> VersionSource.Translation {
         guard secondary.dialect.registersOwnFilesOnly else {
-            return VersionSource.translate(version.source, origin.map, roots: origin.roots)
+            if let other = VersionSource.version(version.source), let there = try await renamedVersion(other) { return .translated(there) }
+            let translation = VersionSource.translate(version.source, origin.map, roots: origin.roots)
+            if case .same = translation, shownSource(version) != version.source { return .refused("it names a person, and that is masked") }
+            return translation
         }
         // `runs:/RUN/NAME` too leads to the files of the logged model that it was made from.
         if let model = version.loggedModel, let place = origin.places.models[model], version.source.hasPrefix("runs:/") {
@@ -109,15 +112,34 @@ extension Mirror {
     /// A version whose source or run has changed is another one of the same number: the model was deleted and made again.
     private func refuseAnother(_ version: ModelVersion, _ existing: ModelVersion, run: RunID?) throws(SetAside) {
         let source = existing.tags.first { $0.key == Stamp.sourceKey }?.value
-        guard source != nil && source != version.source || run != nil && existing.run != nil && run != existing.run else { return }
+        guard
+            source != nil && source != version.source && source != shownSource(version)
+                || run != nil && existing.run != nil && run != existing.run
+        else { return }
         throw SetAside(
             reason: "version_replaced",
-            message: "the primary has another version of this number now (source \(version.source)); the secondary keeps the earlier one "
-                + "(version \(existing.number), source \(source ?? existing.source)). Delete the model there to have it copied anew.")
+            message:
+                "the primary has another version of this number now (source \(shownSource(version))); the secondary keeps the earlier one "
+                + "(version \(existing.number), source \(configuration.scope.passage.mask.text(source ?? existing.source))). Delete the model there to have it copied anew."
+        )
     }
 
+    /// `models:/NAME/VERSION` of one that has another name there; nil where both sides call it the same, or it is not there.
+    private func renamedVersion(_ other: (model: ModelName, number: Int)) async throws -> String? {
+        guard let there = try state.secondaryID(.registeredModel, other.model.rawValue), there != other.model.rawValue else { return nil }
+        let version = try await allVersions(secondary, ModelName(there)).first {
+            stamp.owner(Stamp.versionKey, of: $0.tags) == .ours(id: "\(other.number)")
+        }
+        return version.map { "models:/\(there)/\($0.number)" }
+    }
+
+    /// As it may be shown.
+    func shownSource(_ version: ModelVersion) -> String { configuration.scope.passage.mask.text(version.source) }
+
     private func versionTags(_ version: ModelVersion, _ map: References.Map) -> [Tag] {
-        RunImage.rewritten(version.tags, map) + stamp.tags(Stamp.versionKey, "\(version.number)") + [Tag(Stamp.sourceKey, version.source)]
+        RunImage.rewritten(version.tags, map) + stamp.tags(Stamp.versionKey, "\(version.number)") + [
+            Tag(Stamp.sourceKey, shownSource(version))
+        ]
     }
 
     private func isOurs(_ there: ModelVersion, _ version: ModelVersion) -> Bool {

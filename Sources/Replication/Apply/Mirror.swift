@@ -19,8 +19,8 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let filePermits: Permits
     /// When the bytes of an active owner's files were compared last: milliseconds since 1970.
     let readings = Locked<[EntityKey: Int64]>([:])
-    /// What the primary's experiments were called when they were looked at last.
-    let experimentNames = Locked<[ExperimentID: String]>([:])
+    /// The primary's experiments as they were when they were looked at last.
+    let experimentNames = Locked<[ExperimentID: KnownExperiment]>([:])
     let paused = Locked(PausedNow())
     let modes = Locked(ModesNow())
     /// Writes that must not be done twice and were given up without an answer.

@@ -3,6 +3,9 @@ import Logging
 /// Finds on the secondary what bears this pair's stamp, for a state file that does not know it: a lost state file costs time, not duplicates.
 struct Adoption<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let mirror: Mirror<Primary, Secondary>
+    private let seals = Locked<[(mark: String, name: String, isModel: Bool)]>([])
+
+    init(mirror: Mirror<Primary, Secondary>) { self.mirror = mirror }
 
     private var secondary: Secondary { mirror.secondary }
     private var stamp: Stamp { mirror.stamp }
@@ -15,6 +18,8 @@ struct Adoption<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         }
         let began = mirror.clock.monotonicSeconds
         let found = try await adoptAll()
+        // Before anything is written: what the secondary leads is not written over.
+        try mirror.restoreSeals(seals.withLock { $0 })
         // Who made them may have been at work a moment ago.
         if found > 0, try await mirror.waitForLanding(of: EntityKey(.run, "adopted"), lookBegan: began) { _ = try await adoptAll() }
         try mirror.state.setAdopted()
@@ -37,7 +42,9 @@ struct Adoption<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         var found: [ExperimentID] = []
         try await mirror.retrying.pages({ try await secondary.experiments($0) }) { page in
             try adopt(.experiment, page.elements.map { ($0.id.rawValue, $0.tags, $0.artifactLocation) })
-            found += page.elements.filter { isOurs(.experiment, $0.tags) }.map(\.id)
+            let ours = page.elements.filter { isOurs(.experiment, $0.tags) }
+            found += ours.map(\.id)
+            for experiment in ours { note(experiment.tags, experiment.name, isModel: false) }
         }
         return found
     }
@@ -86,9 +93,21 @@ struct Adoption<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         try await mirror.retrying.pages({ try await secondary.registeredModels($0) }) { page in
             let count = try adopt(.registeredModel, page.elements.map { ($0.name.rawValue, $0.tags, nil) })
             mirror.board.count { $0.registeredModels.adopted += count }
+            for model in page.elements where isOurs(.registeredModel, model.tags) { note(model.tags, model.name.rawValue, isModel: true) }
             found += count
         }
         return found
+    }
+
+    private func note(_ tags: [Tag], _ nameThere: String, isModel: Bool) {
+        guard let mark = tags.first(where: { $0.key == Stamp.sealKey })?.value else { return }
+        let key = isModel ? Stamp.idKey(.registeredModel) : Stamp.nameKey
+        let name = tags.first { $0.key == key }?.value ?? nameThere
+        seals.withLock { seals in
+            if !seals.contains(where: { $0.mark == mark && (NameScope(encoded: mark) != nil || $0.name == name) }) {
+                seals.append((mark, name, isModel))
+            }
+        }
     }
 
     private func isOurs(_ kind: EntityKey.Kind, _ tags: [Tag]) -> Bool {

@@ -67,7 +67,7 @@ public struct Assess<Primary: TrackingStore>: Sendable {
     private func assessExperiments() async throws -> [ExperimentID] {
         var ids: [ExperimentID] = []
         try await retrying.pages({ try await primary.experiments($0) }) { page in
-            for experiment in page.elements where scope.experiments.matches(experiment.name) {
+            for experiment in page.elements where scope.contains(experiment) {
                 ids.append(experiment.id)
                 note("experiments")
                 if let rule = dialect.experimentNames, rule.fitting(experiment.name) != experiment.name { convert("experiment names") }
@@ -86,7 +86,7 @@ public struct Assess<Primary: TrackingStore>: Sendable {
         var pages = RunPages(primary, query, retrying)
         while let page = try await pages.next() {
             try await withThrowingTaskGroup(of: Void.self) { group in
-                var rest = page.elements[...]
+                var rest = page.elements.filter { scope.contains($0) }[...]
                 func addNext() {
                     guard let run = rest.popFirst() else { return }
                     group.addTask { try await assess(run) }
@@ -137,7 +137,7 @@ public struct Assess<Primary: TrackingStore>: Sendable {
 
     private func assessLoggedModels(in experiments: [ExperimentID]) async throws {
         try await retrying.pages({ try await primary.loggedModels(in: experiments, $0) }) { page in
-            for model in page.elements {
+            for model in page.elements where scope.contains(model) {
                 note("logged models")
                 if !dialect.hasLoggedModels { convert("logged models as files of their runs") }
                 if scope.artifacts { try await assessFiles(of: ArtifactOwner(.loggedModel(model.id), root: model.artifactURI)) }
@@ -147,7 +147,7 @@ public struct Assess<Primary: TrackingStore>: Sendable {
 
     private func assessRegisteredModels() async throws {
         try await retrying.pages({ try await primary.registeredModels($0) }) { page in
-            for listed in page.elements where !listed.isPrompt && scope.models.matches(listed.name.rawValue) {
+            for listed in page.elements where !listed.isPrompt && scope.contains(listed.name) {
                 // A listing has no aliases on some servers.
                 let model = try await retrying { try await primary.registeredModel(listed.name) } ?? listed
                 note("registered models")
@@ -171,7 +171,8 @@ public struct Assess<Primary: TrackingStore>: Sendable {
         } else {
             found.withLock {
                 $0.refuse(
-                    "version \(version.number) of model \(version.model): its source \(version.source) is no file of a run or logged model")
+                    "version \(version.number) of model \(version.model): its source \(scope.passage.mask.text(version.source)) is no file of a run or logged model"
+                )
             }
         }
     }

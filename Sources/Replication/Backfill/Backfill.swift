@@ -90,6 +90,7 @@ public struct Backfill<Primary: TrackingStore, Secondary: WritableStore>: Sendab
         var counts = board.snapshot.counts
         counts.deadLetters = try state.deadLetterCount()
         counts.conversions = counts.conversions.filter { $0.value > 0 }
+        for (field, count) in primary.unknownFields { counts.leftOut["unknown field \(field)"] = count }
         counts.leftOut = counts.leftOut.filter { $0.value > 0 }
         return BackfillSummary(
             counts: counts, failures: try state.deadLetters(limit: 20).map { "\($0.message) [\($0.reason)]" },

@@ -40,7 +40,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         var ids: [ExperimentID] = []
         var all: [ExperimentID] = []
         try await pages({ try await primary.experiments($0) }) { page, mark in
-            let inScope = page.filter { scope.experiments.matches($0.name) }
+            let inScope = page.filter { scope.contains($0) }
             board.count { $0.leftOut["experiments outside the scope", default: 0] += page.count - inScope.count }
             ids += inScope.map(\.id)
             all += page.map(\.id)
@@ -102,7 +102,9 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         return false
     }
 
-    private func take(_ runs: [Run], asksForInputs: Bool, startsSmall: Bool, readAfter mark: Int) async throws {
+    private func take(_ listed: [Run], asksForInputs: Bool, startsSmall: Bool, readAfter mark: Int) async throws {
+        let runs = listed.filter { scope.contains($0) }
+        if runs.count < listed.count { board.count { $0.leftOut["runs of other owners", default: 0] += listed.count - runs.count } }
         let records = runs.map { ($0.id.rawValue, $0.recordDigest) }
         let changed = try changed(.run, records)
         board.update {
@@ -127,7 +129,8 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     // MARK: Models
 
     private func enumerateLoggedModels(_ experiments: [ExperimentID]) async throws {
-        try await pages({ try await primary.loggedModels(in: experiments, $0) }) { models, mark in
+        try await pages({ try await primary.loggedModels(in: experiments, $0) }) { page, mark in
+            let models = page.filter { scope.contains($0) }
             let changed = try changed(.loggedModel, models.map { ($0.id.rawValue, $0.recordDigest) })
             board.count { $0.loggedModels.unchanged += models.count - changed.count }
             try append(models.filter { changed.contains($0.id.rawValue) }.map { (.loggedModel($0.id), .loggedModel($0)) }, readAfter: mark)
@@ -142,7 +145,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                     board.count { $0.leftOut["prompts", default: 0] += 1 }
                     continue
                 }
-                guard scope.models.matches(model.name.rawValue) else {
+                guard scope.contains(model.name) else {
                     board.count { $0.leftOut["models outside the scope", default: 0] += 1 }
                     continue
                 }

@@ -16,7 +16,7 @@ extension Comparison {
         // What somebody has deleted is not followed in anything.
         if accepted.contains(where: { $0.kind == .deletedOnSecondary }) { rest = [] }
         try tally.accepted(accepted)
-        try await tally.note(rest, repair: key)
+        try await tally.note(rest.map { mirror.shown($0) }, repair: key)
     }
 }
 

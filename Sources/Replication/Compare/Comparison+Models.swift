@@ -9,7 +9,7 @@ extension Comparison {
                 try await mirror.retrying.pages({ try await mirror.primary.loggedModels(in: group, $0) }) { page in
                     hasBegun = true
                     for bad in page.undecodable { try await tally.unreadable(.loggedModel, bad.id ?? "?", bad.reason) }
-                    for model in page.elements {
+                    for model in page.elements where mirror.configuration.scope.contains(model) {
                         tally.compared("logged models")
                         try await compare(model)
                     }
@@ -41,10 +41,10 @@ extension Comparison {
         fields.compare("status", here.status.rawValue, there.status.rawValue)
         fields.compare("source_run", here.sourceRun.flatMap { map.runs[$0]?.rawValue }, there.sourceRun?.rawValue)
         let tags = RunImage.rewritten(here.tags, map) + mirror.stamp.tags(key)
-        fields.compare("tag:", RunComparison.dictionary(tags), RunComparison.dictionary(there.tags))
+        fields.compare("tag:", RunComparison.dictionary(tags), RunComparison.dictionary(mirror.followed(there.tags)))
         fields.compare(
             "param:", RunComparison.dictionary(here.params.map { Tag($0.key, $0.value) }),
-            RunComparison.dictionary(there.params.map { Tag($0.key, $0.value) }))
+            RunComparison.dictionary(mirror.followed(there.params).map { Tag($0.key, $0.value) }))
         fields.compare("metrics:", metrics(here.metrics) { map.runs[$0] }, metrics(there.metrics) { $0 })
         try await note(fields.differences, repair: key, in: .experiment(here.experiment))
         if mirror.configuration.scope.artifacts {
@@ -87,7 +87,7 @@ extension Comparison {
             for model in page.elements {
                 if model.isPrompt {
                     tally.leftOut("prompts")
-                } else if !mirror.configuration.scope.models.matches(model.name.rawValue) {
+                } else if !mirror.configuration.scope.contains(model.name) {
                     tally.leftOut("models outside the scope")
                 } else {
                     tally.compared("registered models")
@@ -107,7 +107,7 @@ extension Comparison {
         let isAdopted = there.tags.contains { $0.key == Stamp.adoptedKey }
         var fields = FieldComparison(.registeredModel, here.name.rawValue, there.name.rawValue)
         let tagsHere = RunComparison.dictionary(here.tags.filter { !$0.key.hasPrefix(Stamp.prefix) })
-        var tagsThere = RunComparison.dictionary(there.tags.filter { !$0.key.hasPrefix(Stamp.prefix) })
+        var tagsThere = RunComparison.dictionary(mirror.followed(there.tags).filter { !$0.key.hasPrefix(Stamp.prefix) })
         if isAdopted { tagsThere = tagsThere.filter { tagsHere[$0.key] == $0.value }.merging(tagsHere) { there, _ in there } }
         fields.compare("tag:", tagsHere, tagsThere)
         if !(isAdopted && !there.description.isEmpty) { fields.compare("description", here.description, there.description) }
@@ -160,7 +160,7 @@ extension Comparison {
         if let run = here.run { found.runs.insert(run) }
         if let model = here.loggedModel { found.models.insert(model) }
         let map = try mirror.counterparts(of: found)
-        fields.compare("\(name):primary source", here.source, there.tags.first { $0.key == Stamp.sourceKey }?.value)
+        fields.compare("\(name):primary source", mirror.shownSource(here), there.tags.first { $0.key == Stamp.sourceKey }?.value)
         fields.compare("\(name):stage", here.stage, there.stage)
         fields.compare("\(name):description", here.description, there.description)
         fields.compare("\(name):status", here.status, there.status)
@@ -181,6 +181,7 @@ extension Comparison {
         }
         let tags = RunImage.rewritten(here.tags, map).filter { !$0.key.hasPrefix(Stamp.prefix) }
         fields.compare(
-            "\(name):tag:", RunComparison.dictionary(tags), RunComparison.dictionary(there.tags.filter { !$0.key.hasPrefix(Stamp.prefix) }))
+            "\(name):tag:", RunComparison.dictionary(tags),
+            RunComparison.dictionary(mirror.followed(there.tags).filter { !$0.key.hasPrefix(Stamp.prefix) }))
     }
 }

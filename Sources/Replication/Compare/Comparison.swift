@@ -20,7 +20,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         try await mirror.retrying.pages({ try await mirror.primary.experiments($0) }) { page in
             for bad in page.undecodable { try await tally.unreadable(.experiment, bad.id ?? "?", bad.reason) }
             for experiment in page.elements {
-                guard mirror.configuration.scope.experiments.matches(experiment.name) else {
+                guard mirror.configuration.scope.contains(experiment) else {
                     tally.leftOut("experiments outside the scope")
                     continue
                 }
@@ -49,10 +49,10 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 tally.converted("experiment names")
             }
         } else if !isAdopted, !isRenamed {
-            fields.compare("name", here.name, there.name)
+            fields.compare("name", mirror.renamed(here), there.name)
         }
         if !isAdopted { fields.compare("lifecycle", here.lifecycle.rawValue, there.lifecycle.rawValue) }
-        var tagsThere = RunComparison.dictionary(there.tags.filter { !$0.key.hasPrefix(Stamp.prefix) })
+        var tagsThere = RunComparison.dictionary(mirror.followed(there.tags).filter { !$0.key.hasPrefix(Stamp.prefix) })
         let tagsHere = RunComparison.dictionary(here.tags.filter { !$0.key.hasPrefix(Stamp.prefix) })
         if !dialect.deletesExperimentTags {
             let emptied = tagsThere.filter { $0.value.isEmpty && tagsHere[$0.key] == nil }.map(\.key)
@@ -62,7 +62,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         // What an adopted experiment has of its own is left alone.
         if isAdopted { tagsThere = tagsThere.filter { tagsHere[$0.key] == $0.value }.merging(tagsHere) { there, _ in there } }
         fields.compare("tag:", tagsHere, tagsThere)
-        try await note(fields.differences, repair: key, in: .experimentNamed(here.name))
+        try await note(fields.differences, repair: key, in: .experimentNamed(here.id, here.name))
         return true
     }
 
@@ -128,10 +128,18 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     func take(_ step: MarchStep) async throws {
         switch step {
+        case .missing(let run) where !mirror.configuration.scope.contains(run),
+            .matched(primary: let run, secondary: _) where !mirror.configuration.scope.contains(run):
+            tally.leftOut("runs of other owners")
         case .missing(let run):
             tally.compared("runs")
             try await tally.note([missing(.run, run.id.rawValue, run.name)], repair: .run(run.id))
         case .extra(let run, let of, let isDouble):
+            if !isDouble, mirror.configuration.scope.owners != .everything,
+                let here = try await mirror.retrying({ try await mirror.primary.run(of) }), try await !mirror.isInScope(here)
+            {
+                return tally.leftOut("runs of other owners")
+            }
             try await tally.note([
                 Difference(
                     kind: .run, primary: of.rawValue, secondary: run.id.rawValue, field: isDouble ? "doubled" : "extra",
@@ -151,7 +159,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 shown.latestMetrics.removeAll { overflow.metrics.contains($0.key) }
                 try await compareOverflow(overflow, here, there)
             }
-            var differences = RunComparison.differences(shown, image, there)
+            var differences = RunComparison.differences(shown, image, mirror.followed(there))
             if differences.contains(where: { $0.field == "lifecycle" }), try mirror.isRetired(here) {
                 differences.removeAll { $0.field == "lifecycle" }
                 tally.converted("runs retired from the primary")
@@ -236,6 +244,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         }
         let listed = try await mirror.retrying { try await mirror.secondary.listing(filesOf: there, under: folder) }
         let added = try folder.isEmpty ? mirror.added(toFilesOf: there) : []
+        let leaveOut = mirror.configuration.scope.passage.leaveOut
         var theirs: [String: Int64] = [:]
         var places: [String: String] = [:]
         for (place, size) in listed {
@@ -249,6 +258,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 // What the mirror has put beside them is compared by itself.
                 continue
             }
+            if leaveOut.holds(file: path) { continue }
             theirs[path] = size
             places[path] = place
         }

@@ -32,6 +32,11 @@ public struct Retirement<Primary: TrackingStore, Secondary: WritableStore>: Send
         guard configuration.scope.artifacts else {
             throw MirrorError(.configuration, "scope.artifacts is false: files are on the primary alone; nothing can be retired there")
         }
+        guard configuration.scope.passage.isWhole else {
+            throw MirrorError(
+                .configuration,
+                "scope.leave_out and scope.mask: what is left out or masked is on the primary alone; nothing can be retired there")
+        }
         guard let writable = primary as? any WritableStore else {
             throw MirrorError(.configuration, "\(primary.name): runs of such a store cannot be deleted from here")
         }
@@ -56,7 +61,7 @@ public struct Retirement<Primary: TrackingStore, Secondary: WritableStore>: Send
         var experiments: [ExperimentID] = []
         try await mirror.retrying.pages({ try await mirror.primary.experiments($0) }) { page in
             experiments += page.elements.filter {
-                mirror.configuration.scope.experiments.matches($0.name) && $0.lifecycle == .active
+                mirror.configuration.scope.contains($0) && $0.lifecycle == .active
                     && ledger.isSealed($0.name)
             }.map(\.id)
         }
@@ -65,7 +70,7 @@ public struct Retirement<Primary: TrackingStore, Secondary: WritableStore>: Send
             let query = RunQuery(experiments: group, startedFrom: scope.since, startedBefore: scope.until, pageSize: 250)
             var pages = RunPages(mirror.primary, query, mirror.retrying)
             while let page = try await pages.next() {
-                for run in page.elements where run.lifecycle == .active {
+                for run in page.elements where run.lifecycle == .active && scope.contains(run) {
                     if let why = try tooEarly(run) {
                         summary.leftOut[why, default: 0] += 1
                         continue

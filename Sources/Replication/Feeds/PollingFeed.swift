@@ -115,7 +115,7 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
     private func changedExperiments(_ changes: inout [Change]) async throws -> [ExperimentID] {
         var ids: [ExperimentID] = []
         try await budget.pages(.experiments, { try await store.experiments($0) }) { page in
-            let inScope = page.filter { scope.experiments.matches($0.name) }
+            let inScope = page.filter { scope.contains($0) }
             ids += inScope.map(\.id)
             changes += try comparer.changed(.experiment, inScope.map { ($0.id.rawValue, $0.recordDigest) }).map { Change($0) }
         }
@@ -133,7 +133,7 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
         let started = RunQuery(experiments: group, startedFrom: since)
         for query in [active, started, ended] {
             try await budget.pages(.runs, { try await store.runs(query, $0) }) { page in
-                let runs = page.filter { scope.contains(startTime: $0.startTime) }
+                let runs = page.filter { scope.contains($0) }
                 for run in runs { seen[run.id] = run }
                 changes += try comparer.changed(runs)
             }
@@ -144,7 +144,7 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
     private func changedLoggedModels(in group: [ExperimentID], _ changes: inout [Change]) async throws {
         guard store.dialect.hasLoggedModels else { return }
         try await budget.take(.loggedModels)
-        let models = try await store.loggedModels(in: group, nil).elements
+        let models = try await store.loggedModels(in: group, nil).elements.filter { scope.contains($0) }
         changes += try comparer.changed(models)
     }
 
@@ -152,7 +152,7 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
     private func changedRegisteredModels(_ changes: inout [Change]) async throws {
         let isPrimed = schedule.withLock { $0.isPrimed }
         try await budget.pages(.registry, { try await store.registeredModels($0) }) { page in
-            for model in page where !model.isPrompt && scope.models.matches(model.name.rawValue) {
+            for model in page where !model.isPrompt && scope.contains(model.name) {
                 let key = EntityKey.registeredModel(model.name)
                 let isNew = try comparer.isUnknown(key)
                 if comparer.differs(key, model.recordDigest(with: []).hex + "\(model.lastUpdateTime ?? 0)"), isPrimed || isNew {

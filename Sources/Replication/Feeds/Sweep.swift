@@ -53,7 +53,7 @@ final class Sweep<Store: TrackingStore>: Sendable {
                 case .loggedModels(let group, let token):
                     guard await budget.takeNow(.loggedModels) else { return changes }
                     let page = try await store.loggedModels(in: groups[group], token)
-                    changes += try comparer.changed(page.elements)
+                    changes += try comparer.changed(page.elements.filter { scope.contains($0) })
                     next =
                         page.next != nil && page.next != token
                         ? .loggedModels(group: group, token: page.next) : after(models: group, groups)
@@ -110,7 +110,7 @@ final class Sweep<Store: TrackingStore>: Sendable {
     ) async throws -> Stage? {
         let query = RunQuery(experiments: groups[group], startedFrom: from ?? scope.since, startedBefore: scope.until)
         let page = try await store.runs(query, token)
-        changes += try comparer.changed(page.elements)
+        changes += try comparer.changed(page.elements.filter { scope.contains($0) })
         if let next = page.next, page.elements.isEmpty { return .runs(group: group, startedFrom: from, token: next) }
         if let next = page.next, let last = page.elements.last {
             let isSameInstant = from.map { last.startTime <= $0 } ?? false
@@ -130,7 +130,7 @@ final class Sweep<Store: TrackingStore>: Sendable {
 
     private func registry(_ token: PageToken?, _ changes: inout [Change]) async throws -> Stage? {
         let page = try await store.registeredModels(token)
-        for model in page.elements where !model.isPrompt && scope.models.matches(model.name.rawValue) {
+        for model in page.elements where !model.isPrompt && scope.contains(model.name) {
             var versions: [ModelVersion] = []
             do {
                 try await budget.pages(.registry, { try await store.versions(of: model.name, $0) }) { versions += $0 }

@@ -2,6 +2,9 @@ import Logging
 
 /// How a canary is sent.
 public struct CanaryConfiguration: Sendable, Hashable {
+    /// The user of its runs.
+    public static let owner = "mlmirror"
+    static let tagPrefix = "mlmirror-canary"
     /// Its experiment on the primary, made when it is not there.
     public var experiment = "mlmirror-canary"
     /// Seconds between two beats, and the longest that one may take.
@@ -81,7 +84,8 @@ struct Canary<Secondary: WritableStore>: Sendable {
         query.isActive = true
         if let run = try await primary.runs(query, nil).elements.first { return run.id }
         let new = NewRun(
-            experiment: experiment, name: "canary", userID: "mlmirror", startTime: clock.nowMilliseconds, tags: [Tag(Self.runKey, name)])
+            experiment: experiment, name: "canary", userID: CanaryConfiguration.owner, startTime: clock.nowMilliseconds,
+            tags: [Tag(Self.runKey, name)])
         return try await primary.createRun(new).id
     }
 

@@ -27,7 +27,9 @@ struct Cutover<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     func run() async throws {
         var notes = Notes()
+        var hasMarked = false
         while true {
+            if !hasMarked { hasMarked = try await markAgain() }
             for one in try state.modes.switches where one.step != .sealed {
                 do { try await advance(one, &notes) } catch let error as StoreError {
                     try wait(one, for: "\(error)")
@@ -38,12 +40,26 @@ struct Cutover<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         }
     }
 
+    /// What was sealed by another state file, or before there were marks.
+    ///
+    /// - Returns: whether all are there.
+    private func markAgain() async throws -> Bool {
+        do {
+            for one in try state.modes.switches where one.step == .sealed { try await mirror.markSealed(by: one.scope) }
+            return true
+        } catch is StoreError {
+            // The store is away, and comes back.
+            try await mirror.clock.sleep(seconds: 5)
+            return false
+        }
+    }
+
     private func advance(_ one: ModeSwitch, _ notes: inout Notes) async throws {
         switch one.step {
         case .fence: try fence(one, &notes)
         case .drain: try drain(one)
         case .verify: try await verify(one, &notes)
-        case .seal: try seal(one)
+        case .seal: try await seal(one)
         case .sealed: break
         }
     }
@@ -118,10 +134,11 @@ struct Cutover<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     }
 
     /// What was begun before nothing was to be written over any more is finished, by this process and by one that has died.
-    private func seal(_ one: ModeSwitch) throws {
+    private func seal(_ one: ModeSwitch) async throws {
         try mirror.obeyModes()
         let isAlone = mirror.clock.monotonicSeconds - mirror.startedAt >= mirror.configuration.landingTime
         guard isAlone, mirror.modes.withLock({ $0.isObeyed }) else { return try wait(one, for: "writes that were begun before") }
+        try await mirror.markSealed(by: one.scope)
         let now = mirror.clock.nowMilliseconds
         try go(one, to: .sealed) { one, _ in
             one.sealedAt = now

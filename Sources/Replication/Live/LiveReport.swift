@@ -25,6 +25,8 @@ public struct LiveReport: Sendable, Hashable, Codable {
     public var canary: CanaryReport?
     public var conversions: [String: Int] = [:]
     public var retries = 0
+    /// Fields of the primary that are newer than this, and in how many things they were seen; nil: an earlier version said it.
+    public var unknownFields: [String: Int]?
     /// The daemon has ended as it was told to.
     public var hasEnded = false
     public init() {}

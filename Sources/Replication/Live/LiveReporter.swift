@@ -40,11 +40,21 @@ struct LiveReporter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
             let checkpoint = try mirror.state.checkpoint()
             let report = report(since: &before, checkpoint)
             try mirror.state.setControl(.report, report.encoded())
+            try tell(ofUnknown: report.unknownFields ?? [:])
             hasConnected = hasConnected || isConnected
             tell(.standing(try standing(report, checkpoint, hasConnected, &watch)))
             try await mirror.clock.sleep(seconds: hasConnected ? pause : shortPause)
             shortPause = min(pause, shortPause * 1.5)
         }
+    }
+
+    /// Each field once, whatever starts there are.
+    private func tell(ofUnknown fields: [String: Int]) throws {
+        let told = Set(try mirror.state.control(.unknownTold)?.split(separator: "\n").map(String.init) ?? [])
+        let new = Set(fields.keys).subtracting(told).sorted()
+        guard !new.isEmpty else { return }
+        for field in new { mirror.logger.event(.unknownField, ["field": "\(field)", "count": "\(fields[field] ?? 0)"]) }
+        try mirror.state.setControl(.unknownTold, told.union(new).sorted().joined(separator: "\n"))
     }
 
     private func report(since before: inout Sample?, _ checkpoint: LSN) -> LiveReport {
@@ -62,6 +72,7 @@ struct LiveReporter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
         report.canary = desk.canary
         report.conversions = counts.conversions
         report.retries = counts.retries
+        report.unknownFields = mirror.primary.unknownFields
         if let before, now.at > before.at {
             let seconds = now.at - before.at
             report.rates.changesPerSecond = Double(now.lsn.rawValue - before.lsn.rawValue) / seconds

@@ -67,10 +67,11 @@ public struct ModeLedger: Sendable, Hashable, Codable {
     /// All the way: nothing is under way any more that was begun before.
     func isSealed(_ experiment: String) -> Bool { switches.contains { $0.step == .sealed && $0.scope.holds(experimentNamed: experiment) } }
 
-    public func mode(ofExperimentNamed name: String) -> Mode {
-        sealedScopes.contains { $0.holds(experimentNamed: name) } ? .azureMLOnly : .dual
-    }
-    public func mode(ofModelNamed name: ModelName) -> Mode { sealedScopes.contains { $0.holds(modelNamed: name) } ? .azureMLOnly : .dual }
+    public func mode(ofExperimentNamed name: String) -> Mode { seal(ofExperimentNamed: name) == nil ? .dual : .azureMLOnly }
+    public func mode(ofModelNamed name: ModelName) -> Mode { seal(ofModelNamed: name) == nil ? .dual : .azureMLOnly }
+
+    func seal(ofExperimentNamed name: String) -> NameScope? { sealedScopes.first { $0.holds(experimentNamed: name) } }
+    func seal(ofModelNamed name: ModelName) -> NameScope? { sealedScopes.first { $0.holds(modelNamed: name) } }
 
     /// Where this very switch stands; nil: it was taken back, or asked for anew.
     func index(of one: ModeSwitch) -> Int? { switches.firstIndex { $0.scope == one.scope && $0.askedAt == one.askedAt } }

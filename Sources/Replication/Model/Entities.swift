@@ -31,6 +31,10 @@ public struct Experiment: Sendable, Hashable {
     public var creationTime: Int64?
     public var lastUpdateTime: Int64?
     public var tags: [Tag]
+    /// Judged by the name that it had before it was masked; nil: not masked.
+    var isInScope: Bool?
+    /// By the configuration's map from that name.
+    var nameThere: String?
 
     public init(
         id: ExperimentID, name: String, artifactLocation: String = "", lifecycle: Lifecycle = .active, creationTime: Int64? = nil,
@@ -148,6 +152,8 @@ public struct Run: Sendable, Hashable {
     public var datasets: [DatasetInput]
     public var modelInputs: [LoggedModelID]
     public var modelOutputs: [ModelOutput]
+    /// Whether its owner is in scope, judged before that was masked; nil: not masked.
+    var isInScope: Bool?
 
     public init(
         id: RunID, experiment: ExperimentID, name: String = "", userID: String = "", status: Status = .running, startTime: Int64 = 0,
@@ -209,6 +215,8 @@ public struct LoggedModel: Sendable, Hashable {
     public var params: [Param]
     public var tags: [Tag]
     public var metrics: [ModelMetric]
+    /// Whether its owner is in scope, judged before that was masked; nil: not masked.
+    var isInScope: Bool?
 
     public init(
         id: LoggedModelID, experiment: ExperimentID, name: String, modelType: String? = nil, sourceRun: RunID? = nil,
@@ -274,8 +282,9 @@ public struct RegisteredModel: Sendable, Hashable {
     public var tags: [Tag]
     /// Alias to version number.
     public var aliases: [String: Int]
+    static let promptTag = "mlflow.prompt.is_prompt"
     /// A prompt is kept in the registry as a model; it is none.
-    public var isPrompt: Bool { tags.contains { $0.key == "mlflow.prompt.is_prompt" && $0.value.lowercased() == "true" } }
+    public var isPrompt: Bool { tags.contains { $0.key == Self.promptTag && $0.value.lowercased() == "true" } }
 
     public init(
         name: ModelName, description: String = "", creationTime: Int64? = nil, lastUpdateTime: Int64? = nil, tags: [Tag] = [],
@@ -301,4 +310,18 @@ public struct ArtifactEntry: Sendable, Hashable {
         self.isDirectory = isDirectory
         self.size = size
     }
+}
+
+extension [Tag] {
+    fileprivate var user: String? { first { $0.key == "mlflow.user" }?.value }
+}
+
+extension Run {
+    /// Who made it, as MLflow's clients show it.
+    public var owner: String { tags.user ?? userID }
+}
+
+extension LoggedModel {
+    /// Nil where nobody is named.
+    public var owner: String? { tags.user }
 }

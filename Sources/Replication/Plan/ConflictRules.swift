@@ -79,6 +79,8 @@ public struct ThingRules: Sendable, Hashable {
     public var isSealed = false
     /// What is there stays, whoever wrote it.
     public var isFinal = false
+    /// What of it is not copied, and what was stays.
+    public var leaveOut = LeaveOut()
 
     public init(
         _ decisions: ConflictRules.Decisions = [:], resolutions: [String: ConflictDecision] = [:],

@@ -11,8 +11,18 @@ public struct NameRule: Sendable, Hashable {
     }
 
     /// The name itself where it is taken; else what is left of it, and a short digest of the whole, so that two names stay two.
-    public func fitting(_ name: String) -> String {
+    public func fitting(_ name: String, as template: NameTemplate = .path) -> String {
         if isTaken(name) { return name }
+        let digits = String(FieldDigest(name).rawValue, radix: 16)
+        let digest = (String(repeating: "0", count: 16 - digits.count) + digits).prefix(8)
+        let text = plain(template.isOfLastPart ? Self.lastPart(of: name) : name)
+        let room = max(0, length - template.length - digest.count)
+        var fitted = String(text.prefix(room))
+        while fitted.last == "-" { fitted.removeLast() }
+        return template.filled(name: fitted.isEmpty ? "n" : fitted, digest: String(digest))
+    }
+
+    private func plain(_ name: String) -> String {
         var text = ""
         for character in name.unicodeScalars {
             if Self.isPlain(character) || punctuation.unicodeScalars.contains(character) {
@@ -21,13 +31,10 @@ public struct NameRule: Sendable, Hashable {
                 text += "-"
             }
         }
-        let start = text.unicodeScalars.firstIndex(where: Self.isPlain) ?? text.endIndex
-        text = String(text[start...].prefix(length - 9))
-        while text.last == "-" { text.removeLast() }
-        let digits = String(FieldDigest(name).rawValue, radix: 16)
-        let digest = (String(repeating: "0", count: 16 - digits.count) + digits).prefix(8)
-        return text.isEmpty ? "n" + digest : "\(text)-\(digest)"
+        return String(text[(text.unicodeScalars.firstIndex(where: Self.isPlain) ?? text.endIndex)...])
     }
+
+    private static func lastPart(of name: String) -> String { name.split(separator: "/").last.map(String.init) ?? name }
 
     private func isTaken(_ name: String) -> Bool {
         guard let first = name.unicodeScalars.first, Self.isPlain(first), name.unicodeScalars.count <= length else { return false }

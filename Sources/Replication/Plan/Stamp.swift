@@ -11,6 +11,8 @@ public struct Stamp: Sendable, Hashable {
     public static let adoptedKey = "mlmirror.adopted"
     /// Of a run of the primary that we have deleted there, because all of it is on the secondary.
     static let retiredKey = "mlmirror.retired"
+    /// Of an experiment or model that the secondary leads: by which switch. A state file can be lost.
+    static let sealKey = "mlmirror.sealed"
     /// A name as it is on the primary, where the store takes other ones.
     public static let nameKey = "mlmirror.primary.name"
     /// Of a run that holds a logged model which has no run.

@@ -63,6 +63,11 @@ public struct TagPlan: Sendable, Hashable {
         guard let present else { return }
         for (name, value) in present.sorted(by: { $0.key < $1.key }) where !wanted.contains(name) {
             let field = field(name)
+            if rules.leaveOut.holds(tag: name) {
+                // What we know of it is kept, for when it is copied again.
+                fields[field] = base?[field]
+                continue
+            }
             let kind = ConflictKind.ofTag(name, of: key.kind)
             let policy = policy(kind, name)
             let isTheirs = policy.decision == .secondary || policy.decision == .park && policy.standing == .park

@@ -40,6 +40,7 @@ public enum MirrorEvent: String, Sendable, CaseIterable {
     // What becomes of single things.
     case conflict, converted
     case deadLetter = "dead_letter"
+    case unknownField = "unknown_field"
     case keptAfterPurge = "kept_after_purge"
     case fileVanished = "file_vanished"
     case retry
@@ -57,7 +58,7 @@ public enum MirrorEvent: String, Sendable, CaseIterable {
             .comparingInterrupted, .failed:
             .error
         case .stuck: .critical
-        case .conflict, .feedBroken, .fallingBehind, .variableUnknown, .metricsBlocked, .modeBlocked, .straggler: .warning
+        case .conflict, .feedBroken, .fallingBehind, .variableUnknown, .metricsBlocked, .modeBlocked, .straggler, .unknownField: .warning
         default: .notice
         }
     }
@@ -103,6 +104,7 @@ public enum MirrorEvent: String, Sendable, CaseIterable {
         case .retired: "retired from the primary"
         case .conflict: "conflict"
         case .converted: "converted"
+        case .unknownField: "the primary has a field that this version does not know"
         case .deadLetter: "set aside"
         case .keptAfterPurge: "gone from the primary; kept on the secondary"
         case .fileVanished: "file vanished while it was copied"

@@ -39,6 +39,12 @@ public struct NameScope: Sendable, Hashable, Codable {
             experiments: experiments.filter { !other.experiments.contains($0) }, models: models.filter { !other.models.contains($0) })
     }
 
+    /// As the tag of what is sealed by it: short enough for every store.
+    var mark: String {
+        let text = encoded ?? ""
+        return text.unicodeScalars.count <= 200 ? text : "#" + String(FieldDigest(text).rawValue, radix: 16)
+    }
+
     init?(encoded: String) {
         guard let scope = try? JSONDecoder().decode(NameScope.self, from: Data(encoded.utf8)) else { return nil }
         self = scope

@@ -3,20 +3,10 @@
 /// `*` is any text without `/`, `**` any text, `?` one character but `/`. A list that begins with an exclusion starts from everything.
 public struct PatternList: Sendable, Hashable {
     public let patterns: [String]
-    /// Lists that have to match too.
-    private var others: [PatternList] = []
     public init(_ patterns: [String]) { self.patterns = patterns }
     public static let everything = PatternList([])
 
-    /// What is in both.
-    public func and(_ other: PatternList) -> PatternList {
-        var both = self
-        both.others.append(other)
-        return both
-    }
-
     public func matches(_ name: String) -> Bool {
-        guard others.allSatisfy({ $0.matches(name) }) else { return false }
         guard let first = patterns.first else { return true }
         var included = first.hasPrefix("!")
         for pattern in patterns {

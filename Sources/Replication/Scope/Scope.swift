@@ -1,3 +1,5 @@
+import Hashing
+
 /// What of the primary is mirrored. Everything, when nothing is said.
 public struct Scope: Sendable, Hashable {
     public var experiments: PatternList
@@ -6,39 +8,96 @@ public struct Scope: Sendable, Hashable {
     public var since: Int64?
     /// Only runs that started before this instant; milliseconds since 1970.
     public var until: Int64?
+    /// Only runs and logged models of these users.
+    public var owners: PatternList
     public var artifacts: Bool
+    public var passage: Passage
+    public var renaming: Renaming
+    /// Of all that, only what these names are.
+    private var names: NameScope?
 
     public init(
         experiments: PatternList = .everything, models: PatternList = .everything, since: Int64? = nil, until: Int64? = nil,
-        artifacts: Bool = true
+        owners: PatternList = .everything, artifacts: Bool = true, passage: Passage = .everything, renaming: Renaming = .none
     ) {
         self.experiments = experiments
         self.models = models
         self.since = since
         self.until = until
+        self.owners = owners
         self.artifacts = artifacts
+        self.passage = passage
+        self.renaming = renaming
     }
 
     public static let everything = Scope()
 
+    /// Nothing is out of it: no name, owner or time.
+    public var hasNoEdge: Bool {
+        experiments == .everything && models == .everything && owners == .everything && since == nil && until == nil && names == nil
+    }
+    public var hasAllExperiments: Bool { experiments == .everything && names == nil }
+
     /// Only what is in both.
     func narrowed(to names: NameScope) -> Scope {
         var scope = self
-        // An empty list of patterns means everything, and no names mean nothing.
-        scope.experiments = experiments.and(PatternList(names.experiments.isEmpty ? ["!**"] : names.experiments))
-        scope.models = models.and(PatternList(names.models.isEmpty ? ["!**"] : names.models))
+        scope.names = names
         return scope
+    }
+
+    public func contains(_ experiment: Experiment) -> Bool {
+        (experiment.isInScope ?? experiments.matches(experiment.name)) && names?.holds(experimentNamed: experiment.name) ?? true
+    }
+
+    /// By its time and its owner; whether its experiment is in scope is another question.
+    public func contains(_ run: Run) -> Bool {
+        if let since, run.startTime < since { return false }
+        if let until, run.startTime >= until { return false }
+        return run.isInScope ?? owners.matches(run.owner)
+    }
+
+    /// By its owner, where it has one.
+    public func contains(_ model: LoggedModel) -> Bool { model.isInScope ?? model.owner.map { owners.matches($0) } ?? true }
+
+    public func contains(_ model: ModelName) -> Bool { models.matches(model.rawValue) && names?.holds(modelNamed: model) ?? true }
+
+    // MARK: Told from another one
+
+    /// Each part of it that is not the default, as a digest: patterns may hold what is masked.
+    public var parts: [String: String] {
+        var parts: [String: String] = [:]
+        func add(_ name: String, _ list: [String]) {
+            guard !list.isEmpty else { return }
+            parts[name] = SHA256Digest.of(Self.text([list]).utf8).hex
+        }
+        func add(_ name: String, _ rules: [Mask.Rule]) { add(name, rules.flatMap { [$0.pattern, $0.form.rawValue] }) }
+        func add(_ name: String, _ rules: [Renaming.Rule]) { add(name, rules.flatMap { [$0.from, $0.to] }) }
+        add("scope.experiments", experiments.patterns)
+        add("scope.models", models.patterns)
+        add("scope.since", since.map { ["\($0)"] } ?? [])
+        add("scope.until", until.map { ["\($0)"] } ?? [])
+        add("scope.owners", owners.patterns)
+        add("scope.artifacts", artifacts ? [] : ["false"])
+        add("scope.leave_out.tags", passage.leaveOut.tags)
+        add("scope.leave_out.params", passage.leaveOut.params)
+        add("scope.leave_out.artifacts", passage.leaveOut.artifacts)
+        add("scope.rename.experiments", renaming.experiments)
+        add("scope.rename.models", renaming.models)
+        add("scope.mask.users", passage.mask.users.map { [$0.rawValue] } ?? [])
+        add("scope.mask.tags", passage.mask.tags)
+        add("scope.mask.params", passage.mask.params)
+        if passage.mask.needsKey { add("scope.mask.key_file", [passage.mask.key.fingerprint]) }
+        return parts
     }
 
     /// Tells one scope from another.
     var fingerprint: String {
-        let parts = [experiments.patterns, models.patterns, [since, until].map { $0.map(String.init) ?? "" }, ["\(artifacts)"]]
-        return parts.map { $0.map { "\($0.utf8.count):\($0)" }.joined() }.joined(separator: ";")
+        let old = Self.text([experiments.patterns, models.patterns, [since, until].map { $0.map(String.init) ?? "" }, ["\(artifacts)"]])
+        let isPlain = owners.patterns.isEmpty && passage.isWhole && renaming == .none
+        return isPlain ? old : SHA256Digest.of(parts.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value);" }.joined().utf8).hex
     }
 
-    public func contains(startTime: Int64) -> Bool {
-        if let since, startTime < since { return false }
-        if let until, startTime >= until { return false }
-        return true
+    private static func text(_ parts: [[String]]) -> String {
+        parts.map { $0.map { "\($0.utf8.count):\($0)" }.joined() }.joined(separator: ";")
     }
 }

@@ -215,6 +215,11 @@ extension ReplicationState {
             try db.cachedStatement(sql: "INSERT OR REPLACE INTO artifact VALUES (?, ?, ?, ?, ?, ?)").execute(arguments: [
                 owner.kind.rawValue, owner.id, file.path, file.size, Data(file.sha256.bytes), file.isSettled,
             ])
+            // It is ours for certain: whatever is there later is somebody's.
+            try db.cachedStatement(sql: "DELETE FROM intent WHERE kind = ? AND id = ? AND operation = ?").execute(arguments: [
+                owner.kind.rawValue, owner.id,
+                fieldPrefix + String(FileConflicts.intent(file.path).digest.rawValue, radix: 16),
+            ])
         }
     }
 }

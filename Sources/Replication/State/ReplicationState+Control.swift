@@ -14,6 +14,8 @@ public enum ControlName: String, Sendable, CaseIterable {
     case modes
     /// Changes were only named, under a seal.
     case onlyReported = "only_reported"
+    /// Unknown fields that were told of, one a line.
+    case unknownTold = "unknown_told"
     /// `LiveReport` as JSON: what the daemon knew a moment ago.
     case report
 }

@@ -27,6 +27,10 @@ extension ReplicationState {
             try Self.set(ledger, db)
             if let why, ledger.sealedScopes != before {
                 try Self.askForReconciliation(why, db)
+                // Their marks go with the next look.
+                try db.execute(
+                    sql: "UPDATE identity SET record = NULL WHERE kind IN (?, ?)",
+                    arguments: [EntityKey.Kind.experiment.rawValue, EntityKey.Kind.registeredModel.rawValue])
                 if !ledger.hasSeals { try db.execute(sql: "DELETE FROM straggler") }
                 let name = ControlName.onlyReported.rawValue
                 if try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT * FROM control WHERE name = ?)", arguments: [name]) ?? false {

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import GRDB
 
 /// One primary and one secondary, as written in the state file and in every stamp.
@@ -70,6 +71,9 @@ extension ReplicationState {
     public func enter(_ scope: Scope, reconciles: Bool = false) throws -> Bool {
         try transaction("scope") { db in
             let before = try String.fetchOne(db, sql: "SELECT cursor FROM feed WHERE name = 'enumeration'")
+            let parts = try JSONEncoder().encode(scope.parts)
+            try db.execute(
+                sql: "INSERT OR REPLACE INTO feed (name, cursor) VALUES ('scope', ?)", arguments: [String(decoding: parts, as: UTF8.self)])
             guard before != scope.fingerprint else { return false }
             try db.execute(
                 sql: "INSERT OR REPLACE INTO feed (name, cursor) VALUES ('enumeration', ?)", arguments: [scope.fingerprint])
@@ -86,6 +90,22 @@ extension ReplicationState {
     /// Whether this is what was mirrored last.
     public func isMirroring(_ scope: Scope) throws -> Bool {
         try read { try String.fetchOne($0, sql: "SELECT cursor FROM feed WHERE name = 'enumeration'") } == scope.fingerprint
+    }
+
+    /// How a scope differs from the one that was mirrored last: the keys that say something else.
+    ///
+    /// - Returns: nil when nothing was mirrored yet; empty where it is the same, or another one that nobody noted the parts of.
+    public func differences(to scope: Scope) throws -> [String]? {
+        let (fingerprint, text) = try read { db in
+            (
+                try String.fetchOne(db, sql: "SELECT cursor FROM feed WHERE name = 'enumeration'"),
+                try String.fetchOne(db, sql: "SELECT cursor FROM feed WHERE name = 'scope'")
+            )
+        }
+        guard fingerprint != nil else { return nil }
+        guard let before = try text.map({ try JSONDecoder().decode([String: String].self, from: Data($0.utf8)) }) else { return [] }
+        let now = scope.parts
+        return Set(before.keys).union(now.keys).filter { before[$0] != now[$0] }.sorted()
     }
 
     public func hasAdopted() throws -> Bool {

@@ -83,6 +83,9 @@ public protocol TrackingStore: Sendable {
     var name: String { get }
     var dialect: Dialect { get }
 
+    /// Fields in its answers that are newer than this program, and in how many things they were seen: nothing of them is copied.
+    var unknownFields: [String: Int] { get }
+
     func identity() async throws -> StoreIdentity
 
     /// All experiments, deleted ones included.
@@ -133,4 +136,8 @@ public protocol TrackingStore: Sendable {
     func artifacts(of owner: ArtifactOwner, under path: String, _ page: PageToken?) async throws -> Page<ArtifactEntry>
     func readArtifact<R: Sendable>(_ path: String, of owner: ArtifactOwner, _ read: @Sendable (ByteStream) async throws -> R) async throws
         -> R
+}
+
+extension TrackingStore {
+    public var unknownFields: [String: Int] { [:] }
 }

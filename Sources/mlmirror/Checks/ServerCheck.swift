@@ -6,9 +6,9 @@ struct ServerCheck {
 
     /// Throws only when the check itself is cancelled.
     func run(_ settings: MirrorSettings, _ list: inout CheckList) async throws {
-        let primary = try await check(settings.primary, &list)
+        let primary = try await check(settings.primary, of: settings, &list)
         defer { primary?.close() }
-        let secondary = try await check(settings.secondary, &list)
+        let secondary = try await check(settings.secondary, of: settings, &list)
         defer { secondary?.close() }
         guard let primary, let secondary else { return list.skip("two servers", "not known: see above") }
         do {
@@ -21,11 +21,13 @@ struct ServerCheck {
     }
 
     /// The store, where it answers as an MLflow server does.
-    private func check(_ settings: StoreSettings, _ list: inout CheckList) async throws -> OpenedStore? {
+    private func check(_ settings: StoreSettings, of mirror: MirrorSettings, _ list: inout CheckList) async throws -> OpenedStore? {
         let name = settings.role.rawValue
-        let opened: OpenedStore
+        var opened: OpenedStore
         do {
             opened = try session.openStore(settings)
+            // What it says of failures may hold what is masked.
+            if settings.role == .primary { opened.store = mirror.passing(opened.store) }
         } catch {
             list.failed(name, error)
             return nil

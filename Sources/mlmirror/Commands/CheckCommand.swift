@@ -42,6 +42,7 @@ struct CheckCommand: MirrorCommand {
             list.ok("configuration", settings.file.map { "from \($0), flags and environment" } ?? "from flags and environment")
             shown = showConfig ? ShownSetting.all(settings) : []
             list.run("state file") { try StateCheck.run(settings.state.value) }
+            if !list.hasFailure { list.run("scope") { try StateCheck.scope(settings) } }
             if offline {
                 for role in Role.allCases { list.skip(role.rawValue, "not asked (--offline)") }
             } else {

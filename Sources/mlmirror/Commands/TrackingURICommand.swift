@@ -11,6 +11,7 @@ struct TrackingURICommand: SessionCommand {
               mlmirror tracking-uri --config mlmirror.yaml
               eval "$(mlmirror tracking-uri --config mlmirror.yaml --env)"
               mlmirror tracking-uri --config mlmirror.yaml --cluster-policy
+              mlmirror tracking-uri --config mlmirror.yaml --experiment /Shared/churn
 
             Prints one line, the address. --env prints lines for a shell; clients log
             to that address and register models there. --cluster-policy prints JSON to
@@ -22,6 +23,11 @@ struct TrackingURICommand: SessionCommand {
 
     @OptionGroup(title: "Stores") var stores: StoreOptions
     @OptionGroup(title: "Output") var output: OutputOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "Where clients of this experiment log to: the mode may be another one for some names.", valueName: "name"))
+    var experiment: String?
 
     @Flag(help: "Lines for a shell: export MLFLOW_TRACKING_URI=... and MLFLOW_REGISTRY_URI.")
     var env = false
@@ -45,7 +51,7 @@ struct TrackingURICommand: SessionCommand {
         let settings = try SettingsLoader(
             flags: flags, environment: session.environment, standardFile: session.standardFile, needsCredentials: false
         ).load()
-        let mode = try await presentMode(of: settings.state.value, session)
+        let mode = try await presentMode(of: settings.state.value, session, experiment: experiment)
         let place = ClientPlace(mode: mode, (mode == .dual ? settings.primary : settings.secondary).uri.value)
         let text =
             if output.json {
@@ -63,9 +69,14 @@ struct TrackingURICommand: SessionCommand {
 }
 
 /// `dual`, until the state file says otherwise.
-func presentMode(of path: String?, _ session: Session) async throws -> Mode {
+///
+/// - Parameter experiment: its own, by its name on the primary; nil: of the installation as a whole.
+func presentMode(of path: String?, _ session: Session, experiment: String? = nil) async throws -> Mode {
     guard let path, TextFile.exists(path) else { return .dual }
-    return try await session.visitingState(path) { try $0.modes.mode }
+    return try await session.visitingState(path) { state in
+        let modes = try state.modes
+        return experiment.map { modes.mode(ofExperimentNamed: $0) } ?? modes.mode
+    }
 }
 
 /// Where clients log to.

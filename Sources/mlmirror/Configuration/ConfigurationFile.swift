@@ -27,6 +27,10 @@ struct ConfigurationFile: Sendable {
     var since: Setting<Int64>?
     var until: Setting<Int64>?
     var artifacts: Setting<Bool>?
+    var owners: Setting<[String]>?
+    var passage = PassageSection()
+    /// Of the secondary.
+    var experimentNames: Setting<NameTemplate>?
     /// Of the primary: where its changes are seen, and the data base behind it.
     var feed: Setting<String>?
     var database: Setting<String>?
@@ -59,7 +63,7 @@ struct ConfigurationFile: Sendable {
             "primary", "secondary", "state", "pair", "scope", "live", "window", "artifact_window", "metrics_file", "mode", "rules",
         ])
     private static let storeKeys = KeyTable(
-        known: ["uri", "auth", "workspace", "ca_file", "client_certificate_file"],
+        known: ["uri", "auth", "workspace", "ca_file", "client_certificate_file", "experiment_names"],
         refused: [
             "feed": "only the primary is followed", "database": "only the primary is followed",
             "registry": "only a primary has a choice of registries", "rate_share": "only a primary has one",
@@ -73,7 +77,9 @@ struct ConfigurationFile: Sendable {
         "cycle_seconds", "requests_per_second", "file_grace_seconds", "canary_seconds", "canary_experiment",
     ])
     private static let modeKeys = KeyTable(known: ["stragglers", "retire_primary"])
-    private static let scopeKeys = KeyTable(known: ["experiments", "models", "since", "until", "artifacts"], later: ["leave_out"])
+    private static let scopeKeys = KeyTable(known: [
+        "experiments", "models", "since", "until", "artifacts", "owners", "leave_out", "rename", "mask",
+    ])
     private static let authenticationKeys = KeyTable(
         known: ["username", "password_file", "token_file"],
         refused: [
@@ -85,7 +91,7 @@ struct ConfigurationFile: Sendable {
     init(path: String, _ origin: Origin?) throws {
         let content = try TextFile.read(path, limit: 1 << 20, origin, what: "the configuration file")
         try self.init(text: content.text, path: path)
-        if content.isWritableByOthers, let secret = primary.secret ?? secondary.secret {
+        if content.isWritableByOthers, let secret = primary.secret ?? secondary.secret ?? passage.keyFile?.origin {
             throw ConfigurationError(secret, "names a secret, but everyone may write this file; run: chmod o-w \(path)")
         }
     }
@@ -101,6 +107,7 @@ struct ConfigurationFile: Sendable {
         window = try top.wholeNumber("window", in: Self.windowRange)
         artifactWindow = try top.wholeNumber("artifact_window", in: Self.artifactWindowRange)
         metricsFile = try top.text("metrics_file")
+        experimentNames = try Self.nameTemplate(try top.section("secondary", keys: Self.storeKeys))
         if let section = try top.section("primary", keys: Self.primaryKeys) {
             feed = try section.text("feed")
             database = try section.text("database")
@@ -130,6 +137,8 @@ struct ConfigurationFile: Sendable {
         since = try scope.instant("since")
         until = try scope.instant("until")
         artifacts = try scope.truth("artifacts")
+        owners = try scope.texts("owners")
+        passage = try PassageSection(scope)
     }
 
     private static func store(_ top: ConfigurationSection, _ name: String) throws -> Store {
@@ -148,6 +157,18 @@ struct ConfigurationFile: Sendable {
                 token.origin, "\(name).auth.token_file: expected either a token or username and password_file, found both")
         }
         return store
+    }
+
+    private static func nameTemplate(_ section: ConfigurationSection?) throws -> Setting<NameTemplate>? {
+        try section?.text("experiment_names").map { said in
+            guard let template = NameTemplate(said.value) else {
+                throw ConfigurationError(
+                    said.origin,
+                    "secondary.experiment_names: expected {last} or {path} once, {hash} once, and else letters, digits, - and _, "
+                        + "like \(NameTemplate.last); found \"\(said.value.printable)\"")
+            }
+            return Setting(template, said.origin)
+        }
     }
 
     private static func choice<Choice: RawRepresentable<String> & CaseIterable & Sendable>(

@@ -48,6 +48,11 @@ struct MirrorSettings: Sendable {
     var since: Setting<Int64>?
     var until: Setting<Int64>?
     var artifacts: Setting<Bool>
+    var owners: Setting<[String]>
+    var leaveOut: Setting<LeaveOut>
+    var renaming: Setting<Renaming>
+    var mask: Setting<Mask>
+    var experimentNames: Setting<NameTemplate>
     var feed: Setting<FeedChoice>
     var reinstallTriggers: Setting<Bool>
     var cycleSeconds: Setting<Int>
@@ -76,12 +81,24 @@ struct MirrorSettings: Sendable {
         return configuration
     }
 
+    var scope: Scope {
+        Scope(
+            experiments: PatternList(experiments.value), models: PatternList(models.value), since: since?.value, until: until?.value,
+            owners: PatternList(owners.value), artifacts: artifacts.value, passage: Passage(leaveOut: leaveOut.value, mask: mask.value),
+            renaming: renaming.value)
+    }
+
+    /// The primary, seen as it may be seen.
+    func passing(_ primary: any WritableStore) -> any WritableStore {
+        func through(_ store: some WritableStore) -> any WritableStore { PassingStore(store, scope) }
+        return scope.passage.isWhole ? primary : through(primary)
+    }
+
     func mirrorConfiguration(deep: Bool = false) -> MirrorConfiguration {
         var configuration = MirrorConfiguration()
         configuration.pair = pair.value
-        configuration.scope = Scope(
-            experiments: PatternList(experiments.value), models: PatternList(models.value), since: since?.value, until: until?.value,
-            artifacts: artifacts.value)
+        configuration.scope = scope
+        configuration.experimentNames = experimentNames.value
         configuration.rules = rules.value
         configuration.window = window.value
         configuration.artifactWindow = artifactWindow.value
@@ -125,6 +142,17 @@ struct ShownSetting: Sendable, Hashable, Encodable {
         add("scope.since", settings.since, Instant.text)
         add("scope.until", settings.until, Instant.text)
         add("scope.artifacts", settings.artifacts) { $0 ? "true" : "false" }
+        add("scope.owners", settings.owners, patterns)
+        func list(_ texts: [String]) -> String { texts.isEmpty ? "nothing" : texts.joined(separator: ", ") }
+        add("scope.leave_out.tags", settings.leaveOut) { list($0.tags) }
+        add("scope.leave_out.params", settings.leaveOut) { list($0.params) }
+        add("scope.leave_out.artifacts", settings.leaveOut) { list($0.artifacts) }
+        add("scope.rename.experiments", settings.renaming) { list($0.experiments.map { "\($0.from) to \($0.to)" }) }
+        add("scope.rename.models", settings.renaming) { list($0.models.map { "\($0.from) to \($0.to)" }) }
+        add("scope.mask.users", settings.mask) { $0.users?.rawValue ?? "not masked" }
+        add("scope.mask.tags", settings.mask) { list($0.tags.map { "\($0.pattern): \($0.form.rawValue)" }) }
+        add("scope.mask.params", settings.mask) { list($0.params.map { "\($0.pattern): \($0.form.rawValue)" }) }
+        add("secondary.experiment_names", settings.experimentNames, \.description)
         add("primary.feed", settings.feed, \.rawValue)
         add("primary.database", settings.primary.database) { $0 }
         if settings.primary.uri.value.isDatabricks {

@@ -20,7 +20,7 @@ struct FlagValues: Sendable {
 ///
 /// Keys of the file: `primary` and `secondary` (`uri`, `auth.username`, `auth.password_file`, `auth.token_file`, `workspace`, `ca_file`,
 /// `client_certificate_file`), of the primary also `feed` ("auto"), `database`, `reinstall_triggers` (false), `registry` and `rate_share` (40), `state`, `pair` ("default"),
-/// `scope` (`experiments`, `models`, `since`, `until`, `artifacts`: true), `live` (`cycle_seconds` 5, `requests_per_second` 5,
+/// `scope` (`experiments`, `models`, `since`, `until`, `artifacts`: true, `owners`, and see `PassageSection`), `live` (`cycle_seconds` 5, `requests_per_second` 5,
 /// `file_grace_seconds` 600, `canary_seconds` 0, `canary_experiment` "mlmirror-canary"),
 /// `window` (8), `artifact_window` (4), `metrics_file`, `mode` (`stragglers`: carry, `retire_primary`: keep), `rules` (see `RulesSection`).
 /// `Environment.names` lists the variables.
@@ -49,6 +49,11 @@ struct SettingsLoader {
             since: try instant(flags.since, "--since", "MLMIRROR_SINCE", file?.since),
             until: try instant(flags.until, "--until", "MLMIRROR_UNTIL", file?.until),
             artifacts: flags.noArtifacts ? Setting(false, .flag("--no-artifacts")) : file?.artifacts ?? Setting(true, .standard),
+            owners: file?.owners ?? Setting([], .standard),
+            leaveOut: file?.passage.leaveOut ?? Setting(LeaveOut(), .standard),
+            renaming: file?.passage.renaming ?? Setting(.none, .standard),
+            mask: try mask(file),
+            experimentNames: file?.experimentNames ?? Setting(.last, .standard),
             feed: try feed(file),
             reinstallTriggers: file?.reinstallTriggers ?? Setting(false, .standard),
             cycleSeconds: try number("MLMIRROR_CYCLE_SECONDS", ConfigurationFile.cycleRange, file?.cycleSeconds, 5),
@@ -83,13 +88,32 @@ struct SettingsLoader {
                 "live.canary_experiment: experiments of a Databricks workspace are named by their path: write /Shared/\(experiment.value.printable)"
             )
         }
-        let isDated = settings.until != nil
-        guard PatternList(settings.experiments.value).matches(experiment.value), !isDated else {
-            let key = isDated ? "scope.until" : "scope.experiments"
+        var leavesOut: (key: String, origin: Origin?)?
+        if let until = settings.until { leavesOut = ("scope.until", until.origin) }
+        if !PatternList(settings.owners.value).matches(CanaryConfiguration.owner) { leavesOut = ("scope.owners", settings.owners.origin) }
+        if !PatternList(settings.experiments.value).matches(experiment.value) {
+            leavesOut = ("scope.experiments", settings.experiments.origin)
+        }
+        if let (key, origin) = leavesOut {
             throw ConfigurationError(
-                isDated ? settings.until?.origin : settings.experiments.origin,
+                origin,
                 "\(key): leaves out the canary's experiment \(experiment.value.printable); widen it, or set live.canary_seconds to 0")
         }
+    }
+
+    private func mask(_ file: ConfigurationFile?) throws -> Setting<Mask> {
+        guard var mask = file?.passage.mask else { return Setting(Mask(), .standard) }
+        guard let keyFile = file?.passage.keyFile else { return mask }
+        let key = try SecretFile(environment: environment, configurationPath: file?.path, mayBeMissing: !needsCredentials).read(keyFile)
+        // A credential that only the service has is empty here.
+        guard key.revealed.isEmpty || key.revealed.count >= PseudonymKey.minimumLength else {
+            throw ConfigurationError(
+                keyFile.origin,
+                "scope.mask.key_file: expected \(PseudonymKey.minimumLength) characters or more: whoever guesses it knows who is who; "
+                    + "`openssl rand -hex 32` makes one")
+        }
+        mask.value.key = PseudonymKey(key.revealed)
+        return mask
     }
 
     /// Only the state file's path: for what asks it alone.

@@ -51,6 +51,8 @@ struct StatusDocument: Codable {
     var outages: [OutageDocument]
     var canary: CanaryDocument?
     var conversions: [String: Int]
+    /// Fields of the primary that are not copied, because they are newer than this; nil: an earlier version said it.
+    var unknownFields: [String: Int]?
     var startedAt: String?
     /// What keeps it from its work, in words.
     var troubles: [String]
@@ -95,6 +97,7 @@ struct StatusDocument: Codable {
                 why: $0.why)
         }
         conversions = report?.conversions ?? [:]
+        unknownFields = report?.unknownFields ?? [:]
         troubles = status.troubles
     }
 

@@ -91,6 +91,9 @@ struct StatusText {
         }
         if let applied = status.lastAppliedAt { add("last applied:", ago(applied)) }
         if !status.conversions.isEmpty { add("conversions:", LabelCounts.text(status.conversions)) }
+        if let unknown = status.unknownFields, !unknown.isEmpty {
+            add("not copied:", "fields newer than this: \(LabelCounts.text(unknown))")
+        }
         add("conflicts:", Quantity.count(status.conflicts))
         let discarded = status.discarded.flatMap { $0 > 0 ? ", \(Quantity.count($0)) more left out by decision" : nil } ?? ""
         add("set aside:", Quantity.count(status.deadLetters) + discarded)

@@ -44,7 +44,7 @@ struct Session: Sendable {
         defer { primary.close() }
         let secondary = try openStore(settings.secondary)
         defer { secondary.close() }
-        return try await body(primary.store, secondary.store) { primary.requestCount() + secondary.requestCount() }
+        return try await body(settings.passing(primary.store), secondary.store) { primary.requestCount() + secondary.requestCount() }
     }
 
     /// Opens the state file for the length of `body`.
