@@ -17,7 +17,7 @@ help:
 	@echo 'make simulate  random schedules of the daemon in a simulated world (SEEDS=20000 FIRST=1)'
 	@echo 'make torture   what takes hours: a million schedules, losses of power, kills'
 	@echo 'make soak      the daemon between two real servers, with writers, restarts and outages (MINUTES=60)'
-	@echo 'make emulators an Azure ML workspace on this machine, to try mlmirror and Microsoft'"'"'s client with'
+	@echo 'make emulators a Databricks and an Azure ML workspace on this machine, to try mlmirror and the official clients with'
 	@echo 'make test-spark what people do with a model in Azure ML: serve it, score batches in a local Spark'
 	@echo 'make tsan      the tests under ThreadSanitizer'
 	@echo 'make lint      formatting and import direction'
@@ -28,7 +28,7 @@ help:
 	@echo 'make build, make setup, make clean'
 
 setup:
-	.ci/setup mlflow3 mlflow2 azureml2 azureml3 systemd
+	.ci/setup mlflow3 mlflow2 azureml2 azureml3 databricks systemd
 
 build:
 	swift build
@@ -41,7 +41,7 @@ FIRST ?= 1
 SIMULATIONS = $(SIMULATE) bugs && $(SIMULATE) grid && $(SIMULATE) seeds $(SEEDS) $(FIRST) && $(SIMULATE) power 500 && $(SIMULATE) lying-disk 300
 
 # Suites that start an emulator.
-AZURE = AzureML(Conformance|Fault)?Tests
+AZURE = (AzureML(Conformance|Fault)?|Databricks(Store)?)Tests
 
 # One suite after the other: time-outs are tested too, and want the machine for themselves. The simulations take what the real servers' tests
 # leave of it, most of which is waiting.
@@ -59,6 +59,7 @@ test: setup
 		swift test --skip-build --filter mlmirrorTests --skip '$(AZURE)' || exit 1; \
 		$(PYTHON) Tests/Support/python/judge_selftest.py || exit 1; \
 		$(PYTHON) Tests/Support/python/azureml_selftest.py || exit 1; \
+		$(PYTHON) Tests/Support/python/databricks_selftest.py || exit 1; \
 		$(MAKE) test-systemd || exit 1; \
 		wait $$simulations; failed=$$?; trap - EXIT; cat .build/simulations.log; exit $$failed
 
@@ -88,8 +89,9 @@ test-spark:
 # Ends with Ctrl-C; what is in it is kept.
 emulators:
 	.ci/setup mlflow3
-	mkdir -p .demo/azureml
-	$(PYTHON) Tests/Support/python/azureml_emulator.py --directory .demo/azureml --explain
+	mkdir -p .demo/azureml .demo/databricks
+	$(PYTHON) Tests/Support/python/databricks_emulator.py --directory .demo/databricks --explain & \
+		$(PYTHON) Tests/Support/python/azureml_emulator.py --directory .demo/azureml --explain; wait
 
 MINUTES ?= 60
 soak:

@@ -10,6 +10,8 @@ struct AdaptiveRate: Sendable {
     private(set) var perSecond: Double?
     /// Where it was refused last.
     private var ceiling = Double.infinity
+    /// Never more than that.
+    private let limit: Double
     private var nextTurn = 0.0
     private var lastCut = -Double.infinity
     private var lastRaise = 0.0
@@ -21,6 +23,12 @@ struct AdaptiveRate: Sendable {
     /// One burst of refusals is one refusal.
     private static let burst = 2.0
     private static let least = 0.5
+
+    /// - Parameter limit: requests a second that are never exceeded; nil: as many as the service takes.
+    init(limit: Double? = nil) {
+        perSecond = limit
+        self.limit = limit ?? .infinity
+    }
 
     /// How long to wait before the next request is sent; takes the turn.
     mutating func turn(at now: Double) -> Double {
@@ -41,14 +49,14 @@ struct AdaptiveRate: Sendable {
         if refusals.count > Self.window * 2 { refusals = refusals.filter { $0.key > Int(now) - Self.window } }
         guard now - lastCut > Self.burst, isTooFast(now) else { return }
         ceiling = min(perSecond ?? .infinity, max(Self.least, observed(now)))
-        perSecond = max(Self.least, ceiling * 0.7)
+        perSecond = min(limit, max(Self.least, ceiling * 0.7))
         lastCut = now
         lastRaise = now
     }
 
     mutating func wentWell(at now: Double) {
         guard let rate = perSecond, now - lastCut > Self.burst, now - lastRaise > 1 else { return }
-        perSecond = rate * (rate < ceiling * 0.9 ? 1.08 : 1.01)
+        perSecond = min(limit, rate * (rate < ceiling * 0.9 ? 1.08 : 1.01))
         lastRaise = now
     }
 
@@ -76,17 +84,30 @@ struct AdaptiveRate: Sendable {
 /// The rates of one service, by class of request.
 final class AdaptiveRates: Sendable {
     private let rates = Locked<[String: AdaptiveRate]>([:])
+    private let classOf: @Sendable (MLflowCall) -> String
+    /// Requests a second of a class that are never exceeded; nil: no such limit.
+    let limit: @Sendable (String) -> Double?
     private static let start = ContinuousClock.now
     private static var now: Double { start.duration(to: .now) / .seconds(1) }
 
+    init(
+        classOf: @escaping @Sendable (MLflowCall) -> String = { $0.rateClass },
+        limit: @escaping @Sendable (String) -> Double? = { _ in nil }
+    ) {
+        self.classOf = classOf
+        self.limit = limit
+    }
+
+    func name(of call: MLflowCall) -> String { classOf(call) }
+
     /// Waits for the class's turn.
     func turn(_ name: String) async throws {
-        let wait = rates.withLock { $0[name, default: AdaptiveRate()].turn(at: Self.now) }
+        let wait = rates.withLock { $0[name, default: AdaptiveRate(limit: limit(name))].turn(at: Self.now) }
         if wait > 0 { try await Task.sleep(for: .seconds(wait)) }
     }
 
     func wasRefused(_ name: String, after: Double?) {
-        rates.withLock { $0[name, default: AdaptiveRate()].wasRefused(at: Self.now, after: after) }
+        rates.withLock { $0[name, default: AdaptiveRate(limit: limit(name))].wasRefused(at: Self.now, after: after) }
     }
 
     func wentWell(_ name: String) { rates.withLock { $0[name]?.wentWell(at: Self.now) } }

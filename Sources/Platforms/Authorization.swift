@@ -7,10 +7,19 @@ public protocol Authorization: Sendable {
     /// - Throws: `StoreError`, where what is to be sent must be got first.
     func header() async throws -> HTTPHeader?
 
+    /// What goes beside it, to the same service.
+    ///
+    /// - Throws: as `header`.
+    func furtherHeaders() async throws -> [HTTPHeader]
+
     /// The service has answered 401 to a request with this header; nothing was done.
     ///
     /// - Returns: whether the next header may do better.
     func wasRefused(_ header: HTTPHeader) async -> Bool
+}
+
+extension Authorization {
+    public func furtherHeaders() -> [HTTPHeader] { [] }
 }
 
 extension HTTPHeader {

@@ -6,6 +6,8 @@ struct OpenedStore: Sendable {
     var store: any WritableStore
     /// The server's own word on its version; nil where it has none.
     var version: @Sendable () async throws -> String?
+    /// What it is, and who asks, for people; nil: an MLflow server.
+    var kind: (@Sendable () async throws -> String)?
     /// Requests sent so far.
     var requestCount: @Sendable () -> Int
     var close: @Sendable () -> Void
@@ -16,6 +18,7 @@ enum StoreFactory {
     /// Opens nothing yet: the first request does.
     static func open(_ settings: StoreSettings) throws -> OpenedStore {
         if settings.uri.value.isAzureML { return try openAzureML(settings) }
+        if let address = settings.uri.value.databricks { return try openDatabricks(settings, address) }
         let endpoint: MLflowEndpoint
         do {
             endpoint = try MLflowEndpoint(
@@ -29,7 +32,8 @@ enum StoreFactory {
             endpoint, environment: settings.environment, caFile: settings.caFile?.value,
             clientCertificate: settings.clientCertificateFile?.value, database: try settings.database.map(database))
         return OpenedStore(
-            store: connection.store, version: { try await connection.store.serverVersion() }, requestCount: { connection.requestCount },
+            store: connection.store, version: { try await connection.store.serverVersion() }, kind: nil,
+            requestCount: { connection.requestCount },
             close: { connection.close() })
     }
 
@@ -63,7 +67,48 @@ enum StoreFactory {
             throw refuse("\(error)")
         }
         return OpenedStore(
-            store: connection.store, version: { nil }, requestCount: { connection.requestCount }, close: { connection.close() })
+            store: connection.store, version: { nil }, kind: { "Azure ML" }, requestCount: { connection.requestCount },
+            close: { connection.close() })
+    }
+
+    private static func openDatabricks(_ settings: StoreSettings, _ address: DatabricksAddress) throws -> OpenedStore {
+        func refuse(_ why: String, _ origin: Origin? = nil) -> ConfigurationError {
+            ConfigurationError(origin ?? settings.uri.origin, "\(settings.role.rawValue): \(why)")
+        }
+        if let workspace = settings.workspace {
+            throw refuse("the workspace is in the address already; leave out workspace", workspace.origin)
+        }
+        if let certificate = settings.clientCertificateFile {
+            throw refuse("Databricks takes no client certificate; leave out client_certificate_file", certificate.origin)
+        }
+        if let database = settings.database {
+            throw refuse("nobody reaches the data base behind a workspace of Databricks; leave out database", database.origin)
+        }
+        let connection: DatabricksConnection
+        let credential: DatabricksCredential
+        do {
+            // Variables that are not needed may say what they like.
+            let variables = try? DatabricksVariables(address, environment: settings.environment)
+            switch settings.credentials.value {
+            case .none: credential = try DatabricksCredential(try DatabricksVariables(address, environment: settings.environment))
+            case .basic, .token:
+                credential = DatabricksCredential(credentials(settings.credentials.value), source: "\(settings.credentials.origin)")
+            }
+            connection = try DatabricksConnection(
+                host: settings.uri.value.description, credential, variables, environment: settings.environment,
+                caFile: settings.caFile?.value, requestTimeout: MLflowEnvironment(settings.environment).requestTimeout ?? 120,
+                rateShare: Double(settings.rateShare?.value ?? 40) / 100, readsUnityCatalog: settings.registry?.value == "databricks-uc")
+        } catch let error as DatabricksVariables.Invalid {
+            throw refuse("\(error)")
+        } catch let error as MLflowEndpoint.InvalidURI {
+            throw refuse("\(error)")
+        } catch let error as AzureIdentity.Incomplete {
+            throw refuse("\(error)")
+        }
+        return OpenedStore(
+            store: connection.store, version: { nil },
+            kind: { "Databricks workspace \(try await connection.workspaceID()), asked as \(credential)" },
+            requestCount: { connection.requestCount }, close: { connection.close() })
     }
 
     private static func database(_ setting: Setting<String>) throws -> MLflowDatabase {
@@ -98,6 +143,10 @@ enum StoreFactory {
         var polling = PollingConfiguration()
         polling.cycle = Double(settings.cycleSeconds.value)
         polling.requestsPerSecond = Double(settings.requestsPerSecond.value)
+        if let most = (primary as? MLflowStore)?.searchesPerSecond {
+            // A fifth is left to the copying: what the store itself makes wait would hold up the next look.
+            polling.requestsPerSecond = min(polling.requestsPerSecond, most * 0.8)
+        }
         // Its allowance counts every request.
         let polled: any TrackingStore =
             switch primary {

@@ -44,9 +44,9 @@ private final class TokenServer: Sendable {
     func fail(_ status: Int, _ body: String = "") { answers.withLock { $0.failure = (status, body) } }
     func succeed() { answers.withLock { $0.failure = nil } }
 
-    func tokens(_ identity: AzureIdentity? = nil) throws -> AzureTokens {
+    func tokens(_ identity: AzureIdentity? = nil) throws -> BearerTokens {
         let seconds = seconds
-        return AzureTokens(
+        return BearerTokens(
             identity ?? .clientSecret(tenant: "t e", client: "c1", secret: "canary&secret"),
             cloud: try AzureCloud(["AZURE_AUTHORITY_HOST": server.url]), client: client, clock: { seconds.withLock { $0 } })
     }
@@ -57,7 +57,7 @@ private final class TokenServer: Sendable {
     }
 }
 
-extension AzureTokens {
+extension BearerTokens {
     fileprivate var now: String? { get async throws { try await header()?.value } }
 }
 

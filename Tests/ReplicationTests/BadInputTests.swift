@@ -24,12 +24,36 @@ import Testing
         #expect(!summary.isComplete)
         #expect(summary.failures.contains { $0.contains("experiment \(closed)") && $0.contains("forbidden") }, "\(summary.failures)")
         #expect(summary.counts.runs.created == 3)
+        let unseen = try await fixture.verify().differences
+        #expect(unseen.map(\.field) == ["unreadable"] && unseen.map(\.primary) == [closed], "\(unseen)")
 
         fixture.primary.setFault(nil)
         let opened = try await fixture.backfill()
         #expect(opened.failures == [])
         #expect(opened.counts.runs.created == 1)
         #expect(try await fixture.verify().differences == [])
+    }
+
+    /// A store says how many experiments a search may name, and refuses more all the same.
+    @Test func aSearchThatNamesTooManyIsSplit() async throws {
+        var dialect = Dialect.mlflow
+        dialect.experimentsPerSearch = 5
+        let fixture = try MirrorFixture(primary: FakeStore(name: "primary", dialect: dialect))
+        for number in 0..<12 {
+            let id = try await fixture.primary.createExperiment(name: "e\(number)", tags: [])
+            try await Workload(store: fixture.primary).run(in: id, "run \(number)", files: ["a.txt": "a"])
+        }
+        let asked = Locked<[Int]>([])
+        fixture.primary.setFault { operation in
+            guard operation.name == "runs" || operation.name == "loggedModels" else { return nil }
+            let count = operation.target.split(separator: ",").count
+            asked.withLock { $0.append(count) }
+            return count > 3 ? .before(StoreError(.setAside, .invalid, "at most 3 experiments")) : nil
+        }
+        let summary = try await fixture.backfill()
+        #expect(summary.failures == [] && summary.counts.runs.created == 12)
+        #expect(try await fixture.verify().differences == [])
+        #expect(asked.withLock { $0.max() } == 5)
     }
 
     /// At each of the primary's reads in turn, somebody removes the run for good.

@@ -44,7 +44,7 @@ public enum StoreConformance {
         throw Failure(description: "\(file):\(line): no failure")
     }
 
-    static func all<T>(_ next: (PageToken?) async throws -> Page<T>) async throws -> [T] {
+    public static func all<T>(_ next: (PageToken?) async throws -> Page<T>) async throws -> [T] {
         var found: [T] = []
         var token: PageToken?
         var pages = 0

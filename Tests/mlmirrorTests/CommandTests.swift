@@ -122,6 +122,18 @@ struct CommandTests {
         #expect(steps.compactMap { $0["result"] as? String } == ["ok", "ok", "ok", "ok", "ok", "failed", "skipped", "skipped"])
     }
 
+    @Test("check names the experiment that is closed, of many")
+    func closedExperiment() async throws {
+        try await world.fill()
+        let closed = try await world.primary.createExperiment(name: "closed", tags: []).rawValue
+        world.primary.setFault { operation in
+            guard operation.name == "runs", operation.target.split(separator: ",").contains(Substring(closed)) else { return nil }
+            return .before(StoreError(.setAside, .forbidden, "403 for \(operation.target)"))
+        }
+        #expect(await mlmirror("check") != .ok)
+        #expect(world.printed.contains("403 for \(closed)\n"), "\(world.printed)")
+    }
+
     @Test("check --offline asks nobody; --show-config prints sources and no secret")
     func offline() async throws {
         world.primary.setFault { _ in .unreachable }

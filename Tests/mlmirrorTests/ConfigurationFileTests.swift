@@ -20,7 +20,7 @@ struct ConfigurationFileTests {
         Refusal("primary:\n  url: http://a\n", "m.yaml:2:3: unknown key primary.url; did you mean uri?"),
         Refusal(
             "primary:\n  colour: red\n",
-            "m.yaml:2:3: unknown key primary.colour; expected one of uri, auth, workspace, ca_file, client_certificate_file, feed, database, reinstall_triggers"
+            "m.yaml:2:3: unknown key primary.colour; expected one of uri, auth, workspace, ca_file, client_certificate_file, feed, database, reinstall_triggers, registry, rate_share"
         ),
         Refusal("window: many\n", "m.yaml:1:9: window: expected a whole number from 1 to 64, found \"many\""),
         Refusal("window: 65\n", "m.yaml:1:9: window: expected a whole number from 1 to 64, found the number 65"),
@@ -62,7 +62,9 @@ struct ConfigurationFileTests {
             "rules:\n  models: { \"!a\": { tag: park } }\n",
             "m.yaml:2:13: rules.models.!a: a pattern here cannot exclude; later ones win"),
         Refusal("secondary:\n  feed: auto\n", "m.yaml:2:3: secondary.feed is refused: only the primary is followed"),
-        Refusal("primary: { registry: x }\n", "m.yaml:1:12: primary.registry is not supported by this version; remove it"),
+        Refusal("secondary: { registry: x }\n", "m.yaml:1:14: secondary.registry is refused: only a primary has a choice of registries"),
+        Refusal(
+            "primary: { rate_share: 0 }\n", "m.yaml:1:24: primary.rate_share: expected a whole number from 1 to 100, found the number 0"),
         Refusal("secondary: { database: x }\n", "m.yaml:1:14: secondary.database is refused: only the primary is followed"),
         Refusal(
             "live: { cycle_seconds: 0 }\n", "m.yaml:1:24: live.cycle_seconds: expected a whole number from 1 to 3600, found the number 0"),

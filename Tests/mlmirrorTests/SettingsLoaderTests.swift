@@ -187,6 +187,58 @@ struct SettingsLoaderTests {
         }
     }
 
+    private static let workspace = ["DATABRICKS_HOST": "adb-1.2.azuredatabricks.net", "DATABRICKS_TOKEN": "shibboleth"]
+
+    @Test("a workspace of Databricks is known by its host, however it is named")
+    func workspaceOfDatabricks() throws {
+        var flags = flags()
+        for address in ["databricks", "https://adb-1.2.azuredatabricks.net"] {
+            flags.primary = address
+            let settings = try load(flags, Self.workspace.merging(["MLFLOW_TRACKING_TOKEN": "other"]) { own, _ in own })
+            #expect(
+                settings.primary.uri.value.description == "https://adb-1.2.azuredatabricks.net" && settings.primary.uri.value.isDatabricks)
+            #expect(settings.primary.credentials.value == .none, "MLflow's own variables are not for it")
+            #expect(settings.primary.rateShare?.value == 40)
+        }
+        let share = try load(flags, Self.workspace.merging(["MLMIRROR_PRIMARY_RATE_SHARE": "25"]) { own, _ in own })
+        #expect(share.primary.rateShare?.value == 25)
+        flags.primary = "databricks"
+        #expect(
+            refusal(flags, ["DATABRICKS_CONFIG_FILE": "/nowhere"])?.description
+                == "--primary: no host of a workspace: set DATABRICKS_HOST, or write host under [DEFAULT] in /nowhere")
+        #expect(
+            refusal(flags, Self.workspace.merging(["MLMIRROR_CANARY_SECONDS": "5"]) { own, _ in own })?.description
+                == "live.canary_experiment: experiments of a Databricks workspace are named by their path: write /Shared/mlmirror-canary")
+        flags.primary = "http://a:5000"
+        flags.secondary = "databricks"
+        #expect(
+            refusal(flags, Self.workspace)?.description
+                == "--secondary: a workspace of Databricks can only be the primary: this version writes nothing to one")
+    }
+
+    @Test("the registry of a workspace is its own")
+    func registryOfAWorkspace() throws {
+        func load(_ primary: String) throws -> MirrorSettings {
+            let folder = try TemporaryFolder()
+            let path = try folder.write("m.yaml", "primary: { \(primary) }\nsecondary: { uri: 'http://b' }\nstate: s.db\n")
+            var flags = FlagValues()
+            flags.config = path
+            return try self.load(flags, Self.workspace)
+        }
+        #expect(try load("uri: databricks, registry: databricks").primary.registry?.value == "databricks")
+        #expect(try load("uri: databricks, registry: databricks-uc").primary.registry?.value == "databricks-uc")
+        for (primary, why) in [
+            (
+                "uri: databricks, registry: x",
+                "expected databricks (the workspace's own) or databricks-uc (Unity Catalog), found \"x\""
+            ),
+            ("uri: 'http://a', registry: databricks", "only a workspace of Databricks has more than one"),
+        ] {
+            let error = #expect(throws: ConfigurationError.self) { try load(primary) }
+            #expect(error?.message.contains("primary.registry: \(why)") == true, "\(String(describing: error))")
+        }
+    }
+
     @Test("a store's own variables go before everything else")
     func ownVariables() throws {
         let variables = [

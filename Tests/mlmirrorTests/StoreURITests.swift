@@ -27,27 +27,33 @@ struct StoreURITests {
     @Test(
         "that cannot be are refused with what was expected",
         arguments: [
-            ("", "no address; expected http://HOST[:PORT], https://HOST[:PORT] or azureml://..."),
+            ("", "no address; expected http://HOST[:PORT], https://HOST[:PORT], azureml://... or databricks"),
             ("localhost:5000", "no scheme; did you mean http://localhost:5000?"),
-            ("host", "no scheme; expected http://HOST[:PORT], https://HOST[:PORT] or azureml://..."),
+            ("host", "no scheme; expected http://HOST[:PORT], https://HOST[:PORT], azureml://... or databricks"),
             (
                 "ftp://host",
-                "unknown scheme ftp; known are http, https, azureml, databricks (with a later version), "
-                    + "databricks-uc (with a later version)"
+                "unknown scheme ftp; known are http, https, azureml, databricks"
             ),
-            ("databricks", "the scheme databricks comes with a later version; this one knows http, https, azureml"),
-            ("databricks://profile", "the scheme databricks comes with a later version; this one knows http, https, azureml"),
-            ("databricks-uc", "the scheme databricks-uc comes with a later version; this one knows http, https, azureml"),
-            ("http://", "no valid host and port; expected http://HOST[:PORT], https://HOST[:PORT] or azureml://..."),
-            ("http://host:0", "no valid host and port; expected http://HOST[:PORT], https://HOST[:PORT] or azureml://..."),
-            ("http://host:99999", "no valid host and port; expected http://HOST[:PORT], https://HOST[:PORT] or azureml://..."),
-            ("http://host:", "no valid host and port; expected http://HOST[:PORT], https://HOST[:PORT] or azureml://..."),
+            ("databricks-uc", "databricks-uc is the address of a registry; name the workspace: databricks, or databricks://PROFILE"),
+            ("databricks://scope:prefix", "expected databricks, or databricks://PROFILE with a profile of .databrickscfg"),
+            (
+                "https://adb-1.2.azuredatabricks.net/x",
+                "expected https://adb-1.2.azuredatabricks.net alone: it is a workspace of Databricks"
+            ),
+            ("http://adb-1.2.azuredatabricks.net", "expected https://adb-1.2.azuredatabricks.net alone: it is a workspace of Databricks"),
+            ("http://", "no valid host and port; expected http://HOST[:PORT], https://HOST[:PORT], azureml://... or databricks"),
+            ("http://host:0", "no valid host and port; expected http://HOST[:PORT], https://HOST[:PORT], azureml://... or databricks"),
+            ("http://host:99999", "no valid host and port; expected http://HOST[:PORT], https://HOST[:PORT], azureml://... or databricks"),
+            ("http://host:", "no valid host and port; expected http://HOST[:PORT], https://HOST[:PORT], azureml://... or databricks"),
             (
                 "http://ho st",
                 "the address holds a space, a control character or a letter outside ASCII; "
-                    + "expected http://HOST[:PORT], https://HOST[:PORT] or azureml://..."
+                    + "expected http://HOST[:PORT], https://HOST[:PORT], azureml://... or databricks"
             ),
-            ("http://host?a=b", "an address has no ? and no #; expected http://HOST[:PORT], https://HOST[:PORT] or azureml://..."),
+            (
+                "http://host?a=b",
+                "an address has no ? and no #; expected http://HOST[:PORT], https://HOST[:PORT], azureml://... or databricks"
+            ),
             ("http://u:%zz@host", "the user name or password in the address is not percent-encoded as it must be"),
         ])
     func refuses(_ text: String, _ message: String) {

@@ -34,7 +34,7 @@ public struct AzureMLConnection: Sendable {
             } else {
                 tokenClient = nil
             }
-            authorization = AzureTokens(identity, cloud: try AzureCloud(environment), client: tokenClient ?? client)
+            authorization = BearerTokens(identity, cloud: try AzureCloud(environment), client: tokenClient ?? client)
         }
         func service(_ base: String) throws -> MLflowService {
             var endpoint = try MLflowEndpoint(uri: base, requestTimeout: requestTimeout)
@@ -47,7 +47,11 @@ public struct AzureMLConnection: Sendable {
         let files = RunFiles(
             workspace, history: try service(workspace.historyURL), artifacts: try service(workspace.artifactURL),
             blobs: BlobStore(client: client, failure: tracking.failure, timeout: requestTimeout))
-        store = MLflowStore(tracking, dialect: .azureML, files: files, identity: workspace.identity)
+        store = MLflowStore(tracking, dialect: .azureML, files: files) { store in
+            // Only who can be reached and asked has one.
+            _ = try await store.experiments(nil)
+            return workspace.identity
+        }
     }
 
     /// Requests sent so far.

@@ -29,7 +29,8 @@ struct TokenRequest: Sendable {
         request.maximumResponseBytes = 1 << 20
     }
 
-    private init(request: HTTPRequest, body: [UInt8] = []) {
+    /// - Parameter body: a form.
+    init(request: HTTPRequest, body: [UInt8] = []) {
         self.request = request
         self.body = body
     }

@@ -41,6 +41,16 @@ public struct MLflowEnvironment: Sendable {
 
     private func value(_ name: String) -> String? { variables[name].flatMap { $0.isEmpty ? nil : $0 } }
 
+    /// The names of an INI file's sections.
+    static func sections(of text: String) -> Set<String> {
+        Set(
+            text.split(whereSeparator: \.isNewline).compactMap { line in
+                let line = line.trimmingSpaces()
+                guard line.hasPrefix("["), let end = line.firstIndex(of: "]") else { return nil }
+                return String(line[line.index(after: line.startIndex)..<end])
+            })
+    }
+
     /// One section of an INI file as Python's `configparser` reads it: keys without case, `=` or `:`, whole-line comments.
     static func section(_ name: String, of text: String) -> [String: String] {
         var values: [String: String] = [:]

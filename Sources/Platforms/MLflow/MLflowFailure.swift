@@ -6,6 +6,10 @@ import Replication
 struct MLflowFailure: Sendable {
     /// The store's name.
     var store: String
+    /// What is said where access is refused.
+    var access: @Sendable (MLflowCall) -> String = { _ in "give the credentials' owner access to this" }
+    /// What a service without the feature that was asked for means; nil: a name was given that only another server knows.
+    var withoutFeature: String?
     /// The time of reading, in seconds since 1970: for a `Retry-After` that is a date.
     var now: @Sendable () -> Double = { Date().timeIntervalSince1970 }
 
@@ -48,11 +52,21 @@ struct MLflowFailure: Sendable {
         }
 
         init?(_ body: [UInt8]) {
-            guard body.first(where: { $0 > 0x20 }) == UInt8(ascii: "{"), let answer = try? WireDecoder.decode(Answer.self, from: body)
-            else {
-                return nil
+            guard body.first(where: { $0 > 0x20 }) == UInt8(ascii: "{") else {
+                guard let (code, message) = Self.plain(body) else { return nil }
+                (errorCode, self.message) = (code, message)
+                return
             }
+            guard let answer = try? WireDecoder.decode(Answer.self, from: body) else { return nil }
             self = answer
+        }
+
+        /// `PERMISSION_DENIED: some words`, as some of Databricks' services answer (databricks-sdk, `errors/deserializer.py`).
+        private static func plain(_ body: [UInt8]) -> (code: String, message: String)? {
+            let text = String(decoding: body.prefix(1200), as: UTF8.self).drop { $0.isWhitespace || $0 == "\"" }
+            let code = text.prefix { $0.isASCII && ($0.isUppercase || $0 == "_") }
+            guard code.count > 2, text.dropFirst(code.count).hasPrefix(": ") else { return nil }
+            return (String(code), text.dropFirst(code.count + 2).split(whereSeparator: \.isWhitespace).joined(separator: " "))
         }
     }
 
@@ -77,9 +91,11 @@ struct MLflowFailure: Sendable {
         case (_, "RESOURCE_DOES_NOT_EXIST"), (404, "NOT_FOUND"), (404, "NotFound"): return (.setAside, .notFound, "it does not exist there")
         case (_, "RESOURCE_ALREADY_EXISTS"), (_, "ALREADY_EXISTS"): return (.setAside, .alreadyExists, "use the one that is there")
         case (_, "INVALID_STATE"): return (.setAside, .invalid, "the thing is in a state that forbids this")
+        case (_, "FEATURE_DISABLED") where withoutFeature != nil: return (.setAside, .unsupported, withoutFeature ?? "")
         case (_, "FEATURE_DISABLED"): return (.stop, .unsupported, "this server has no workspaces: name none")
         case (401, _): return (.stop, .unauthorized, "check the credentials of this store")
-        case (403, _): return (.setAside, .forbidden, "give the credentials' owner access to this")
+        case (403, _) where Self.isAboutToken(said): return (.stop, .unauthorized, "check the credentials of this store")
+        case (403, _), (_, "PERMISSION_DENIED"): return (.setAside, .forbidden, access(call))
         case (404, _), (405, _), (501, _):
             return (.setAside, .unsupported, "this server has no such call: check its version and the address's path")
         case (400, _) where Self.isDuplicateKey(said):
@@ -88,7 +104,8 @@ struct MLflowFailure: Sendable {
         case (413, _): return (.setAside, .tooLarge, "a proxy or the server takes no request of this size")
         case (409, _):
             return (.retry(after: RetryAfter.seconds(headers, now: now())), .serverFailure, "another writer was at it; ask again")
-        case (429, _): return (.retry(after: RetryAfter.seconds(headers, now: now())), .throttled, "ask less often")
+        case (429, _), (_, "REQUEST_LIMIT_EXCEEDED"):
+            return (.retry(after: RetryAfter.seconds(headers, now: now())), .throttled, "ask less often")
         case (408, _), (500..., _): return (.retry(after: RetryAfter.seconds(headers, now: now())), .serverFailure, "see the server's log")
         case (300..<400, _): return (.stop, .notMLflow, "the address leads elsewhere: give the one it leads to")
         default: return (.setAside, .invalid, "the server refuses it as it is")
@@ -150,6 +167,12 @@ struct MLflowFailure: Sendable {
         ["UNIQUE constraint failed", "duplicate key value", "Duplicate entry", "Cannot insert duplicate key"].contains {
             message.contains($0)
         }
+    }
+
+    /// Databricks answers 403 where others answer 401: the token is no good, whatever it was to open.
+    private static func isAboutToken(_ message: String) -> Bool {
+        let message = message.lowercased()
+        return message.contains("invalid access token") || message.contains("token is expired") || message.contains("token has expired")
     }
 
     private static func isHTML(_ headers: [HTTPHeader], _ body: [UInt8]) -> Bool {

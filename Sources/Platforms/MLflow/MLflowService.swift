@@ -7,7 +7,7 @@ struct MLflowService: Sendable {
     let endpoint: MLflowEndpoint
     let client: HTTPClient
     let authorization: any Authorization
-    let failure: MLflowFailure
+    var failure: MLflowFailure
     var repeatsReads = true
     /// Nil: requests are sent as they come.
     var rates: AdaptiveRates?
@@ -20,21 +20,36 @@ struct MLflowService: Sendable {
         failure = MLflowFailure(store: endpoint.name)
     }
 
-    /// Sends a request with what proves who asks. Where that is refused and a new one may do better, it is sent once more: nothing was done.
+    /// Sends a request in its turn, with what proves who asks. Where that is refused and a new one may do better, it is sent once more: nothing
+    /// was done.
     func authorized<R: Sendable>(_ call: MLflowCall, _ send: (HTTPRequest) async throws -> R) async throws -> R {
+        guard let rates else { return try await proven(call, send) }
+        let name = rates.name(of: call)
+        try await rates.turn(name)
+        do {
+            let answer = try await proven(call, send)
+            rates.wentWell(name)
+            return answer
+        } catch let error as StoreError where error.reason == .throttled {
+            if case .retry(let after) = error.decision { rates.wasRefused(name, after: after) }
+            throw error
+        }
+    }
+
+    private func proven<R: Sendable>(_ call: MLflowCall, _ send: (HTTPRequest) async throws -> R) async throws -> R {
         let header = try await authorization.header()
         do {
-            return try await send(request(call, header))
+            return try await send(request(call, header, try await authorization.furtherHeaders()))
         } catch let error as StoreError where error.reason == .unauthorized {
             guard let header, await authorization.wasRefused(header) else { throw error }
             // A body that comes from elsewhere was read, and cannot be sent from here again.
             if call.streamsBody { throw StoreError(.retry(after: nil), .unauthorized, error.message) }
-            return try await send(request(call, try await authorization.header()))
+            return try await send(request(call, try await authorization.header(), try await authorization.furtherHeaders()))
         }
     }
 
-    private func request(_ call: MLflowCall, _ authorization: HTTPHeader?) -> HTTPRequest {
-        var headers = endpoint.headers + (authorization.map { [$0] } ?? [])
+    private func request(_ call: MLflowCall, _ authorization: HTTPHeader?, _ further: [HTTPHeader]) -> HTTPRequest {
+        var headers = endpoint.headers + (authorization.map { [$0] } ?? []) + further
         if !call.body.isEmpty { headers.append(HTTPHeader("Content-Type", "application/json")) }
         var timeouts = Timeouts()
         timeouts.firstByte = endpoint.requestTimeout
@@ -51,16 +66,7 @@ struct MLflowService: Sendable {
 
     private func sendOnce(_ call: MLflowCall) async throws -> [UInt8] {
         try Task.checkCancellation()
-        let name = call.rateClass
-        try await rates?.turn(name)
-        do {
-            let answer = try await authorized(call) { try await exchange(call, $0) }
-            rates?.wentWell(name)
-            return answer
-        } catch let error as StoreError where error.reason == .throttled {
-            if case .retry(let after) = error.decision { rates?.wasRefused(name, after: after) }
-            throw error
-        }
+        return try await authorized(call) { try await exchange(call, $0) }
     }
 
     private func exchange(_ call: MLflowCall, _ request: HTTPRequest) async throws -> [UInt8] {

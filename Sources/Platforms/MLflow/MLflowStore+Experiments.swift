@@ -2,18 +2,29 @@ public import Replication
 
 extension MLflowStore {
     public func experiments(_ page: PageToken?) async throws -> Page<Experiment> {
-        // By id, so that what is created meanwhile comes at the end and shifts no page.
+        let isOrdered = await memory.ordersExperiments
+        do {
+            return try await experiments(page, isOrdered: isOrdered)
+        } catch let error as StoreError where error.reason == .invalid && page == nil && isOrdered && dialect.mayNotOrderExperiments {
+            await memory.experimentsAreUnordered()
+            return try await experiments(nil, isOrdered: false)
+        }
+    }
+
+    /// By id, so that what is created meanwhile comes at the end and shifts no page.
+    private func experiments(_ page: PageToken?, isOrdered: Bool) async throws -> Page<Experiment> {
         struct Body: Encodable, Sendable {
             var maxResults: Int
             var pageToken: String?
-            var orderBy = ["experiment_id ASC"]
+            var orderBy: [String]?
             var viewType = "ALL"
         }
         let listing = Listing<WireExperiment, Experiment>(
             member: "experiments", kind: .experiment, id: ["experiment_id"], convert: { try $0.entity() },
             call: { size, page in
                 try .search(
-                    MLflowCall.api("experiments/search"), Body(maxResults: size, pageToken: page?.rawValue),
+                    MLflowCall.api("experiments/search"),
+                    Body(maxResults: size, pageToken: page?.rawValue, orderBy: isOrdered ? ["experiment_id ASC"] : nil),
                     of: "the list of experiments")
             })
         return try await self.page(listing, size: 1000, page)

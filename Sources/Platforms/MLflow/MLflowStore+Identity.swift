@@ -17,11 +17,7 @@ extension MLflowStore {
     /// An MLflow server has no identifier of its own. Its first experiment's id, artifact location and time of creation (set when the
     /// data base was made) stand in, with the workspace: two addresses of one server give the same.
     public func identity() async throws -> StoreIdentity {
-        if let ownIdentity {
-            // Only who can be reached and asked has one.
-            _ = try await experiments(nil)
-            return ownIdentity
-        }
+        if let identify { return try await identify(self) }
         var first = try await experiment(ExperimentID("0"))
         if first == nil { first = try await oldestExperiment() }
         guard let first else {

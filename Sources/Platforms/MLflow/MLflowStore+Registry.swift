@@ -4,37 +4,78 @@ public import Replication
 extension MLflowStore {
     /// Prompts, which the registry keeps as models, are not listed by the server.
     public func registeredModels(_ page: PageToken?) async throws -> Page<RegisteredModel> {
+        if registry == .unityCatalog { return try await unityModels(page) }
         let listing = Listing<WireRegisteredModel, RegisteredModel>(
             member: "registered_models", kind: .registeredModel, id: ["name"], convert: { try $0.entity() },
             call: { size, page in
                 let query = [("max_results", String(size)), ("order_by", "name ASC")] + (page.map { [("page_token", $0.rawValue)] } ?? [])
                 return .get(MLflowCall.api("registered-models/search"), query, of: "the list of registered models")
             })
-        return try await self.page(listing, size: 1000, page)
+        do {
+            return try await self.page(listing, size: 1000, page)
+        } catch let error as StoreError where error.reason == .unsupported && dialect.mayLackRegistry {
+            return Page([])
+        }
     }
 
     public func registeredModel(_ name: ModelName) async throws -> RegisteredModel? {
         struct Answer: Decodable { var registeredModel: WireRegisteredModel }
-        let call = MLflowCall.get(MLflowCall.api("registered-models/get"), [("name", name.rawValue)], of: "registered model \(name)")
+        let call = MLflowCall.get(registry.api("registered-models/get"), [("name", name.rawValue)], of: "registered model \(name)")
         guard let answer = try await find(Answer.self, call) else { return nil }
         return try entity(call) { try answer.registeredModel.entity() }
     }
 
     /// Deleted versions are not listed.
     public func versions(of model: ModelName, _ page: PageToken?) async throws -> Page<ModelVersion> {
+        if registry == .unityCatalog { return try await unityVersions(of: model) }
         guard let name = SearchFilter.quote(model.rawValue) else { return try await versionsOneByOne(of: model) }
-        let listing = Listing<WireModelVersion, ModelVersion>(
-            member: "model_versions", kind: .registeredModel, id: ["name"], convert: { try $0.entity() },
+        let listing = Listing<WireModelVersion, ListedVersion>(
+            member: "model_versions", kind: .registeredModel, id: ["name"], convert: { try ListedVersion($0) },
             call: { size, page in
                 let query =
                     [("filter", "name = \(name)"), ("max_results", String(size)), ("order_by", "version_number ASC")]
                     + (page.map { [("page_token", $0.rawValue)] } ?? [])
                 return .get(MLflowCall.api("model-versions/search"), query, of: "the versions of registered model \(model)")
             })
-        var answer = try await self.page(listing, size: 1000, page)
+        let listed = try await self.page(listing, size: 1000, page)
+        var answer = Page(listed.elements.map(\.version), undecodable: listed.undecodable, next: listed.next)
         // Some data bases compare texts without case.
         answer.elements.removeAll { $0.model != model }
+        if dialect.registersLater {
+            let isWhole: Bool
+            (answer.elements, isWhole) = ready(listed.elements.filter { $0.version.model == model })
+            if !isWhole { answer.next = nil }
+        }
         return answer
+    }
+
+    /// A version as it is listed.
+    struct ListedVersion: Sendable {
+        var version: ModelVersion
+        /// Milliseconds since 1970.
+        var createdAt: Int64?
+
+        init(_ wire: WireModelVersion) throws {
+            version = try wire.entity()
+            createdAt = wire.creationTimestamp?.value
+        }
+    }
+
+    /// What can be copied. One that is pending holds back those after it: a number that is passed over here would be used up on the
+    /// secondary. One that is pending for an hour was given up by who made it.
+    ///
+    /// - Parameter versions: by number.
+    func ready(_ versions: [ListedVersion]) -> ([ModelVersion], isWhole: Bool) {
+        var ready: [ModelVersion] = []
+        for listed in versions where listed.version.status != "FAILED_REGISTRATION" {
+            guard listed.version.isPending else {
+                ready.append(listed.version)
+                continue
+            }
+            let age = failure.now() - Double(listed.createdAt ?? 0) / 1000
+            if age < 3600 { return (ready, false) }
+        }
+        return (ready, true)
     }
 
     /// For a name that the filter language cannot say: every number up to the newest is asked for.
@@ -54,7 +95,7 @@ extension MLflowStore {
 
     public func version(of model: ModelName, _ number: Int) async throws -> ModelVersion? {
         let call = MLflowCall.get(
-            MLflowCall.api("model-versions/get"), [("name", model.rawValue), ("version", String(number))],
+            registry.api("model-versions/get"), [("name", model.rawValue), ("version", String(number))],
             of: "version \(number) of registered model \(model)")
         guard let answer = try await find(VersionAnswer.self, call) else { return nil }
         return try entity(call) { try answer.modelVersion.entity() }

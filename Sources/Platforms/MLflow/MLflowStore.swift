@@ -13,7 +13,9 @@ public struct MLflowStore: WritableStore {
     /// Who keeps the files, where that is not the tracking server.
     let files: (any ArtifactService)?
     /// Where the platform itself says which store it is.
-    let ownIdentity: StoreIdentity?
+    let identify: (@Sendable (MLflowStore) async throws -> StoreIdentity)?
+    /// Which of a platform's registries.
+    let registry: RegistryRoute
     let memory = ServerMemory()
     let unknown = UnknownFields()
 
@@ -27,12 +29,13 @@ public struct MLflowStore: WritableStore {
 
     init(
         _ service: MLflowService, dialect: Dialect, database: MLflowDatabase? = nil, files: (any ArtifactService)? = nil,
-        identity: StoreIdentity? = nil
+        registry: RegistryRoute = .own, identify: (@Sendable (MLflowStore) async throws -> StoreIdentity)? = nil
     ) {
         self.service = service
         self.database = database
         self.files = files
-        ownIdentity = identity
+        self.identify = identify
+        self.registry = registry
         var dialect = dialect
         dialect.readsHistorySince = database != nil
         dialect.readsWholeRuns = database != nil
@@ -50,6 +53,9 @@ public struct MLflowStore: WritableStore {
         var hasBulkHistory = true
         var hasMultipart = true
         var databaseIsChecked = false
+        /// Whether the list of experiments can be had in the order of their ids.
+        var ordersExperiments = true
+        func experimentsAreUnordered() { ordersExperiments = false }
         func databaseWasChecked() { databaseIsChecked = true }
         func bulkHistoryIsMissing() { hasBulkHistory = false }
         func multipartIsMissing() { hasMultipart = false }

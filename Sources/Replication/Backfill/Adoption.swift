@@ -74,7 +74,7 @@ struct Adoption<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     private func adoptModelFolders() async throws {
         var after = ""
         while true {
-            let known = try mirror.state.mappedIDs(.experiment, after: after, limit: 50)
+            let known = try mirror.state.mappedIDs(.experiment, after: after, limit: min(50, mirror.primary.dialect.experimentsPerSearch))
             guard let last = known.last else { return }
             after = last.primary
             let group = known.map { ExperimentID($0.primary) }

@@ -45,10 +45,11 @@ public struct Assess<Primary: TrackingStore>: Sendable {
         board.update { $0.phase = "experiments" }
         let experiments = try await assessExperiments()
         board.update { $0.phase = "runs" }
-        for group in experiments.chunks(of: 50) { try await assessRuns(in: group) }
+        let groups = experiments.chunks(of: min(50, primary.dialect.experimentsPerSearch))
+        for group in groups { try await assessRuns(in: group) }
         board.update { $0.phase = "models" }
         if primary.dialect.hasLoggedModels {
-            for group in experiments.chunks(of: 50) { try await assessLoggedModels(in: group) }
+            for group in groups { try await assessLoggedModels(in: group) }
         }
         try await assessRegisteredModels()
         return found.withLock { assessment in

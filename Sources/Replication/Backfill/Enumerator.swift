@@ -9,7 +9,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     var isDryRun = false
 
     /// Experiments asked for with one search.
-    private static var experimentsAtOnce: Int { 200 }
+    private var experimentsAtOnce: Int { primary.dialect.experimentsPerSearch }
     private static var runsPerPage: Int { 250 }
 
     private var primary: Primary { mirror.primary }
@@ -46,19 +46,22 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             all += page.map(\.id)
             let changed = try changed(.experiment, inScope.map { ($0.id.rawValue, $0.recordDigest) })
             board.count { $0.experiments.unchanged += inScope.count - changed.count }
-            try append(inScope.filter { changed.contains($0.id.rawValue) }.map { (.experiment($0.id), .experiment($0)) }, readAfter: mark)
+            // A name that several had goes to the one that is there.
+            let inOrder = inScope.filter { $0.lifecycle == .active } + inScope.filter { $0.lifecycle != .active }
+            try append(inOrder.filter { changed.contains($0.id.rawValue) }.map { (.experiment($0.id), .experiment($0)) }, readAfter: mark)
             try await mirror.fresh.waitForRoom()
         }
         return (ids, all)
     }
 
-    /// Some experiments of many may be closed to us: a search over all of them then fails, and is split until only those fail.
+    /// Some experiments of many may be closed to us, or be too many at once: a search over all of them then fails, and is split until only
+    /// those fail that are closed.
     private func inGroups(_ experiments: [ExperimentID], _ body: ([ExperimentID]) async throws -> Void) async throws {
-        var groups = Array(experiments.chunks(of: Self.experimentsAtOnce).reversed())
+        var groups = Array(experiments.chunks(of: experimentsAtOnce).reversed())
         while let group = groups.popLast() {
             do {
                 try await body(group)
-            } catch let error as StoreError where error.reason == .forbidden || error.reason == .notFound {
+            } catch let error as StoreError where group.count > 1 ? error.mayBeOfOneAmongMany : error.isClosed {
                 if group.count > 1 {
                     groups += group.halves.reversed()
                 } else if let id = group.first {
@@ -87,7 +90,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     /// Without logged models nothing can be an input. Those of any experiment can, out of scope or not.
     private func mayHaveModelInputs(_ experiments: [ExperimentID]) async throws -> Bool {
         guard primary.dialect.hasLoggedModels, !primary.dialect.listsModelInputs else { return false }
-        for group in experiments.chunks(of: Self.experimentsAtOnce) {
+        for group in experiments.chunks(of: experimentsAtOnce) {
             do {
                 let page = try await retrying { try await primary.loggedModels(in: group, nil) }
                 if !page.elements.isEmpty || page.next != nil { return true }

@@ -2,13 +2,21 @@ extension Comparison {
     // MARK: Logged models
 
     func compareLoggedModels(_ experiments: [ExperimentID]) async throws {
-        for group in experiments.chunks(of: 50) {
-            try await mirror.retrying.pages({ try await mirror.primary.loggedModels(in: group, $0) }) { page in
-                for bad in page.undecodable { try await tally.unreadable(.loggedModel, bad.id ?? "?", bad.reason) }
-                for model in page.elements where mirror.configuration.scope.contains(model) {
-                    tally.compared("logged models")
-                    try await compare(model)
+        var groups = Array(experiments.chunks(of: min(50, mirror.primary.dialect.experimentsPerSearch)).reversed())
+        while let group = groups.popLast() {
+            var hasBegun = false
+            do {
+                try await mirror.retrying.pages({ try await mirror.primary.loggedModels(in: group, $0) }) { page in
+                    hasBegun = true
+                    for bad in page.undecodable { try await tally.unreadable(.loggedModel, bad.id ?? "?", bad.reason) }
+                    for model in page.elements where mirror.configuration.scope.contains(model) {
+                        tally.compared("logged models")
+                        try await compare(model)
+                    }
                 }
+            } catch let error as StoreError where !hasBegun && (group.count > 1 ? error.mayBeOfOneAmongMany : error.isClosed) {
+                // A closed one was told of when its runs were to be compared.
+                if group.count > 1 { groups += group.halves.reversed() }
             }
         }
     }

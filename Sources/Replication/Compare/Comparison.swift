@@ -82,7 +82,13 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         stamped.tag = Tag(Stamp.storeKey, mirror.stamp.store.rawValue)
         var ours = RunGroups(RunPages(mirror.primary, query, mirror.retrying))
         var theirs = RunGroups(RunPages(mirror.secondary, stamped, mirror.retrying))
-        var here = try await ours.next()
+        var here: (startTime: Int64, runs: [Run])?
+        do { here = try await ours.next() } catch let error as StoreError where experiments.count > 1 && error.mayBeOfOneAmongMany {
+            for half in experiments.halves { try await compareRuns(half) }
+            return
+        } catch let error as StoreError where error.isClosed {
+            return try await unreadable(experiments, error)
+        }
         var other = try await theirs.next()
         try await withThrowingTaskGroup(of: Void.self) { group in
             var inFlight = 0
@@ -113,6 +119,11 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             try await group.waitForAll()
         }
         for bad in ours.undecodable + theirs.undecodable { try await tally.unreadable(.run, bad.id ?? "?", bad.reason) }
+    }
+
+    /// What is in them cannot be seen.
+    func unreadable(_ experiments: [ExperimentID], _ error: StoreError) async throws {
+        for id in experiments { try await tally.unreadable(.experiment, id.rawValue, error.message) }
     }
 
     func take(_ step: MarchStep) async throws {

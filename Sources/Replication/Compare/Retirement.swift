@@ -66,7 +66,7 @@ public struct Retirement<Primary: TrackingStore, Secondary: WritableStore>: Send
             }.map(\.id)
         }
         let scope = mirror.configuration.scope
-        for group in experiments.chunks(of: 50) {
+        for group in experiments.chunks(of: min(50, mirror.primary.dialect.experimentsPerSearch)) {
             let query = RunQuery(experiments: group, startedFrom: scope.since, startedBefore: scope.until, pageSize: 250)
             var pages = RunPages(mirror.primary, query, mirror.retrying)
             while let page = try await pages.next() {

@@ -51,7 +51,7 @@ public struct Verify<Primary: TrackingStore, Secondary: WritableStore>: Sendable
         board.update { $0.phase = "experiments" }
         let experiments = try await comparison.compareExperiments()
         board.update { $0.phase = "runs" }
-        for group in experiments.chunks(of: 200) {
+        for group in experiments.chunks(of: min(primary.dialect.experimentsPerSearch, secondary.dialect.experimentsPerSearch)) {
             try await comparison.compareRuns(group)
         }
         board.update { $0.phase = "models" }

@@ -81,12 +81,13 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
         var changes: [Change] = []
         var seen: [RunID: Run] = [:]
         let experiments = try await changedExperiments(&changes)
-        // Some experiments of many may be closed to us: a search over all of them is then split until only those fail.
-        var groups = Array(experiments.chunks(of: 200).reversed())
+        // Some experiments of many may be closed to us, or be too many at once: a search over all of them is then split until only those fail
+        // that are closed.
+        var groups = Array(experiments.chunks(of: store.dialect.experimentsPerSearch).reversed())
         while let group = groups.popLast() {
             do {
                 try await look(at: group, since: cursor.seenUntil - Int64(configuration.overlap * 1000), &changes, &seen)
-            } catch let error as StoreError where error.reason == .forbidden || error.reason == .notFound {
+            } catch let error as StoreError where group.count > 1 ? error.mayBeOfOneAmongMany : error.isClosed {
                 guard group.count > 1 else { continue }
                 groups += group.halves.reversed()
             }

@@ -36,7 +36,7 @@ final class Sweep<Store: TrackingStore>: Sendable {
         if let experiments {
             state.withLock { state in
                 guard state.stage == nil else { return }
-                state.groups = experiments.chunks(of: 200)
+                state.groups = experiments.chunks(of: store.dialect.experimentsPerSearch)
                 state.startedAt = clock.nowMilliseconds
                 state.hasGaps = false
                 state.stage = state.groups.isEmpty ? .registry(token: nil) : .runs(group: 0, startedFrom: nil, token: nil)

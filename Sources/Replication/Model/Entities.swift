@@ -269,6 +269,9 @@ public struct ModelVersion: Sendable, Hashable {
         self.status = status
         self.tags = tags
     }
+
+    /// Its files are not there yet.
+    public var isPending: Bool { status == "PENDING_REGISTRATION" }
 }
 
 public struct RegisteredModel: Sendable, Hashable {

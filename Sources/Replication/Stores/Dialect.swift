@@ -15,6 +15,10 @@ public struct Dialect: Sendable, Hashable {
     /// Of registered models and versions (`MAX_REGISTERED_MODEL_TAG_VALUE_LENGTH`).
     public var registryTagValueLength = 100_000
     public var keyLength = 250
+    /// Most experiments that one search for runs or logged models may name.
+    public var experimentsPerSearch = 200
+    /// Whether the list of experiments may have to be taken in the store's own order.
+    public var mayNotOrderExperiments = false
     /// What one run may hold where that is less than on MLflow's own server: the rest goes into a document among its files (`Overflow`).
     public var runLimits: RunLimits?
     /// Sending a metric point again leaves one point.
@@ -29,6 +33,10 @@ public struct Dialect: Sendable, Hashable {
     public var hasLoggedModels = true
     /// Without them, an alias is a tag of its version.
     public var hasAliases = true
+    /// Whether there may be no registry at all.
+    public var mayLackRegistry = false
+    /// Whether a version shows before its files are there: it, and those after it, are left for later.
+    public var registersLater = false
     /// Which names it takes; nil: every one. What it does not take is written otherwise, and kept whole in a tag.
     public var experimentNames: NameRule?
     public var modelNames: NameRule?

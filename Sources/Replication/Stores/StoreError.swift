@@ -54,5 +54,9 @@ public struct StoreError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     public var description: String { message }
+    /// Asked for many at once, a store says this of one of them, or of their number: asking for fewer may do.
+    var mayBeOfOneAmongMany: Bool { [.forbidden, .notFound, .invalid, .tooLarge].contains(reason) && !isRetriable }
+    /// A thing that is closed to who asks, or gone.
+    var isClosed: Bool { reason == .forbidden || reason == .notFound }
     public var isRetriable: Bool { if case .retry = decision { true } else { false } }
 }

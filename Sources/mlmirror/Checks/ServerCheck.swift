@@ -35,7 +35,7 @@ struct ServerCheck {
         do {
             let version = try await opened.version()
             _ = try await opened.store.identity()
-            let kind = settings.uri.value.isAzureML ? "Azure ML" : "MLflow \(version ?? "of unknown version")"
+            let kind = try await opened.kind?() ?? "MLflow \(version ?? "of unknown version")"
             list.ok(name, "\(settings.uri.value.shortName), \(kind)")
         } catch {
             opened.close()
@@ -52,14 +52,25 @@ struct ServerCheck {
         return opened
     }
 
+    /// Where the store refuses some of many, each is asked for alone: then it is known which one is closed.
+    private func firstRun(_ store: any WritableStore, _ experiments: [ExperimentID]) async throws -> Run? {
+        do {
+            return try await store.runs(RunQuery(experiments: experiments, pageSize: 1), nil).elements.first
+        } catch let error as StoreError where error.reason == .forbidden && experiments.count > 1 {
+            var found: Run?
+            for id in experiments { found = try await firstRun(store, [id]) ?? found }
+            return found
+        }
+    }
+
     /// Reads one of everything that can be listed with one request each.
     private func read(_ store: any WritableStore) async throws -> String {
         let experiments = try await store.experiments(nil)
         let ids = experiments.elements.filter { $0.lifecycle == .active }.map(\.id)
         var runNote = "no run is there to be read"
         if !ids.isEmpty {
-            let runs = try await store.runs(RunQuery(experiments: Array(ids.prefix(100)), pageSize: 1), nil)
-            if let run = runs.elements.first, try await store.run(run.id) != nil { runNote = "a run can be read" }
+            let group = Array(ids.prefix(min(100, store.dialect.experimentsPerSearch)))
+            if let run = try await firstRun(store, group), try await store.run(run.id) != nil { runNote = "a run can be read" }
         }
         let models = try await store.registeredModels(nil)
         let counted = Quantity.count(experiments.elements.count, "experiment") + (experiments.next == nil ? "" : " and more")

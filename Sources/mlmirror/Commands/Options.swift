@@ -4,7 +4,10 @@ import Replication
 
 /// Which two stores, and where the state is kept.
 struct StoreOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The MLflow server that is copied: http(s)://HOST[:PORT].", valueName: "uri"))
+    @Option(
+        help: ArgumentHelp(
+            "The MLflow server that is copied: http(s)://HOST[:PORT], or a Databricks workspace: databricks[://PROFILE].", valueName: "uri")
+    )
     var primary: String?
 
     @Option(help: ArgumentHelp("The MLflow server that receives, or an Azure ML workspace: azureml://...", valueName: "uri"))

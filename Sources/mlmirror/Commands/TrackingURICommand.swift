@@ -92,7 +92,7 @@ struct ClientPlace: Encodable {
         // Microsoft's client takes azureml alone for a workspace.
         var uri = uri
         if uri.isAzureML { uri.scheme = "azureml" }
-        trackingUri = uri.description
+        trackingUri = uri.databricksURI ?? uri.description
         registryUri = trackingUri
     }
 

@@ -35,6 +35,9 @@ struct ConfigurationFile: Sendable {
     var feed: Setting<String>?
     var database: Setting<String>?
     var reinstallTriggers: Setting<Bool>?
+    /// Of the primary, where it is a workspace of Databricks.
+    var registry: Setting<String>?
+    var rateShare: Setting<Int>?
     var cycleSeconds: Setting<Int>?
     var requestsPerSecond: Setting<Int>?
     var fileGraceSeconds: Setting<Int>?
@@ -49,6 +52,7 @@ struct ConfigurationFile: Sendable {
 
     static let windowRange = 1...64
     static let artifactWindowRange = 1...32
+    static let shareRange = 1...100
     static let cycleRange = 1...3600
     static let requestsRange = 1...1000
     static let graceRange = 0...604_800
@@ -59,11 +63,16 @@ struct ConfigurationFile: Sendable {
             "primary", "secondary", "state", "pair", "scope", "live", "window", "artifact_window", "metrics_file", "mode", "rules",
         ])
     private static let storeKeys = KeyTable(
-        known: ["uri", "auth", "workspace", "ca_file", "client_certificate_file", "experiment_names"], later: ["registry"],
-        refused: ["feed": "only the primary is followed", "database": "only the primary is followed"])
+        known: ["uri", "auth", "workspace", "ca_file", "client_certificate_file", "experiment_names"],
+        refused: [
+            "feed": "only the primary is followed", "database": "only the primary is followed",
+            "registry": "only a primary has a choice of registries", "rate_share": "only a primary has one",
+        ])
     private static let primaryKeys = KeyTable(
-        known: ["uri", "auth", "workspace", "ca_file", "client_certificate_file", "feed", "database", "reinstall_triggers"],
-        later: ["registry"])
+        known: [
+            "uri", "auth", "workspace", "ca_file", "client_certificate_file", "feed", "database", "reinstall_triggers", "registry",
+            "rate_share",
+        ])
     private static let liveKeys = KeyTable(known: [
         "cycle_seconds", "requests_per_second", "file_grace_seconds", "canary_seconds", "canary_experiment",
     ])
@@ -103,6 +112,8 @@ struct ConfigurationFile: Sendable {
             feed = try section.text("feed")
             database = try section.text("database")
             reinstallTriggers = try section.truth("reinstall_triggers")
+            registry = try section.text("registry")
+            rateShare = try section.wholeNumber("rate_share", in: Self.shareRange)
         }
         if let live = try top.section("live", keys: Self.liveKeys) {
             cycleSeconds = try live.wholeNumber("cycle_seconds", in: Self.cycleRange)

@@ -16,6 +16,7 @@ struct Environment: Sendable {
     static let names =
         [
             "CONFIG", "PRIMARY", "SECONDARY", "STATE", "PAIR", "SINCE", "UNTIL", "WINDOW", "ARTIFACT_WINDOW", "FEED", "PRIMARY_DATABASE",
+            "PRIMARY_RATE_SHARE",
             "CYCLE_SECONDS", "REQUESTS_PER_SECOND", "FILE_GRACE_SECONDS", "CANARY_SECONDS",
             "CANARY_EXPERIMENT", "METRICS_FILE",
         ].map { "MLMIRROR_\($0)" }

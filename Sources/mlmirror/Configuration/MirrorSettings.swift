@@ -10,6 +10,10 @@ struct StoreSettings: Sendable {
     var clientCertificateFile: Setting<String>?
     /// The data base behind it, as MLflow names it; the primary's only.
     var database: Setting<String>?
+    /// Of a workspace of Databricks: `databricks`, also when it is not said, or `databricks-uc`.
+    var registry: Setting<String>?
+    /// Of a workspace of Databricks: how much of its documented rates is used, in percent; the primary's only.
+    var rateShare: Setting<Int>?
     /// What the HTTP client may read: without the variables that belong to the other store.
     var environment: [String: String]
 }
@@ -151,6 +155,10 @@ struct ShownSetting: Sendable, Hashable, Encodable {
         add("secondary.experiment_names", settings.experimentNames, \.description)
         add("primary.feed", settings.feed, \.rawValue)
         add("primary.database", settings.primary.database) { $0 }
+        if settings.primary.uri.value.isDatabricks {
+            add("primary.registry", settings.primary.registry, absent: "databricks") { $0 }
+            add("primary.rate_share", settings.primary.rateShare) { "\($0) %" }
+        }
         add("primary.reinstall_triggers", settings.reinstallTriggers) { String($0) }
         add("live.cycle_seconds", settings.cycleSeconds) { String($0) }
         add("live.requests_per_second", settings.requestsPerSecond) { String($0) }

@@ -19,7 +19,7 @@ struct FlagValues: Sendable {
 /// Lays flags over the environment over the file over the defaults.
 ///
 /// Keys of the file: `primary` and `secondary` (`uri`, `auth.username`, `auth.password_file`, `auth.token_file`, `workspace`, `ca_file`,
-/// `client_certificate_file`), of the primary also `feed` ("auto"), `database` and `reinstall_triggers` (false), `state`, `pair` ("default"),
+/// `client_certificate_file`), of the primary also `feed` ("auto"), `database`, `reinstall_triggers` (false), `registry` and `rate_share` (40), `state`, `pair` ("default"),
 /// `scope` (`experiments`, `models`, `since`, `until`, `artifacts`: true, `owners`, and see `PassageSection`), `live` (`cycle_seconds` 5, `requests_per_second` 5,
 /// `file_grace_seconds` 600, `canary_seconds` 0, `canary_experiment` "mlmirror-canary"),
 /// `window` (8), `artifact_window` (4), `metrics_file`, `mode` (`stragglers`: carry, `retire_primary`: keep), `rules` (see `RulesSection`).
@@ -82,6 +82,12 @@ struct SettingsLoader {
     private func checkCanary(_ settings: MirrorSettings) throws {
         guard settings.canarySeconds.value > 0 else { return }
         let experiment = settings.canaryExperiment
+        guard !settings.primary.uri.value.isDatabricks || experiment.value.hasPrefix("/") else {
+            throw ConfigurationError(
+                experiment.origin,
+                "live.canary_experiment: experiments of a Databricks workspace are named by their path: write /Shared/\(experiment.value.printable)"
+            )
+        }
         var leavesOut: (key: String, origin: Origin?)?
         if let until = settings.until { leavesOut = ("scope.until", until.origin) }
         if !PatternList(settings.owners.value).matches(CanaryConfiguration.owner) { leavesOut = ("scope.owners", settings.owners.origin) }
@@ -122,6 +128,16 @@ struct SettingsLoader {
             ?? file?.database
     }
 
+    private func registry(_ file: ConfigurationFile?, _ uri: StoreURI) throws -> Setting<String>? {
+        guard let said = file?.registry else { return nil }
+        func fail(_ why: String) -> ConfigurationError { ConfigurationError(said.origin, "primary.registry: \(why)") }
+        guard uri.isDatabricks else { throw fail("only a workspace of Databricks has more than one; remove it") }
+        guard ["databricks", "databricks-uc"].contains(said.value) else {
+            throw fail("expected databricks (the workspace's own) or databricks-uc (Unity Catalog), found \"\(said.value.printable)\"")
+        }
+        return said
+    }
+
     private func feed(_ file: ConfigurationFile?) throws -> Setting<FeedChoice> {
         guard let said = flags.feed.map({ Setting($0, .flag("--feed")) }) ?? environment.setting("MLMIRROR_FEED") ?? file?.feed else {
             return Setting(.auto, .standard)
@@ -153,10 +169,19 @@ struct SettingsLoader {
         return setting
     }
 
+    /// An address, with the host that it leads to.
+    private func address(_ text: Setting<String>, key: String) throws -> StoreURI {
+        try StoreURI(text.value, text.origin, key: key).found(in: environment, text.origin, key: key)
+    }
+
     private func uri(_ role: Role, _ flag: String?, _ file: ConfigurationFile?) throws -> Setting<StoreURI> {
         let filed = role == .primary ? file?.primary.uri : file?.secondary.uri
         let setting = try required("\(role.rawValue).uri", flag, role.variable, filed, "URI", file)
-        let uri = try setting.map { try StoreURI($0, setting.origin, key: "\(role.rawValue).uri") }
+        let uri = Setting(try address(setting, key: "\(role.rawValue).uri"), setting.origin)
+        guard role == .primary || !uri.value.isDatabricks else {
+            throw ConfigurationError(
+                uri.origin, "a workspace of Databricks can only be the primary: this version writes nothing to one")
+        }
         guard uri.value.hasCredentials else { return uri }
         switch uri.origin {
         case .flag:
@@ -186,6 +211,9 @@ struct SettingsLoader {
             caFile: path("CA_FILE", filed?.caFile),
             clientCertificateFile: path("CLIENT_CERTIFICATE_FILE", filed?.clientCertificateFile),
             database: role == .primary ? database(file) : nil,
+            registry: role == .primary ? try registry(file, uri.value) : nil,
+            rateShare: role == .primary
+                ? try number("MLMIRROR_PRIMARY_RATE_SHARE", ConfigurationFile.shareRange, file?.rateShare, 40) : nil,
             environment: owns ? environment.all : environment.withoutTrackingVariables
         )
     }
@@ -193,7 +221,7 @@ struct SettingsLoader {
     /// Credentials in the file were written for the address in the file.
     private func refuseForeignCredentials(_ role: Role, _ uri: Setting<StoreURI>, _ file: ConfigurationFile.Store?) throws {
         guard let file, let authentication = file.authentication ?? file.secret, let filed = file.uri else { return }
-        guard let filedURI = try? StoreURI(filed.value, filed.origin, key: "\(role.rawValue).uri"), !uri.value.isSameAddress(as: filedURI)
+        guard let filedURI = try? address(filed, key: "\(role.rawValue).uri"), !uri.value.isSameAddress(as: filedURI)
         else { return }
         throw ConfigurationError(
             authentication,
@@ -203,8 +231,10 @@ struct SettingsLoader {
 
     /// `MLFLOW_TRACKING_*` speak of the server that `MLFLOW_TRACKING_URI` names; when that is not set, of the primary.
     private func ownsTrackingVariables(_ role: Role, _ uri: StoreURI) throws -> Bool {
+        // MLflow's own client does not use them for a workspace of Databricks.
+        if uri.isDatabricks { return false }
         guard let named = environment.setting("MLFLOW_TRACKING_URI") else { return role == .primary }
-        guard let other = try? StoreURI(named.value, named.origin, key: "MLFLOW_TRACKING_URI") else { return false }
+        guard let other = try? address(named, key: "MLFLOW_TRACKING_URI") else { return false }
         return uri.isSameAddress(as: other)
     }
 

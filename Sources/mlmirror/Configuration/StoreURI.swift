@@ -9,15 +9,19 @@ struct StoreURI: Sendable, Hashable, CustomStringConvertible {
     var path: String
     var user: String?
     var password: Secret?
+    /// Of a workspace of Databricks: how it was named.
+    var databricks: DatabricksAddress?
 
-    static let known = ["http", "https", "azureml"]
-    static let later = ["databricks", "databricks-uc"]
+    static let known = ["http", "https", "azureml", "databricks"]
 
     /// Of a workspace of Azure ML, by its own address or by an https one.
     var isAzureML: Bool { scheme == "azureml" || AzureWorkspace.isMeant(by: description) }
 
+    var isDatabricks: Bool { databricks != nil }
+
     /// The address without credentials.
     var description: String {
+        if scheme == "databricks" { return host.isEmpty ? scheme : "\(scheme)://\(host)" }
         let shownPort = port == Self.standardPort(scheme) ? "" : ":\(port)"
         return "\(scheme)://\(host)\(shownPort)\(path)"
     }
@@ -38,22 +42,28 @@ struct StoreURI: Sendable, Hashable, CustomStringConvertible {
         // A flag or a variable names itself.
         let subject = if case .file = origin { "\(key): " } else { "" }
         func fail(_ message: String) -> ConfigurationError { ConfigurationError(origin, subject + message) }
-        let expected = "expected http://HOST[:PORT], https://HOST[:PORT] or azureml://..."
+        let expected = "expected http://HOST[:PORT], https://HOST[:PORT], azureml://... or databricks"
         guard !text.isEmpty else { throw fail("no address; \(expected)") }
         guard text.unicodeScalars.allSatisfy({ $0.value > 0x20 && $0.value < 0x7F }) else {
             throw fail("the address holds a space, a control character or a letter outside ASCII; \(expected)")
         }
         let scheme = text.prefix { $0 != ":" }.lowercased()
-        if Self.later.contains(scheme) {
-            throw fail("the scheme \(scheme) comes with a later version; this one knows \(Self.known.joined(separator: ", "))")
+        if scheme == "databricks-uc" {
+            throw fail("databricks-uc is the address of a registry; name the workspace: databricks, or databricks://PROFILE")
+        }
+        if scheme == "databricks" {
+            guard let profile = Self.profile(text) else {
+                throw fail("expected databricks, or databricks://PROFILE with a profile of .databrickscfg")
+            }
+            self = Self(profile: profile)
+            return
         }
         guard let separator = text.firstRange(of: "://") else {
             let looksLikeHost = !text.contains("@") && text.contains { $0 == ":" || $0 == "." }
             throw fail(looksLikeHost ? "no scheme; did you mean http://\(text)?" : "no scheme; \(expected)")
         }
         guard Self.known.contains(scheme) else {
-            let known = Self.known + Self.later.map { "\($0) (with a later version)" }
-            throw fail("unknown scheme \(scheme.isEmpty ? "\"\"" : scheme); known are \(known.joined(separator: ", "))")
+            throw fail("unknown scheme \(scheme.isEmpty ? "\"\"" : scheme); known are \(Self.known.joined(separator: ", "))")
         }
         let rest = text[separator.upperBound...]
         guard !rest.contains(where: { $0 == "?" || $0 == "#" }) else { throw fail("an address has no ? and no #; \(expected)") }
@@ -75,6 +85,26 @@ struct StoreURI: Sendable, Hashable, CustomStringConvertible {
         self.port = port
         path = String(rest[authority.endIndex...])
         while path.hasSuffix("/") { path.removeLast() }
+        guard DatabricksHost.isMeant(by: host) else { return }
+        guard scheme == "https", path.isEmpty else {
+            throw fail("expected https://\(host) alone: it is a workspace of Databricks")
+        }
+        databricks = .host(description)
+    }
+
+    /// `databricks` or `databricks://PROFILE`, whose host is still to be found: see `found(in:)`.
+    private init(profile: String) {
+        (scheme, host, port, path) = ("databricks", profile, Self.standardPort("https"), "")
+        databricks = profile.isEmpty ? .standard : .profile(profile)
+    }
+
+    /// "" where none is named; nil where that is no name of one.
+    private static func profile(_ text: String) -> String? {
+        if !text.contains(":") { return "" }
+        guard let separator = text.firstRange(of: "://") else { return nil }
+        var name = text[separator.upperBound...]
+        if name.hasSuffix("/") { name.removeLast() }
+        return name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-._".contains($0)) } ? String(name) : nil
     }
 
     private static func standardPort(_ scheme: String) -> Int { scheme == "http" ? 80 : 443 }

@@ -201,9 +201,9 @@ class TLSServer(Server):
 class ConnectProxy(Server):
     """What is let through is served by the TLS server's code on this very connection: no byte is copied on the way."""
 
-    def __init__(self, port, tls):
+    def __init__(self, port, tls, hosts=OWN_HOSTS):
         super().__init__(port, None)
-        self.tls = tls
+        self.tls, self.hosts = tls, hosts
 
     def finish_request(self, request, address):
         request.settimeout(60)
@@ -216,7 +216,7 @@ class ConnectProxy(Server):
             head += byte
         method, target, *_ = head.split(b"\r\n")[0].decode("latin-1").split(" ") + [""]
         host = target.rpartition(":")[0].lower()
-        if method != "CONNECT" or not OWN_HOSTS.fullmatch(host):
+        if method != "CONNECT" or not self.hosts.fullmatch(host):
             request.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             return
         request.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")

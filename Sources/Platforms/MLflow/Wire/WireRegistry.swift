@@ -25,6 +25,7 @@ struct WireRegisteredModel: Decodable, Sendable {
 struct WireModelVersion: Decodable, Sendable {
     var name: String?
     var version: WireInt?
+    var creationTimestamp: WireInt?
     var userId: String?
     var currentStage: String?
     var description: String?
@@ -39,9 +40,11 @@ struct WireModelVersion: Decodable, Sendable {
         guard let number = version?.value, number > 0, number <= Int32.max else {
             throw UnknownValue("version", version.map { String($0.value) })
         }
+        let place = source.flatMap { DatabricksRoot(of: $0) }
         return ModelVersion(
             model: ModelName(try required("name", name)), number: Int(number), source: source ?? "",
-            run: runId.nonEmpty.map { RunID($0) }, runLink: runLink.nonEmpty, loggedModel: modelId.nonEmpty.map { LoggedModelID($0) },
+            run: runId.nonEmpty.map { RunID($0) } ?? place?.run, runLink: runLink.nonEmpty,
+            loggedModel: modelId.nonEmpty.map { LoggedModelID($0) } ?? place?.loggedModel,
             userID: userId.nonEmpty, stage: currentStage.nonEmpty ?? "None", description: description ?? "", status: status ?? "READY",
             tags: tags.tags)
     }

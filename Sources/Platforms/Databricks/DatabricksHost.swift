@@ -1,0 +1,44 @@
+/// Where a workspace of Databricks is.
+public enum DatabricksHost {
+    private static let domains = [
+        ".azuredatabricks.net", ".databricks.azure.us", ".databricks.azure.cn", ".cloud.databricks.com", ".cloud.databricks.us",
+        ".gcp.databricks.com", ".databricks.com",
+    ]
+
+    /// Whether a host, in lower case, is a workspace's. Those of apps and of the documentation are none.
+    public static func isMeant(by host: String) -> Bool {
+        !["docs", "www", "accounts"].contains(host.prefix { $0 != "." }) && domains.contains { host.hasSuffix($0) }
+    }
+
+    /// `https://adb-1234567890123456.7.azuredatabricks.net` has the workspace's id in its name; nil where the host has none.
+    static func workspaceID(of url: String) -> String? {
+        let host = TrackingURI.authority(of: url)
+        guard host.hasPrefix("adb-"), isMeant(by: host) else { return nil }
+        let digits = host.dropFirst(4).prefix { $0.isASCII && $0.isNumber }
+        return digits.isEmpty ? nil : String(digits)
+    }
+
+    /// Scheme, host and port of what people write: a host alone means https, and a path is left out, as the official clients do.
+    ///
+    /// - Throws: `MLflowEndpoint.InvalidURI`, which never repeats a password.
+    static func normalized(_ text: String) throws(MLflowEndpoint.InvalidURI) -> String {
+        // As copied from a browser: https://HOST/?o=1234567890123456
+        let plain = text.prefix { $0 != "?" && $0 != "#" }
+        let parts = try TrackingURI(plain.contains("://") ? String(plain) : "https://\(plain)")
+        guard parts.user == nil else {
+            throw MLflowEndpoint.InvalidURI(description: "no user or password can be in the address of a workspace")
+        }
+        let scheme = parts.base.prefix { $0 != ":" }
+        return "\(scheme)://\(TrackingURI.authority(of: parts.base))"
+    }
+}
+
+/// How people name a workspace.
+public enum DatabricksAddress: Sendable, Hashable {
+    /// `databricks`: what `DATABRICKS_HOST` or the profile says.
+    case standard
+    /// `databricks://NAME`, of `.databrickscfg`.
+    case profile(String)
+    /// Its own address.
+    case host(String)
+}

@@ -1,0 +1,90 @@
+import Curl
+import Replication
+
+/// Which workspace it is, and what it asks of those who want to read.
+enum DatabricksWorkspace {
+    /// From the header that every answer bears; behind a proxy that takes it away, from the host's name.
+    static func id(_ service: MLflowService) async throws -> String {
+        struct Body: Encodable, Sendable { var maxResults = 1 }
+        let call = try MLflowCall.search(MLflowCall.api("experiments/search"), Body(), of: "which workspace it is")
+        let answer = try await service.repeating(call) {
+            try await service.authorized(call) { try await service.answer(call, $0, .bytes(call.body), orSay: "not JSON") }
+        }
+        let id = answer.header("x-databricks-org-id") ?? DatabricksHost.workspaceID(of: service.endpoint.baseURL)
+        guard let id, !id.isEmpty else {
+            throw StoreError(
+                .stop, .notMLflow,
+                "\(service.endpoint.name): the answer has no header x-databricks-org-id; check that the address is a Databricks workspace's"
+            )
+        }
+        return id
+    }
+
+    /// The same for every address of a workspace.
+    static func identity(_ id: String) -> StoreIdentity {
+        var hash = StableHash()
+        hash.add(id)
+        return StoreIdentity("databricks-\(hash.hexadecimal)")
+    }
+}
+
+/// Which grant is missing where a workspace answers 403.
+enum DatabricksAccess {
+    static let advice: @Sendable (MLflowCall) -> String = { call in
+        if call.path.contains("/registered-models/") || call.path.contains("/model-versions/") {
+            return call.path.contains("/unity-catalog/")
+                ? "grant EXECUTE on the model, USE SCHEMA and USE CATALOG to whom these credentials belong"
+                : "grant CAN READ on the registered model to whom these credentials belong"
+        }
+        if call.path.contains("/experiments/search") { return "give whom these credentials belong to access to the workspace" }
+        return "grant CAN READ on the experiment to whom these credentials belong"
+    }
+}
+
+/// What Databricks documents of the rates of a workspace, shared by all its users ("Resource limits": MLflow).
+enum DatabricksRates {
+    static let perSecond = ["experiments": 7.0, "runs/search": 7.0, "log-batch": 47.0, "others": 127.0]
+
+    static let name: @Sendable (MLflowCall) -> String = { call in
+        let route = call.path.prefix { $0 != "?" }
+        if route.hasSuffix("/runs/search") { return "runs/search" }
+        if route.hasSuffix("/runs/log-batch") { return "log-batch" }
+        let managed = ["search", "list", "update", "delete", "restore"]
+        return managed.contains { route.hasSuffix("/experiments/\($0)") } ? "experiments" : "others"
+    }
+}
+
+extension MLflowStore {
+    /// Searches a second that this store sends at most; nil: as many as it is asked for.
+    public var searchesPerSecond: Double? { service.rates?.limit("runs/search") }
+}
+
+extension AzureCloud {
+    /// `ARM_ENVIRONMENT` over what the host says, `AZURE_AUTHORITY_HOST` over both.
+    init(databricks environment: [String: String], name: String?, host: String) throws(AzureIdentity.Incomplete) {
+        let cloud: String
+        switch name?.lowercased() {
+        case "public", "azurepubliccloud", "azurecloud": cloud = "AzureCloud"
+        case "usgovernment", "azureusgovernment": cloud = "AzureUSGovernment"
+        case "china", "azurechinacloud": cloud = "AzureChinaCloud"
+        case nil:
+            let authority = TrackingURI.authority(of: host)
+            cloud =
+                authority.hasSuffix(".databricks.azure.us")
+                ? "AzureUSGovernment" : authority.hasSuffix(".databricks.azure.cn") ? "AzureChinaCloud" : "AzureCloud"
+        default: throw AzureIdentity.Incomplete("ARM_ENVIRONMENT: no such cloud; expected PUBLIC, USGOVERNMENT or CHINA")
+        }
+        var environment = environment
+        environment["AZUREML_CURRENT_CLOUD"] = cloud
+        try self.init(environment)
+    }
+
+    /// What a token for the resource manager is asked for, as Azure Databricks takes it.
+    var databricksManagement: String {
+        switch name {
+        case "AzureUSGovernment": "https://management.core.usgovcloudapi.net/"
+        case "AzureChinaCloud": "https://management.core.chinacloudapi.cn/"
+        default: "https://management.core.windows.net/"
+        }
+    }
+}

@@ -1,0 +1,55 @@
+import Curl
+import Replication
+
+/// Where a file is, for a while: an address that carries its own authority, and the headers that belong to it.
+struct SignedAddress: Sendable {
+    var url: String
+    var headers: [HTTPHeader]
+    /// Seconds on the owner's clock.
+    var askedAt: Double
+}
+
+extension SignedAddress: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    var description: String { "a signed address" }
+    var debugDescription: String { description }
+    var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+/// Gets addresses in batches, for the file that is wanted and those listed after it: just before they are used, for they end.
+actor SignedAddresses {
+    typealias Ask = @Sendable ([String]) async throws -> [String: SignedAddress]
+    private var listed: [ArtifactOwner.ID: [String]] = [:]
+    private var held: [ArtifactOwner.ID: [String: SignedAddress]] = [:]
+    private static let batch = 50
+    /// Seconds: far below the life of any.
+    private static let life = 300.0
+    /// Owners at a time; and files of one that are remembered.
+    private static let most = 100
+    private static let mostFiles = 10_000
+
+    func note(_ files: [String], of owner: ArtifactOwner.ID) {
+        if listed[owner] == nil, listed.count >= Self.most { (listed, held) = ([:], [:]) }
+        let new = Set(files)
+        listed[owner] = Array((listed[owner, default: []].filter { !new.contains($0) } + files).suffix(Self.mostFiles))
+    }
+
+    /// - Parameter isFresh: one that was held is not good any more.
+    func address(_ path: String, of owner: ArtifactOwner.ID, isFresh: Bool, now: Double, _ ask: Ask) async throws -> SignedAddress? {
+        if isFresh { held[owner] = nil }
+        if let found = held[owner]?.removeValue(forKey: path), now - found.askedAt < Self.life { return found }
+        var batch = [path]
+        if let files = listed[owner], let at = files.firstIndex(of: path) {
+            batch += files[(at + 1)...].prefix(Self.batch - 1)
+            listed[owner] = Array(files[..<at] + files[(at + 1)...].dropFirst(batch.count - 1))
+        }
+        var found: [String: SignedAddress]
+        do {
+            found = try await ask(batch)
+        } catch let error as StoreError where error.decision == .setAside && batch.count > 1 {
+            found = try await ask([path])
+        }
+        let wanted = found.removeValue(forKey: path)
+        held[owner] = found.isEmpty ? nil : found
+        return wanted
+    }
+}

@@ -1,0 +1,88 @@
+import Replication
+
+/// Where registered models are asked for.
+enum RegistryRoute: Sendable, Hashable {
+    /// As on an MLflow server.
+    case own
+    /// Of Databricks: names of three parts, aliases, no stages.
+    case unityCatalog
+
+    func api(_ path: String) -> String {
+        switch self {
+        case .own: MLflowCall.api(path)
+        case .unityCatalog: MLflowCall.api("unity-catalog/\(path)")
+        }
+    }
+}
+
+/// As mlflow 3.18 reads Unity Catalog (`store/_unity_catalog/registry/rest_store.py`): a search leaves out tags and aliases, and knows no order.
+extension MLflowStore {
+    /// Most that a search gives at once.
+    private static let unityPage = 100
+
+    func unityModels(_ page: PageToken?) async throws -> Page<RegisteredModel> {
+        let listing = Listing<WireRegisteredModel, RegisteredModel>(
+            member: "registered_models", kind: .registeredModel, id: ["name"], convert: { try $0.entity() },
+            call: { size, page in
+                let query = [("max_results", String(size))] + (page.map { [("page_token", $0.rawValue)] } ?? [])
+                return .get(RegistryRoute.unityCatalog.api("registered-models/search"), query, of: "the list of registered models")
+            })
+        var answer: Page<RegisteredModel>
+        do { answer = try await self.page(listing, size: Self.unityPage, page) } catch let error as StoreError
+            where error.reason == .unsupported
+        {
+            return Page([])
+        }
+        answer.elements = try await each(answer.elements) { try await registeredModel($0.name) }
+        return answer
+    }
+
+    /// All of them, ascending by number: one page.
+    func unityVersions(of model: ModelName) async throws -> Page<ModelVersion> {
+        guard let name = SearchFilter.quote(model.rawValue) else {
+            throw StoreError(
+                .setAside, .invalid, "\(self.name): the versions of \(model) cannot be searched for: its name holds quotes of both kinds")
+        }
+        let listing = Listing<WireModelVersion, ListedVersion>(
+            member: "model_versions", kind: .registeredModel, id: ["name"], convert: { try ListedVersion($0) },
+            call: { size, page in
+                let query =
+                    [("filter", "name = \(name)"), ("max_results", String(size))] + (page.map { [("page_token", $0.rawValue)] } ?? [])
+                return .get(
+                    RegistryRoute.unityCatalog.api("model-versions/search"), query, of: "the versions of registered model \(model)")
+            })
+        var listed: [ListedVersion] = []
+        var answer = Page<ModelVersion>([])
+        var token: PageToken?
+        repeat {
+            let page = try await self.page(listing, size: Self.unityPage, token)
+            listed += page.elements
+            answer.undecodable += page.undecodable
+            guard page.next == nil || page.next != token else { break }
+            token = page.next
+        } while token != nil
+        let ready = ready(listed.filter { $0.version.model == model }.sorted { $0.version.number < $1.version.number }).0
+        answer.elements = try await each(ready) { try await version(of: model, $0.number) }
+        return answer
+    }
+
+    /// Eight at a time; what is gone meanwhile is left out.
+    private func each<Element: Sendable>(
+        _ elements: [Element], _ read: @escaping @Sendable (Element) async throws -> Element?
+    ) async throws -> [Element] {
+        var found: [Int: Element] = [:]
+        try await withThrowingTaskGroup(of: (Int, Element?).self) { group in
+            var rest = elements.enumerated().makeIterator()
+            func addNext() {
+                guard let (index, element) = rest.next() else { return }
+                group.addTask { (index, try await read(element)) }
+            }
+            for _ in 0..<8 { addNext() }
+            while let (index, element) = try await group.next() {
+                found[index] = element
+                addNext()
+            }
+        }
+        return found.sorted { $0.key < $1.key }.map(\.value)
+    }
+}
