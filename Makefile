@@ -58,8 +58,9 @@ test: setup
 		trap "pkill -P $$simulations; kill $$simulations" EXIT; \
 		swift test --skip-build --filter mlmirrorTests --skip '$(AZURE)' || exit 1; \
 		$(PYTHON) Tests/Support/python/judge_selftest.py || exit 1; \
-		$(PYTHON) Tests/Support/python/azureml_selftest.py || exit 1; \
+		$(PYTHON) Tests/Support/python/azureml_selftest.py > .build/azureml_selftest.log 2>&1 & judged=$$!; \
 		$(PYTHON) Tests/Support/python/databricks_selftest.py || exit 1; \
+		wait $$judged || { cat .build/azureml_selftest.log; exit 1; }; \
 		$(MAKE) test-systemd || exit 1; \
 		wait $$simulations; failed=$$?; trap - EXIT; cat .build/simulations.log; exit $$failed
 

@@ -39,10 +39,8 @@ extension Mirror {
         note(nameOf: record)
         try holdIfPaused(record)
         guard try follows(entry.key, isInScope: configuration.scope.contains(record)) else { return try leave(entry) }
-        let base = try state.identity(.experiment, record.id.rawValue)?.base
-        let contents = try await contents(ofEntering: record, base, wasOut: wasOut)
-        // Before the experiment's own acknowledgement, which would vouch for them.
-        try append(contents)
+        // A run of it may have been judged by that name.
+        if wasOut { try append(try await contents(ofEntering: record)) }
         try await locks.withLock(entry.key) { try await writeExperiment(record, entry: entry, waits: waits) }
     }
 
@@ -130,7 +128,9 @@ extension Mirror {
             fields: &fields)
         conflicts += tags.conflicts
 
-        var followUps: [EntityKey] = []
+        // Whoever listed it before saw that it was out of scope: also where one of its runs has brought it now.
+        let isEntering = base == nil || base?[Self.broughtField] != nil || base?[Self.outField] != nil
+        var followUps = isEntering ? try await contents(ofEntering: record) : []
         let deleted = FieldDigest(Lifecycle.deleted.rawValue)
         let wasDeletedByUs =
             base?[Self.lifecycleField] == deleted && base?[Self.takenAwayField] == nil && base?[Self.deletedByOthersField] == nil

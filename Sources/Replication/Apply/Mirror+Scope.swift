@@ -39,9 +39,8 @@ extension Mirror {
     }
 
     /// What is in an experiment that has come into scope under a daemon's eyes: whoever listed it before saw that it was not.
-    func contents(ofEntering record: Experiment, _ base: Base?, wasOut: Bool) async throws -> [EntityKey] {
+    func contents(ofEntering record: Experiment) async throws -> [EntityKey] {
         guard configuration.filePause != nil, !configuration.scope.hasAllExperiments, configuration.scope.contains(record),
-            wasOut || base == nil || base?[Self.broughtField] != nil || base?[Self.outField] != nil,
             try state.control(.reconciling) == nil
         else { return [] }
         var keys: [EntityKey] = []

@@ -2,8 +2,8 @@
 
     databricks_emulator.py --directory DIR [--mlflow-python PATH] [--storage AZURE_SAS_URI|AZURE_ADLS_GEN2_SAS_URI]
                            [--token-seconds 3600] [--sas-seconds 3600] [--rate-scale 1] [--search-ids 10] [--user me@example.com]
-                           [--files-api 501] [--refused-status 403] [--pending-seconds 0.5] [--no-headers] [--list-page 1000]
-                           [--credentials-page 2000] [--unity-storage sas|presigned] [--port N] [--storage-port N]
+                           [--files-api 501] [--refused-status 403] [--pending-seconds 0.5] [--no-headers] [--no-quotas]
+                           [--list-page 1000] [--credentials-page 2000] [--unity-storage sas|presigned] [--port N] [--storage-port N]
                            [--control-port N] [--explain]
 
 Prints one line of JSON when it serves, and serves until its standard input closes or SIGTERM. DIR keeps all state: an emulator
@@ -18,7 +18,7 @@ Versions in Unity Catalog lie at abfss://...@<account>.dfs.core.windows.net/...,
 proxy, for HTTPS_PROXY; `ca_file` is to be trusted); the same files are under `storage` in plain HTTP, as http://host:port/container/path.
 
 /Shared, /Users/<user> and / are the folders from the start; others are made with /api/2.0/workspace/mkdirs. The rates of a
-workspace hold (search 7/s, experiment management 7/s, log-batch 47/s, all else 127/s); --rate-scale 0 switches them off.
+workspace hold (search 7/s, experiment management 7/s, log-batch 47/s, the workspace's registry 40/s, all else 127/s); --rate-scale 0 switches them off.
 
 The control port (plain HTTP):
 

@@ -10,7 +10,7 @@
     {"rate_scale":   X}                                                  the rates times X, 0 for none
     {"pending_seconds": S}                                               how long new versions of models are PENDING_REGISTRATION
 
-Classes are those of the counters: search, experiments, log-batch, other, files, workspace, auth, storage. "match" narrows by a
+Classes are those of the counters: search, experiments, log-batch, registry, other, files, workspace, auth, storage. "match" narrows by a
 regular expression searched for in the path with its query, "method" by the method; without any everything matches. Without
 "count" a fault goes on until it is cleared. What has a class may be a list of such objects.
 """

@@ -136,6 +136,19 @@ def runs(judge):
 
 
 @flow
+def quotas(judge):
+    run = judge.run()
+    for at in range(0, 1600, 100):
+        judge.client.log_batch(run, params=[Param(f"p{n}", "1") for n in range(at, at + 100)], tags=[RunTag(f"t{n}", "1") for n in range(at, at + 99)])
+    fails(lambda: judge.client.log_param(run, "one more", "1"), "exceeded maximum allowed number of params per run: 1600")
+    judge.client.log_param(run, "p7", "1")
+    for n in range(15):
+        judge.client.set_tag(run, f"more {n}", "1")
+    # The name of the run is a tag, too.
+    fails(lambda: judge.client.set_tag(run, "one more", "1"), "BAD_REQUEST", "tags per run: 1600")
+
+
+@flow
 def metrics(judge):
     run, now = judge.run(), 1_700_000_000_000
     points = [Metric("loss", 1 / (step + 1), now + step, step) for step in range(900)]

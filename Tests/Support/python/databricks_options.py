@@ -16,6 +16,7 @@ def parser():
     options.add_argument("--refused-status", type=int, choices=[401, 403], default=403, help="what a token that ended gets")
     options.add_argument("--rate-scale", type=float, default=1, help="the documented rates times this; 0 for none")
     options.add_argument("--search-ids", type=int, default=10, help="most experiment ids in one runs/search")
+    options.add_argument("--no-quotas", dest="quotas", action="store_false", help="runs hold what they are given")
     options.add_argument("--files-api", type=int, default=501, help="status that the Files API answers")
     options.add_argument("--pending-seconds", type=float, default=0.5, help="how long versions of models are pending")
     options.add_argument("--no-headers", dest="headers", action="store_false", help="credentials name no headers")

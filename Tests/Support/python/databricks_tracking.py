@@ -6,6 +6,7 @@ import urllib.parse
 
 import databricks_errors as errors
 from azureml_errors import as_json
+from databricks_quotas import Quotas
 
 MOST_HISTORY, MOST_EXPERIMENTS, MOST_RUNS, MOST_MANY = 25_000, 1000, 50_000, 10_000
 LOCATION = re.compile(r"(dbfs|abfss|wasbs|s3|gs):/")
@@ -26,7 +27,7 @@ class Tracking:
     def __init__(self, emulator):
         self.store, self.behind, self.ids = emulator.store, emulator.behind, emulator.ids
         self.faults, self.options, self.workspace = emulator.faults, emulator.options, emulator.workspace
-        self.lock = threading.Lock()
+        self.lock, self.quotas = threading.Lock(), Quotas(emulator.behind)
         self.routes = {
             ("POST", "experiments/create"): self.create_experiment,
             ("GET", "experiments/get-by-name"): self.get_by_name,
@@ -62,6 +63,8 @@ class Tracking:
     def passed(self, method, route, given):
         asked = self.ids.inward(given)
         self.check_document(asked)
+        if self.options.quotas:
+            self.quotas.check(route, asked)
         return self.ids.outward(self.behind.call(method, route, asked))
 
     # Who may see what
