@@ -8,7 +8,7 @@ BIN ?= $(shell $(RELEASE) --show-bin-path)/mlmirror
 SIMULATE = .build/release/simulate
 PYTHON = .venv/mlflow3/bin/python
 
-.PHONY: help setup build release test simulate tsan torture soak emulators test-spark test-systemd lint demo bench install deb clean
+.PHONY: help setup build release test simulate tsan torture soak emulators test-spark test-systemd lint demo demo-cloud bench install deb clean
 .NOTPARALLEL:
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo 'make simulate  random schedules of the daemon in a simulated world (SEEDS=20000 FIRST=1)'
 	@echo 'make torture   what takes hours: a million schedules, losses of power, kills'
 	@echo 'make soak      the daemon between two real servers, with writers, restarts and outages (MINUTES=60)'
+	@echo 'make demo-cloud a workspace of Databricks mirrored to one of Azure ML, both emulated'
 	@echo 'make emulators a Databricks and an Azure ML workspace on this machine, to try mlmirror and the official clients with'
 	@echo 'make test-spark what people do with a model in Azure ML: serve it, score batches in a local Spark'
 	@echo 'make tsan      the tests under ThreadSanitizer'
@@ -107,6 +108,12 @@ demo:
 	.ci/setup
 	$(RELEASE)
 	BIN="$(BIN)" Tests/Demo/demo.sh $(DEMO_FLAGS)
+
+# The same between the two emulators, so without an account.
+demo-cloud:
+	.ci/setup mlflow3 azureml2
+	$(RELEASE)
+	BIN="$(BIN)" $(PYTHON) Tests/Demo/demo_cloud.py
 
 ROUNDS ?= 3
 bench:

@@ -35,17 +35,20 @@ private final class Workspace: Sendable {
         }
     }
 
-    func connection(_ environment: [String: String]) throws -> DatabricksConnection {
+    func connection(_ environment: [String: String], readsUnityCatalog: Bool = false) throws -> DatabricksConnection {
         let environment = ["DATABRICKS_HOST": server.url, "DATABRICKS_CONFIG_FILE": "/dev/null", "NO_PROXY": "127.0.0.1"].merging(
             environment
         ) { $1 }
         let variables = try DatabricksVariables(.standard, environment: environment)
         return try DatabricksConnection(
-            host: variables.host, try DatabricksCredential(variables), variables, environment: environment, rateShare: 1)
+            host: variables.host, try DatabricksCredential(variables), variables, environment: environment, rateShare: 1,
+            readsUnityCatalog: readsUnityCatalog)
     }
 
-    func with(_ environment: [String: String], _ body: (MLflowStore) async throws -> Void) async throws {
-        let connection = try connection(environment)
+    func with(
+        _ environment: [String: String], readsUnityCatalog: Bool = false, _ body: (MLflowStore) async throws -> Void
+    ) async throws {
+        let connection = try connection(environment, readsUnityCatalog: readsUnityCatalog)
         defer {
             connection.close()
             server.stop()
@@ -66,7 +69,7 @@ private final class Workspace: Sendable {
             for _ in 0..<3 { _ = try await store.experiments(nil) }
             let token = try #require(workspace.server.requests.first { $0.target == "/oidc/v1/token" })
             #expect(String(decoding: token.body, as: UTF8.self) == "grant_type=client_credentials&scope=all-apis")
-            #expect(token.header("authorization") == "Basic " + Base64.encode(Array("c%201:canary%26secret".utf8)))
+            #expect(token.header("authorization") == "Basic " + Base64.encode(Array("c 1:canary&secret".utf8)))
             #expect(workspace.asked.compactMap { $0.header("authorization") } == Array(repeating: "Bearer canary-1", count: 3))
             #expect(workspace.tokens.withLock { $0 } == 1)
         }
@@ -256,12 +259,42 @@ private final class Workspace: Sendable {
         }
         let workspace = try Workspace { request, connection in
             guard request.target.contains("model-versions/search") else { return false }
-            try connection.json("{\"model_versions\":[\(versions.joined(separator: ","))],\"next_page_token\":\"more\"}")
+            // The newest first, whatever it is asked for, and in two pages.
+            let isSecond = request.target.contains("page_token=more")
+            let page = isSecond ? versions[..<2].reversed() : versions[2...].reversed()
+            try connection.json("{\"model_versions\":[\(page.joined(separator: ","))]\(isSecond ? "" : ",\"next_page_token\":\"more\"")}")
             return true
         }
         try await workspace.with(Self.pat) { store in
             let page = try await store.versions(of: ModelName("m"), nil)
-            #expect(page.elements.map(\.number) == expected && (page.next == nil) == (age == 0))
+            #expect(page.elements.map(\.number) == expected && page.next == nil)
+            // It is asked for again.
+            #expect(store.unfinishedModels == (age == 0 ? [ModelName("m")] : []))
+        }
+    }
+
+    /// Listed, and closed: the others are read all the same. And where there is no Unity Catalog, none is copied in silence.
+    @Test func aModelThatIsClosedKeepsNoOtherOneAway() async throws {
+        let isThere = Locked(true)
+        let workspace = try Workspace { request, connection in
+            guard request.target.contains("unity-catalog") else { return false }
+            if !isThere.withLock({ $0 }) {
+                try connection.json(#"{"error_code":"ENDPOINT_NOT_FOUND","message":"none"}"#, 404)
+            } else if request.target.contains("search") {
+                try connection.json(#"{"registered_models":[{"name":"a.b.open"},{"name":"a.b.closed"}]}"#)
+            } else if request.target.contains("closed") {
+                try connection.json(#"{"error_code":"PERMISSION_DENIED","message":"no"}"#, 403)
+            } else {
+                try connection.json(#"{"registered_model":{"name":"a.b.open","aliases":[{"alias":"x","version":"1"}]}}"#)
+            }
+            return true
+        }
+        try await workspace.with(Self.pat, readsUnityCatalog: true) { store in
+            let page = try await store.registeredModels(nil)
+            #expect(page.elements.map(\.name.rawValue) == ["a.b.open"] && page.undecodable.map(\.id) == ["a.b.closed"])
+            #expect(page.undecodable[0].reason.contains("EXECUTE"))
+            isThere.withLock { $0 = false }
+            await expectFailure(.unsupported) { try await store.registeredModels(nil) }
         }
     }
 

@@ -56,6 +56,29 @@ import Testing
         #expect(try await fixture.pair.verify().differences == [])
     }
 
+    /// Refused now and then, and a registry that is closed: a cycle comes to its end all the same.
+    @Test func aCycleThatStumblesComesToItsEnd() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let primary = fixture.pair.primary
+        let asked = Locked(0)
+        let run = try await Workload(store: primary).run(in: ExperimentID("0"), "live", end: false)
+        primary.setFault { operation in
+            if operation.name == "registeredModels" { return .before(StoreError(.setAside, .forbidden, "closed")) }
+            guard operation.name == "runs" else { return nil }
+            let isRefused = asked.withLock { asked in
+                asked += 1
+                return asked % 3 == 0
+            }
+            return isRefused ? .before(StoreError(.retry(after: 0.5), .throttled, "too often")) : nil
+        }
+        try await fixture.live(polling: true) { daemon in
+            try await daemon.until("first") { try daemon.state.identity(.run, run.id.rawValue)?.record != nil }
+            try await primary.logBatch(RunBatch(tags: [Tag("late", "1")]), toRun: run.id)
+            try await daemon.until("followed") { fixture.pair.secondary.snapshot.runs.contains { $0.run.tags["late"] == "1" } }
+            #expect(try daemon.state.deadLetters(limit: 5).contains { $0.message.contains("closed") })
+        }
+    }
+
     @Test func theBudgetIsNeverExceeded() async throws {
         let clock = InstantClock()
         let budget = RequestBudget(perSecond: 3, clock: clock)

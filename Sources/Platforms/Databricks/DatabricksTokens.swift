@@ -26,8 +26,8 @@ struct DatabricksTokenSource: Sendable {
         switch credential.proof {
         case .oauth(let client, let secret):
             form = [("grant_type", "client_credentials"), ("scope", "all-apis")]
-            // RFC 6749, 2.3.1: both are encoded as in a form before they are joined.
-            let pair = "\(PercentEncoding.encode(client)):\(PercentEncoding.encode(secret))"
+            // As databricks-sdk sends them, without the encoding of RFC 6749, 2.3.1.
+            let pair = "\(client):\(secret)"
             headers.append(HTTPHeader("Authorization", "Basic " + Base64.encode(Array(pair.utf8))))
         case .exchange(let client, let place):
             form = [

@@ -41,14 +41,17 @@ enum DatabricksAccess {
     }
 }
 
-/// What Databricks documents of the rates of a workspace, shared by all its users ("Resource limits": MLflow).
+/// What Databricks documents of the rates of a workspace, shared by all its users ("Resource limits": MLflow; of the workspace's registry, its
+/// knowledge base).
 enum DatabricksRates {
-    static let perSecond = ["experiments": 7.0, "runs/search": 7.0, "log-batch": 47.0, "others": 127.0]
+    static let perSecond = ["experiments": 7.0, "runs/search": 7.0, "log-batch": 47.0, "registry": 40.0, "others": 127.0]
 
     static let name: @Sendable (MLflowCall) -> String = { call in
         let route = call.path.prefix { $0 != "?" }
         if route.hasSuffix("/runs/search") { return "runs/search" }
         if route.hasSuffix("/runs/log-batch") { return "log-batch" }
+        let isOfRegistry = ["/mlflow/registered-models/", "/mlflow/model-versions/"].contains { route.contains($0) }
+        if isOfRegistry { return "registry" }
         let managed = ["search", "list", "update", "delete", "restore"]
         return managed.contains { route.hasSuffix("/experiments/\($0)") } ? "experiments" : "others"
     }

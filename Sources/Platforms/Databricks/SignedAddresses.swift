@@ -48,8 +48,10 @@ actor SignedAddresses {
         } catch let error as StoreError where error.decision == .setAside && batch.count > 1 {
             found = try await ask([path])
         }
-        let wanted = found.removeValue(forKey: path)
-        held[owner] = found.isEmpty ? nil : found
+        var wanted = found.removeValue(forKey: path)
+        // Another one may have asked for others meanwhile.
+        if !found.isEmpty { held[owner, default: [:]].merge(found) { $1 } }
+        if wanted == nil, batch.count > 1 { wanted = try await ask([path])[path] }
         return wanted
     }
 }

@@ -31,9 +31,17 @@ extension MLflowStore {
         do { answer = try await self.page(listing, size: Self.unityPage, page) } catch let error as StoreError
             where error.reason == .unsupported
         {
-            return Page([])
+            // Somebody has asked for it: an empty one would be copied without a word.
+            throw StoreError(
+                .stop, .unsupported, "\(name): Unity Catalog does not answer there (\(error.message)); use registry: databricks",
+                exchange: error.exchange)
         }
-        answer.elements = try await each(answer.elements) { try await registeredModel($0.name) }
+        let listed = answer.elements
+        answer.elements = try await each(listed, &answer.undecodable) {
+            try await registeredModel($0.name)
+        } id: {
+            $0.name.rawValue
+        }
         return answer
     }
 
@@ -61,25 +69,40 @@ extension MLflowStore {
             guard page.next == nil || page.next != token else { break }
             token = page.next
         } while token != nil
-        let ready = ready(listed.filter { $0.version.model == model }.sorted { $0.version.number < $1.version.number }).0
-        answer.elements = try await each(ready) { try await version(of: model, $0.number) }
+        let ready = ready(listed.filter { $0.version.model == model }.sorted { $0.version.number < $1.version.number }, of: model)
+        answer.elements = try await each(ready, &answer.undecodable) {
+            try await version(of: model, $0.number)
+        } id: {
+            "\(model) version \($0.number)"
+        }
         return answer
     }
 
-    /// Eight at a time; what is gone meanwhile is left out.
+    /// Eight at a time; what is gone meanwhile is left out. One that is refused, because it may be listed and not read, is set aside alone.
     private func each<Element: Sendable>(
-        _ elements: [Element], _ read: @escaping @Sendable (Element) async throws -> Element?
+        _ elements: [Element], _ refused: inout [Undecodable], _ read: @escaping @Sendable (Element) async throws -> Element?,
+        id: (Element) -> String
     ) async throws -> [Element] {
         var found: [Int: Element] = [:]
-        try await withThrowingTaskGroup(of: (Int, Element?).self) { group in
+        try await withThrowingTaskGroup(of: (Int, Result<Element?, StoreError>).self) { group in
             var rest = elements.enumerated().makeIterator()
             func addNext() {
                 guard let (index, element) = rest.next() else { return }
-                group.addTask { (index, try await read(element)) }
+                group.addTask {
+                    do { return (index, .success(try await read(element))) } catch let error as StoreError
+                        where error.decision == .setAside
+                    {
+                        return (index, .failure(error))
+                    }
+                }
             }
             for _ in 0..<8 { addNext() }
-            while let (index, element) = try await group.next() {
-                found[index] = element
+            while let (index, answer) = try await group.next() {
+                switch answer {
+                case .success(let element): found[index] = element
+                case .failure(let error):
+                    refused.append(Undecodable(kind: .registeredModel, id: id(elements[index]), reason: error.message))
+                }
                 addNext()
             }
         }

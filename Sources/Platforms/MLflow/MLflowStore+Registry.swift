@@ -37,16 +37,18 @@ extension MLflowStore {
                     + (page.map { [("page_token", $0.rawValue)] } ?? [])
                 return .get(MLflowCall.api("model-versions/search"), query, of: "the versions of registered model \(model)")
             })
-        let listed = try await self.page(listing, size: 1000, page)
-        var answer = Page(listed.elements.map(\.version), undecodable: listed.undecodable, next: listed.next)
-        // Some data bases compare texts without case.
-        answer.elements.removeAll { $0.model != model }
-        if dialect.registersLater {
-            let isWhole: Bool
-            (answer.elements, isWhole) = ready(listed.elements.filter { $0.version.model == model })
-            if !isWhole { answer.next = nil }
+        var listed = try await self.page(listing, size: 1000, page)
+        // What is held back depends on all before it, whatever order the server knows.
+        while dialect.registersLater, let next = listed.next {
+            let more = try await self.page(listing, size: 1000, next)
+            listed = Page(listed.elements + more.elements, undecodable: listed.undecodable + more.undecodable, next: more.next)
         }
-        return answer
+        // Some data bases compare texts without case.
+        listed.elements.removeAll { $0.version.model != model }
+        let versions =
+            dialect.registersLater
+            ? ready(listed.elements.sorted { $0.version.number < $1.version.number }, of: model) : listed.elements.map(\.version)
+        return Page(versions, undecodable: listed.undecodable, next: listed.next)
     }
 
     /// A version as it is listed.
@@ -65,17 +67,22 @@ extension MLflowStore {
     /// secondary. One that is pending for an hour was given up by who made it.
     ///
     /// - Parameter versions: by number.
-    func ready(_ versions: [ListedVersion]) -> ([ModelVersion], isWhole: Bool) {
+    func ready(_ versions: [ListedVersion], of model: ModelName) -> [ModelVersion] {
         var ready: [ModelVersion] = []
         for listed in versions where listed.version.status != "FAILED_REGISTRATION" {
             guard listed.version.isPending else {
                 ready.append(listed.version)
                 continue
             }
-            let age = failure.now() - Double(listed.createdAt ?? 0) / 1000
-            if age < 3600 { return (ready, false) }
+            // Without a time it may have begun just now.
+            let age = listed.createdAt.map { failure.now() - Double($0) / 1000 } ?? 0
+            if age < 3600 {
+                pendingModels.withLock { _ = $0.insert(model) }
+                return ready
+            }
         }
-        return (ready, true)
+        pendingModels.withLock { _ = $0.remove(model) }
+        return ready
     }
 
     /// For a name that the filter language cannot say: every number up to the newest is asked for.

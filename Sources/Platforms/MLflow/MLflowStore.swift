@@ -18,6 +18,8 @@ public struct MLflowStore: WritableStore {
     let registry: RegistryRoute
     let memory = ServerMemory()
     let unknown = UnknownFields()
+    /// With a version that is still being registered.
+    let pendingModels = Locked<Set<ModelName>>([])
 
     /// - Parameter authorization: nil: the endpoint's credentials.
     public init(
@@ -45,6 +47,7 @@ public struct MLflowStore: WritableStore {
     public var endpoint: MLflowEndpoint { service.endpoint }
     public var name: String { endpoint.name }
     public var unknownFields: [String: Int] { unknown.counts }
+    public var unfinishedModels: Set<ModelName> { pendingModels.withLock { $0 } }
     var client: HTTPClient { service.client }
     var failure: MLflowFailure { service.failure }
 

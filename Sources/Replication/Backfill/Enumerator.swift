@@ -25,7 +25,10 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         try await inGroups(experiments) { try await enumerateRuns($0, asksForInputs: asksForInputs) }
         board.update { $0.phase = "models" }
         if primary.dialect.hasLoggedModels { try await inGroups(experiments) { try await enumerateLoggedModels($0) } }
-        try await enumerateRegisteredModels()
+        do { try await enumerateRegisteredModels() } catch let error as StoreError where error.decision == .setAside {
+            // Closed to us as a whole: everything else is copied.
+            try setAside(DeadLetter(key: EntityKey(.registeredModel, "?"), path: "registry", error))
+        }
         try await inGroups(experiments) { note(leftOut: try await primary.uncopied(in: $0)) }
         note(leftOut: try await primary.uncopiedModels())
         board.update {

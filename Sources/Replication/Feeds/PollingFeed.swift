@@ -30,6 +30,9 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
     private let sweep: Sweep<Store>
     private let schedule = Locked((nextCycle: 0.0, isPrimed: false))
     private let histories: Locked<HistoryWatch>
+    /// Experiments that are closed to us, and until when they are not asked for (monotonic seconds): each would have its group split anew.
+    private let closed = Locked<[ExperimentID: Double]>([:])
+    private static var closedFor: Double { 600 }
 
     private struct Cursor: Codable {
         /// Milliseconds since 1970: what started, or ended, before has been seen.
@@ -83,20 +86,37 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
         let experiments = try await changedExperiments(&changes)
         // Some experiments of many may be closed to us, or be too many at once: a search over all of them is then split until only those fail
         // that are closed.
-        var groups = Array(experiments.chunks(of: store.dialect.experimentsPerSearch).reversed())
+        let open = closed.withLock { closed in
+            closed = closed.filter { $0.value > now }
+            return experiments.filter { closed[$0] == nil }
+        }
+        var groups = Array(open.chunks(of: store.dialect.experimentsPerSearch).reversed())
         while let group = groups.popLast() {
             do {
                 try await look(at: group, since: cursor.seenUntil - Int64(configuration.overlap * 1000), &changes, &seen)
             } catch let error as StoreError where group.count > 1 ? error.mayBeOfOneAmongMany : error.isClosed {
-                guard group.count > 1 else { continue }
-                groups += group.halves.reversed()
+                if group.count > 1 {
+                    groups += group.halves.reversed()
+                } else if let id = group.first {
+                    closed.withLock { $0[id] = now + Self.closedFor }
+                }
             }
         }
         let changed = Set(changes.filter { $0.key.kind == .run }.map { RunID($0.key.id) })
         let runs = seen.values.sorted { $0.id < $1.id }
         changes += histories.withLock { $0.due(runs, changed: changed, now: now) }.map { Change(.run($0)) }
-        try await changedRegisteredModels(&changes)
-        schedule.withLock { $0 = (now + configuration.cycle, true) }
+        var isPrimed = true
+        do { try await changedRegisteredModels(&changes) } catch let error as StoreError where error.decision == .setAside {
+            // Closed to us: the enumeration has told of it, and runs are followed all the same.
+            isPrimed = false
+        }
+        // That a version is ready shows in no record of its model.
+        changes += store.unfinishedModels.sorted { $0.rawValue < $1.rawValue }.filter { scope.contains($0) }.map {
+            Change(.registeredModel($0))
+        }
+        // Where a cycle takes longer than its time, the sweep has a fifth of what is left of that.
+        let end = clock.monotonicSeconds
+        schedule.withLock { $0 = (max(now + configuration.cycle, end + (end - now) / 4), isPrimed) }
         changes += try await sweep.goOn(over: experiments)
         return FeedReading(changes: changes, cursor: try encode(Cursor(seenUntil: seenUntil)))
     }

@@ -44,11 +44,27 @@ extension RequestBudget {
     ) async throws {
         var token: PageToken?
         repeat {
-            try await self.take(endpoint)
-            let page = try await read(token)
+            let page = try await patiently(endpoint) { try await read(token) }
             try await take(page.elements)
             guard page.next != token else { break }
             token = page.next
         } while token != nil
     }
+
+    /// A store that is asked too often, or stumbles, is asked again after a while: a long cycle would otherwise never come to its end.
+    private nonisolated func patiently<Answer>(_ endpoint: Endpoint, _ read: () async throws -> Answer) async throws -> Answer {
+        var attempt = 0
+        while true {
+            try await self.take(endpoint)
+            do { return try await read() } catch let error as StoreError {
+                guard case .retry(let after) = error.decision, attempt < 3, [.throttled, .serverFailure].contains(error.reason) else {
+                    throw error
+                }
+                attempt += 1
+                try await pause(seconds: max(min(after ?? 0, 60), Double(1 << attempt) / 2))
+            }
+        }
+    }
+
+    private func pause(seconds: Double) async throws { try await clock.sleep(seconds: seconds) }
 }

@@ -159,6 +159,7 @@ extension PassingStore: TrackingStore {
     public var name: String { base.name }
     public var dialect: Dialect { base.dialect }
     public var unknownFields: [String: Int] { base.unknownFields }
+    public var unfinishedModels: Set<ModelName> { base.unfinishedModels }
     public func identity() async throws -> StoreIdentity { try await asking { try await base.identity() } }
 
     public func experiments(_ page: PageToken?) async throws -> Page<Experiment> {

@@ -86,6 +86,9 @@ public protocol TrackingStore: Sendable {
     /// Fields in its answers that are newer than this program, and in how many things they were seen: nothing of them is copied.
     var unknownFields: [String: Int] { get }
 
+    /// Models whose versions were not all shown when they were asked for last, because one was still being made: they are to be asked for again.
+    var unfinishedModels: Set<ModelName> { get }
+
     func identity() async throws -> StoreIdentity
 
     /// All experiments, deleted ones included.
@@ -140,4 +143,5 @@ public protocol TrackingStore: Sendable {
 
 extension TrackingStore {
     public var unknownFields: [String: Int] { [:] }
+    public var unfinishedModels: Set<ModelName> { [] }
 }
