@@ -513,4 +513,24 @@ import Testing
         #expect(try await fixture.backfill(rules).counts.conflicts == 1)
         #expect(fixture.secondary.files(of: .run(there.id))["a.txt"] == Array("4444".utf8))
     }
+
+    /// Refused for certain, and then put there by hand: it is theirs.
+    @Test func aFileThatWasRefusedIsNotOurs() async throws {
+        let fixture = try MirrorFixture()
+        let workload = Workload(store: fixture.primary)
+        _ = try await workload.run(in: ExperimentID("0"), "r", files: ["a.txt": "1"])
+        func rules(_ configuration: inout MirrorConfiguration) {
+            configuration.rules = ConflictRules([.artifact: .park])
+            configuration.deep = true
+        }
+        fixture.secondary.setFault { operation in
+            operation.name == "writeArtifact" ? .before(StoreError(.setAside, .tooLarge, "too large")) : nil
+        }
+        #expect(try await fixture.backfill(rules).counts.deadLetters > 0)
+        fixture.secondary.setFault(nil)
+        let there = try #require(fixture.secondary.snapshot.runs.first?.run)
+        try await Workload(store: fixture.secondary).file("a.txt", "theirs", of: ArtifactOwner(.run(there.id), root: there.artifactURI))
+        #expect(try await fixture.backfill(rules).counts.conflicts == 1)
+        #expect(fixture.secondary.files(of: .run(there.id))["a.txt"] == Array("theirs".utf8))
+    }
 }

@@ -247,4 +247,24 @@ import Testing
         #expect(try await secondary.run(there.id)?.tags["k"] == "ours")
         #expect(try await fixture.pair.verify(state: "new.db").differences == [])
     }
+
+    /// Whoever sees `dual` and asks anew does not open what is sealed; and what lies in the bin seals nothing.
+    @Test(arguments: [Lifecycle.active, .deleted]) func marksAreBelievedWhereTheyCanBeTakenOff(_ lifecycle: Lifecycle) async throws {
+        let fixture = try MirrorFixture()
+        let id = try await fixture.primary.createExperiment(name: "e", tags: [])
+        try await fixture.backfill()
+        let there = try #require(fixture.secondary.snapshot.experiments.first { $0.name == "e" })
+        try await fixture.secondary.setTag(Tag(Stamp.sealKey, NameScope.everything.mark), ofExperiment: there.id)
+        if lifecycle == .deleted {
+            try await fixture.primary.deleteExperiment(id)
+            try await fixture.secondary.deleteExperiment(there.id)
+        }
+        try await fixture.backfill(state: "new.db") { _ in
+        } prepare: { state in
+            try state.changeModes { $0.ask(ModeSwitch(.everything, askedAt: 7)) }
+        }
+        let state = try ReplicationState.open(path: fixture.folder.file("new.db"))
+        #expect(try state.modes.switches.map(\.step) == [lifecycle == .active ? .sealed : .fence])
+        try state.close()
+    }
 }

@@ -227,6 +227,8 @@ extension Mirror {
             logger.event(.fileVanished, ["entity": "\(key)", "path": "\(file.path)"])
             return true
         } catch let error as StoreError where error.decision == .setAside {
+            // Refused for certain: whatever is there is not ours.
+            if !error.isInDoubt { try state.forgetWrite(FileConflicts.intent(file.path), of: key) }
             return try !setFileAside(
                 key, file.path, error.reason.rawValue, error.message, error.exchange, record: Self.digest(of: file))
         }

@@ -234,7 +234,9 @@ extension Mirror {
 
     /// Of more tags than the secondary takes, ours and the first by name: an experiment has no files that the others could go to.
     private func fittingTags(of record: Experiment) async throws -> (tags: [Tag], leftOut: [Tag]) {
-        let tags = try await experimentTags(record)
+        var tags = try await experimentTags(record)
+        // The mark of a seal takes no place from what people have written.
+        if tags.count > secondary.dialect.experimentTags { tags.removeAll { $0.key == Stamp.sealKey } }
         guard tags.count > secondary.dialect.experimentTags else { return (tags, []) }
         let ours = tags.filter { $0.key.hasPrefix(Stamp.prefix) }
         let others = tags.filter { !$0.key.hasPrefix(Stamp.prefix) }.sorted { $0.key < $1.key }

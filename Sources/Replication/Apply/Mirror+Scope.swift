@@ -44,13 +44,17 @@ extension Mirror {
             try state.control(.reconciling) == nil
         else { return [] }
         var keys: [EntityKey] = []
-        var pages = RunPages(primary, RunQuery(experiments: [record.id], startedFrom: configuration.scope.since), retrying)
-        while let page = try await pages.next() {
-            keys += page.elements.filter { configuration.scope.contains($0) }.map { .run($0.id) }
-        }
-        guard primary.dialect.hasLoggedModels else { return keys }
-        try await retrying.pages({ try await primary.loggedModels(in: [record.id], $0) }) { page in
-            keys += page.elements.filter { configuration.scope.contains($0) }.map { .loggedModel($0.id) }
+        do {
+            var pages = RunPages(primary, RunQuery(experiments: [record.id], startedFrom: configuration.scope.since), retrying)
+            while let page = try await pages.next() {
+                keys += page.elements.filter { configuration.scope.contains($0) }.map { .run($0.id) }
+            }
+            guard primary.dialect.hasLoggedModels else { return keys }
+            try await retrying.pages({ try await primary.loggedModels(in: [record.id], $0) }) { page in
+                keys += page.elements.filter { configuration.scope.contains($0) }.map { .loggedModel($0.id) }
+            }
+        } catch let error as StoreError where error.decision == .setAside {
+            // Closed to us: the experiment itself is not.
         }
         return keys
     }

@@ -30,7 +30,7 @@ extension Mirror {
     /// Marks all that a switch covers and that is on the secondary.
     func markSealed(by scope: NameScope) async throws {
         try await eachMapped(.experiment) { key, there in
-            guard !scope.experiments.isEmpty, let name = try await experimentName(ExperimentID(key.id)), scope.holds(experimentNamed: name)
+            guard !scope.experiments.isEmpty, let name = try await nameWhereOpen(ExperimentID(key.id)), scope.holds(experimentNamed: name)
             else { return }
             try await mark(key, scope) { try await secondary.setTag($0, ofExperiment: ExperimentID(there)) }
         }
@@ -38,6 +38,11 @@ extension Mirror {
             guard scope.holds(modelNamed: ModelName(key.id)) else { return }
             try await mark(key, scope) { try await secondary.setTag($0, ofRegisteredModel: ModelName(there)) }
         }
+    }
+
+    /// Nil also where it is closed to us: what nobody can read is not written either.
+    private func nameWhereOpen(_ id: ExperimentID) async throws -> String? {
+        do { return try await experimentName(id) } catch let error as StoreError where error.decision == .setAside { return nil }
     }
 
     private func mark(_ key: EntityKey, _ scope: NameScope, _ set: (Tag) async throws -> Void) async throws {
@@ -75,7 +80,7 @@ extension Mirror {
         }
         let now = clock.nowMilliseconds
         let known = try state.modes
-        for scope in scopes where !known.switches.contains(where: { $0.scope == scope }) {
+        for scope in scopes where !known.switches.contains(where: { $0.scope == scope && $0.isSealing }) {
             try state.changeModes { ledger in
                 var one = ModeSwitch(scope, askedAt: now)
                 one.step = .sealed

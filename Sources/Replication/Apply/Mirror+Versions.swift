@@ -89,7 +89,7 @@ extension Mirror {
     /// Where a version's files are on the secondary.
     func sourceThere(of version: ModelVersion, _ origin: VersionOrigin) async throws -> VersionSource.Translation {
         guard secondary.dialect.registersOwnFilesOnly else {
-            if let other = VersionSource.version(version.source), let there = try await renamedVersion(other) { return .translated(there) }
+            if let other = VersionSource.version(version.source), let there = try await renamedVersion(other) { return there }
             let translation = VersionSource.translate(version.source, origin.map, roots: origin.roots)
             if case .same = translation, shownSource(version) != version.source { return .refused("it names a person, and that is masked") }
             return translation
@@ -124,13 +124,15 @@ extension Mirror {
         )
     }
 
-    /// `models:/NAME/VERSION` of one that has another name there; nil where both sides call it the same, or it is not there.
-    private func renamedVersion(_ other: (model: ModelName, number: Int)) async throws -> String? {
+    /// `models:/NAME/VERSION` of one that has another name there; nil where both sides call it the same, or it is not known.
+    private func renamedVersion(_ other: (model: ModelName, number: Int)) async throws -> VersionSource.Translation? {
         guard let there = try state.secondaryID(.registeredModel, other.model.rawValue), there != other.model.rawValue else { return nil }
         let version = try await allVersions(secondary, ModelName(there)).first {
             stamp.owner(Stamp.versionKey, of: $0.tags) == .ours(id: "\(other.number)")
         }
-        return version.map { "models:/\(there)/\($0.number)" }
+        // By the name that it has here it would be somebody else's.
+        guard let version else { return .refused("the version that it was made from is not on the secondary") }
+        return .translated("models:/\(there)/\(version.number)")
     }
 
     /// As it may be shown.

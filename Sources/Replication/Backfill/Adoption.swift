@@ -44,7 +44,8 @@ struct Adoption<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             try adopt(.experiment, page.elements.map { ($0.id.rawValue, $0.tags, $0.artifactLocation) })
             let ours = page.elements.filter { isOurs(.experiment, $0.tags) }
             found += ours.map(\.id)
-            for experiment in ours { note(experiment.tags, experiment.name, isModel: false) }
+            // What is deleted takes no tags: its mark may be an old one.
+            for experiment in ours where experiment.lifecycle == .active { note(experiment.tags, experiment.name, isModel: false) }
         }
         return found
     }

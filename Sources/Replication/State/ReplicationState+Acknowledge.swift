@@ -156,6 +156,13 @@ extension ReplicationState {
         }
     }
 
+    func forgetWrite(_ field: Base.Field, of key: EntityKey) throws {
+        try transaction("intent") { db in
+            try db.cachedStatement(sql: "DELETE FROM intent WHERE kind = ? AND id = ? AND operation = ?")
+                .execute(arguments: [key.kind.rawValue, key.id, fieldPrefix + String(field.digest.rawValue, radix: 16)])
+        }
+    }
+
     /// The fields of an entity that were about to be written when an earlier attempt ended.
     func writesInDoubt(of key: EntityKey) throws -> Set<FieldDigest> {
         try read { db in
