@@ -2,14 +2,11 @@
 final class FileConflicts: Sendable {
     private let key: EntityKey
     private let rules: ThingRules
-    private let inDoubt: Set<FieldDigest>
     private let found: Locked<[String: Conflict]>
 
-    /// - Parameter inDoubt: files that an earlier attempt may have written.
-    init(_ key: EntityKey, _ rules: ThingRules, inDoubt: Set<FieldDigest>) {
+    init(_ key: EntityKey, _ rules: ThingRules) {
         self.key = key
         self.rules = rules
-        self.inDoubt = inDoubt
         var standing: [String: Conflict] = [:]
         for (field, decision) in rules.standing {
             guard decision.stands, field.hasPrefix(Self.prefix) else { continue }
@@ -23,8 +20,8 @@ final class FileConflicts: Sendable {
     private func field(_ path: String) -> String { Self.prefix + path }
     static func intent(_ path: String) -> Base.Field { Base.Field(prefix + path) }
 
-    /// What is there may be ours, although nobody lived to say so.
-    func mayBeOurs(_ path: String) -> Bool { inDoubt.contains(Self.intent(path).digest) && !rules.isSealed }
+    /// That an earlier attempt may have left a file there counts: under a seal nothing is written over for that.
+    var heedsDoubt: Bool { !rules.isSealed }
     private func decision(_ path: String) -> ConflictDecision { rules.decision(.artifact, field(path)) }
 
     /// The secondary's own by an earlier decision, which still holds.

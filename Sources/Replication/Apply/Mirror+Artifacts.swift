@@ -11,7 +11,7 @@ extension Mirror {
             let manifest = try state.manifest(of: entry.key)
             let look = fileLook(entry, owners)
             let rules = try await rules(of: entry.key, in: owners.subject)
-            let conflicts = FileConflicts(entry.key, rules, inDoubt: try state.writesInDoubt(of: entry.key))
+            let conflicts = FileConflicts(entry.key, rules)
             // Without a manifest, a run that was adopted may have its files already: the secondary is asked.
             let there =
                 manifest.isEmpty && owners.mayHaveFiles
@@ -208,11 +208,14 @@ extension Mirror {
                 }
             }
             if let decision = conflicts.asks(file.path) {
-                if !conflicts.mayBeOurs(file.path), try await hasMoved(file, size, owners, known) {
+                // What is there may be ours, although nobody lived to say so.
+                let intent = FileConflicts.intent(file.path)
+                let mayBeOurs = try conflicts.heedsDoubt && state.isInDoubt(intent, of: key)
+                if !mayBeOurs, try await hasMoved(file, size, owners, known) {
                     conflicts.note(file.path, decision, Conflict.detail(ofEdit: decision))
                     return true
                 }
-                try state.noteWrites([FileConflicts.intent(file.path)], of: key)
+                try state.noteWrites([intent], of: key)
             }
             let written = try await transfer(file.path, size, owners)
             conflicts.overwrote(file.path)

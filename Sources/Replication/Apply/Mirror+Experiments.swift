@@ -39,9 +39,7 @@ extension Mirror {
         note(nameOf: record)
         try holdIfPaused(record)
         guard try follows(entry.key, isInScope: configuration.scope.contains(record)) else { return try leave(entry) }
-        // A run of it may have been judged by that name.
-        if wasOut { try append(try await contents(ofEntering: record)) }
-        try await locks.withLock(entry.key) { try await writeExperiment(record, entry: entry, waits: waits) }
+        try await locks.withLock(entry.key) { try await writeExperiment(record, entry: entry, waits: waits, wasOut: wasOut) }
     }
 
     /// The experiment on the secondary, created when it is not there, and ready to be written to.
@@ -91,7 +89,8 @@ extension Mirror {
 
     // MARK: Writing
 
-    private func writeExperiment(_ record: Experiment, entry: ChangeLogEntry?, waits: Bool) async throws {
+    /// - Parameter wasOut: it was out of scope when it was looked at last, and runs of it may have been judged by that.
+    private func writeExperiment(_ record: Experiment, entry: ChangeLogEntry?, waits: Bool, wasOut: Bool = false) async throws {
         let key = EntityKey.experiment(record.id)
         let wantedName = renamed(record)
         let known = try state.identity(.experiment, record.id.rawValue)
@@ -129,7 +128,7 @@ extension Mirror {
         conflicts += tags.conflicts
 
         // Whoever listed it before saw that it was out of scope: also where one of its runs has brought it now.
-        let isEntering = base == nil || base?[Self.broughtField] != nil || base?[Self.outField] != nil
+        let isEntering = wasOut || base == nil || base?[Self.broughtField] != nil || base?[Self.outField] != nil
         var followUps = isEntering ? try await contents(ofEntering: record) : []
         let deleted = FieldDigest(Lifecycle.deleted.rawValue)
         let wasDeletedByUs =

@@ -50,6 +50,7 @@ struct LiveReporter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
 
     /// Each field once, whatever starts there are.
     private func tell(ofUnknown fields: [String: Int]) throws {
+        guard !fields.isEmpty else { return }
         let told = Set(try mirror.state.control(.unknownTold)?.split(separator: "\n").map(String.init) ?? [])
         let new = Set(fields.keys).subtracting(told).sorted()
         guard !new.isEmpty else { return }

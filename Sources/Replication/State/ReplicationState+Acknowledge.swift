@@ -144,7 +144,22 @@ extension ReplicationState {
     private static func noteWrites(_ fields: [Base.Field], of key: EntityKey, _ db: Database) throws {
         for field in fields {
             try db.cachedStatement(sql: "INSERT OR IGNORE INTO intent VALUES (?, ?, ?)")
-                .execute(arguments: [key.kind.rawValue, key.id, fieldPrefix + String(field.digest.rawValue, radix: 16)])
+                .execute(arguments: [key.kind.rawValue, key.id, operation(of: field)])
+        }
+    }
+
+    private static func operation(of field: Base.Field) -> String { fieldPrefix + String(field.digest.rawValue, radix: 16) }
+
+    private static func forgetWrite(_ field: Base.Field, of key: EntityKey, _ db: Database) throws {
+        try db.cachedStatement(sql: "DELETE FROM intent WHERE kind = ? AND id = ? AND operation = ?")
+            .execute(arguments: [key.kind.rawValue, key.id, operation(of: field)])
+    }
+
+    /// Whether an earlier attempt may have written one field.
+    func isInDoubt(_ field: Base.Field, of key: EntityKey) throws -> Bool {
+        try read { db in
+            let statement = try db.cachedStatement(sql: "SELECT 1 FROM intent WHERE kind = ? AND id = ? AND operation = ?")
+            return try Int.fetchOne(statement, arguments: [key.kind.rawValue, key.id, Self.operation(of: field)]) != nil
         }
     }
 
@@ -157,10 +172,7 @@ extension ReplicationState {
     }
 
     func forgetWrite(_ field: Base.Field, of key: EntityKey) throws {
-        try transaction("intent") { db in
-            try db.cachedStatement(sql: "DELETE FROM intent WHERE kind = ? AND id = ? AND operation = ?")
-                .execute(arguments: [key.kind.rawValue, key.id, fieldPrefix + String(field.digest.rawValue, radix: 16)])
-        }
+        try transaction("intent") { try Self.forgetWrite(field, of: key, $0) }
     }
 
     /// The fields of an entity that were about to be written when an earlier attempt ended.
@@ -223,10 +235,7 @@ extension ReplicationState {
                 owner.kind.rawValue, owner.id, file.path, file.size, Data(file.sha256.bytes), file.isSettled,
             ])
             // It is ours for certain: whatever is there later is somebody's.
-            try db.cachedStatement(sql: "DELETE FROM intent WHERE kind = ? AND id = ? AND operation = ?").execute(arguments: [
-                owner.kind.rawValue, owner.id,
-                fieldPrefix + String(FileConflicts.intent(file.path).digest.rawValue, radix: 16),
-            ])
+            try Self.forgetWrite(FileConflicts.intent(file.path), of: owner, db)
         }
     }
 }
