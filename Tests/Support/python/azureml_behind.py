@@ -68,13 +68,17 @@ class Behind:
         self.local.used = time.monotonic()
         return status, body
 
-    def call(self, method, route, arguments):
-        """The answer's document; an error is raised in the shape of Azure ML."""
+    def document(self, method, route, arguments):
+        """(status, document) of one call."""
         status, body = self.raw(method, route, arguments)
         try:
-            document = json.loads(body) if body else {}
+            return status, json.loads(body) if body else {}
         except ValueError:
-            document = {"message": body.decode(errors="replace")}
+            return status, {"message": body.decode(errors="replace")}
+
+    def call(self, method, route, arguments):
+        """The answer's document; an error is raised in the shape of Azure ML."""
+        status, document = self.document(method, route, arguments)
         if status < 400:
             return document
         message, error_code = str(document.get("message", "")), document.get("error_code", "INTERNAL_ERROR")

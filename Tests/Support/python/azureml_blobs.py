@@ -30,6 +30,19 @@ RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
+def check_terms(values, wanted, generation):
+    """What a signed address grants, and until when; it is of a generation of addresses, which may have become void."""
+    end = datetime.datetime.strptime(values["se"], TIME).replace(tzinfo=datetime.timezone.utc).timestamp()
+    if end <= time.time() or int(values["skoid"][-12:], 16) != generation:
+        raise storage(
+            403, "AuthenticationFailed",
+            f"Signature not valid in the specified time frame: Start [{values['st']}] - Expiry [{values['se']}]"
+            f" - Current [{datetime.datetime.now(datetime.timezone.utc).strftime(TIME)}]",
+        )  # fmt: skip
+    if not set(wanted) & set(values["sp"]):
+        raise storage(403, "AuthorizationPermissionMismatch")
+
+
 class Blobs:
     def __init__(self, emulator):
         self.emulator, self.store, self.faults = emulator, emulator.store, emulator.faults
@@ -69,15 +82,7 @@ class Blobs:
         values = {key: value[0] for key, value in request.query.items()}
         if not hmac.compare_digest(self.signature(name, values).encode(), values.get("sig", "").encode()):
             raise storage(403, "AuthenticationFailed", "Signature did not match.")
-        end = datetime.datetime.strptime(values["se"], TIME).replace(tzinfo=datetime.timezone.utc).timestamp()
-        if end <= time.time() or int(values["skoid"][-12:], 16) != self.store.generation("sas"):
-            raise storage(
-                403, "AuthenticationFailed",
-                f"Signature not valid in the specified time frame: Start [{values['st']}] - Expiry [{values['se']}]"
-                f" - Current [{datetime.datetime.now(datetime.timezone.utc).strftime(TIME)}]",
-            )  # fmt: skip
-        if not set(wanted) & set(values["sp"]):
-            raise storage(403, "AuthorizationPermissionMismatch")
+        check_terms(values, wanted, self.store.generation("sas"))
 
     # Requests
 

@@ -24,11 +24,8 @@ The control port (plain HTTP):
 import argparse
 import collections
 import itertools
-import json
 import os
 import pathlib
-import signal
-import sys
 import threading
 import traceback
 
@@ -44,6 +41,7 @@ from azureml_ids import Ids
 from azureml_registry import Registry
 from azureml_store import Store
 from azureml_tracking import Tracking
+from emulating import serve
 
 LOG_LENGTH = 500_000
 
@@ -259,40 +257,5 @@ def explained(described):
     return "\n".join(["An Azure ML workspace is emulated here. In another shell:", "", *lines, "", "Ctrl-C ends it."])
 
 
-def main():
-    options = parser().parse_args()
-
-    # Turned into an exception, so that a signal during the start ends the half-started server too.
-    def on_signal(*_):
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
-    emulator = None
-    try:
-        emulator = Emulator(options)
-        emulator.start()
-        if options.explain:
-            print(explained(emulator.described()), flush=True)
-            signal.pause()
-        print(json.dumps(emulator.described()), flush=True)
-        while sys.stdin.buffer.read1(4096):
-            pass
-    except KeyboardInterrupt:
-        pass
-    except (OSError, RuntimeError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    finally:
-        if emulator:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            emulator.stop()
-            emulator.store.close()
-    return 0
-
-
 if __name__ == "__main__":
-    status = main()
-    sys.stdout.flush()
-    # Connections that are still open have threads that wait for them.
-    os._exit(status)
+    serve(Emulator, explained, parser().parse_args())

@@ -20,27 +20,30 @@ import time
 
 import azureml_errors as errors
 
-MATCHING = ("throttle", "errors", "lost_answers", "delay")
-SIMPLE = {"copy_refused": bool, "duplicates": bool, "async_seconds": (int, float), "limits": dict}
 
+class Plan:
+    """Faults as they were asked for, and which request meets one."""
 
-class Faults:
+    MATCHING = ()
+    SIMPLE = {}
+    ALLOWED = {"match", "method", "count", "every", "retry_after", "status", "seconds"}
+
     def __init__(self):
         self.lock = threading.Lock()
         self.clear()
 
     def clear(self):
         with self.lock:
-            self.rules = {kind: [] for kind in MATCHING}
+            self.rules = {kind: [] for kind in self.MATCHING}
             self.simple = {}
 
     def set(self, document):
         """Takes what is given; what is not given stays. Raises ValueError, and then nothing is changed."""
         rules, simple = {}, {}
         for kind, value in document.items():
-            if kind in MATCHING:
+            if kind in self.MATCHING:
                 rules[kind] = [self.rule(kind, entry) for entry in (value if isinstance(value, list) else [value]) if entry]
-            elif kind in SIMPLE and isinstance(value, SIMPLE[kind]):
+            elif kind in self.SIMPLE and isinstance(value, self.SIMPLE[kind]):
                 simple[kind] = value
             else:
                 raise ValueError(f"unknown fault or wrong value: {kind}")
@@ -48,13 +51,12 @@ class Faults:
             self.rules |= rules
             self.simple |= simple
 
-    @staticmethod
-    def rule(kind, entry):
+    @classmethod
+    def rule(cls, kind, entry):
         if not isinstance(entry, dict):
             raise ValueError(f"{kind} wants an object")
-        allowed = {"match", "method", "count", "every", "retry_after", "status", "seconds"}
-        if set(entry) - allowed:
-            raise ValueError(f"{kind}: unknown {sorted(set(entry) - allowed)}")
+        if set(entry) - cls.ALLOWED:
+            raise ValueError(f"{kind}: unknown {sorted(set(entry) - cls.ALLOWED)}")
         re.compile(entry.get("match") or "")
         return dict(entry, seen=0, hits=0)
 
@@ -65,16 +67,15 @@ class Faults:
     def get(self, name, default=None):
         return self.simple.get(name, default)
 
-    def limit(self, name, default):
-        return self.simple.get("limits", {}).get(name, default)
-
-    def hit(self, kind, request):
-        """The rule that this request meets, counted."""
+    def hit(self, kind, request, of=None):
+        """The rule that this request, of class `of`, meets, counted."""
         if not self.rules[kind]:
             return None
         with self.lock:
             for rule in self.rules[kind]:
-                if rule.get("method") not in (None, request.method) or not re.search(rule.get("match") or "", request.target):
+                if rule.get("method") not in (None, request.method) or rule.get("class") not in (None, of):
+                    continue
+                if not re.search(rule.get("match") or "", request.target):
                     continue
                 rule["seen"] += 1
                 if rule.get("every") and rule["seen"] % rule["every"]:
@@ -84,6 +85,23 @@ class Faults:
                 rule["hits"] += 1
                 return rule
         return None
+
+    def after(self, request, answer, of):
+        """The answer that is sent in the end; None closes the connection. A request that was refused is left alone."""
+        rule = self.hit("lost_answers", request, of) if answer.status < 400 else None
+        if not rule:
+            return answer
+        if answer.file:
+            answer.file[0].close()
+        return self.broken(rule["status"], of) if rule.get("status") else None
+
+
+class Faults(Plan):
+    MATCHING = ("throttle", "errors", "lost_answers", "delay")
+    SIMPLE = {"copy_refused": bool, "duplicates": bool, "async_seconds": (int, float), "limits": dict}
+
+    def limit(self, name, default):
+        return self.simple.get("limits", {}).get(name, default)
 
     def before(self, request, blob):
         """Waits, or answers what stands in the request's place."""
@@ -101,15 +119,6 @@ class Faults:
             ).answer
         rule = self.hit("errors", request)
         return self.broken(rule.get("status", 503), blob) if rule else None
-
-    def after(self, request, answer, blob):
-        """The answer that is sent in the end; None closes the connection. A request that was refused is left alone."""
-        rule = self.hit("lost_answers", request) if answer.status < 400 else None
-        if not rule:
-            return answer
-        if answer.file:
-            answer.file[0].close()
-        return self.broken(rule["status"], blob) if rule.get("status") else None
 
     @staticmethod
     def broken(status, blob):

@@ -7,7 +7,7 @@ Exit 0 when all that ran is well.
 """
 
 import argparse
-import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -16,23 +16,13 @@ import sys
 import tempfile
 import time
 
+from emulating import running
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 
 
-@contextlib.contextmanager
-def emulator(directory, *options):
-    """A running emulator: what it said of itself."""
-    command = [sys.executable, str(HERE / "azureml_emulator.py"), "--directory", str(directory), *options]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    try:
-        line = process.stdout.readline()
-        if not line:
-            raise RuntimeError("the emulator did not start")
-        yield json.loads(line)
-    finally:
-        process.stdin.close()
-        process.wait(30)
+emulator = functools.partial(running, "azureml_emulator.py")
 
 
 def environment(described):

@@ -1,6 +1,5 @@
 """The real MLflow server behind the Databricks emulator, and the few facts that are read from its database directly."""
 
-import json
 import sqlite3
 import threading
 
@@ -17,11 +16,7 @@ class Server(Behind):
 
     def call(self, method, route, arguments):
         """The answer's document; errors keep their code."""
-        status, body = self.raw(method, route, arguments)
-        try:
-            document = json.loads(body) if body else {}
-        except ValueError:
-            document = {"message": body.decode(errors="replace")}
+        status, document = self.document(method, route, arguments)
         if status < 400:
             return document
         text = self.ids.message_out(str(document.get("message", "")))

@@ -13,7 +13,7 @@ Needs .venv/mlflow3 of the project, and for sas .venv/databricks, which knows AD
 """
 
 import argparse
-import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -23,6 +23,7 @@ import tempfile
 import time
 
 import databricks_wiretest
+from emulating import running
 
 HERE = pathlib.Path(__file__).resolve().parent
 ENVIRONMENTS = HERE.parents[2] / ".venv"
@@ -46,19 +47,7 @@ BROKEN = [
 ]
 
 
-@contextlib.contextmanager
-def emulator(directory, *options):
-    """A running emulator: what it said of itself."""
-    command = [sys.executable, "-B", str(HERE / "databricks_emulator.py"), "--directory", str(directory), *options]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    try:
-        line = process.stdout.readline()
-        if not line:
-            raise RuntimeError("the emulator did not start")
-        yield json.loads(line)
-    finally:
-        process.stdin.close()
-        process.wait(30)
+emulator = functools.partial(running, "databricks_emulator.py")
 
 
 def environment(described, kind="pat"):

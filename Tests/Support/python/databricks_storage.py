@@ -9,12 +9,11 @@ import datetime
 import hashlib
 import hmac
 import os
-import time
 import urllib.parse
 import uuid
 from xml.sax.saxutils import escape
 
-from azureml_blobs import TIME, Blobs, append
+from azureml_blobs import TIME, Blobs, append, check_terms
 from azureml_errors import Answer, as_json, storage
 
 CONTAINER = "jobs"
@@ -70,15 +69,7 @@ class Storage(Blobs):
             signed = "/".join(name.split("/")[: int(values["sdd"])])
         if not hmac.compare_digest(self.signature(signed, values).encode(), values.get("sig", "").encode()):
             raise storage(403, "AuthenticationFailed", "Signature did not match.")
-        end = datetime.datetime.strptime(values["se"], TIME).replace(tzinfo=datetime.timezone.utc).timestamp()
-        if end <= time.time() or int(values["skoid"][-12:], 16) != self.store.generation("sas"):
-            raise storage(
-                403, "AuthenticationFailed",
-                f"Signature not valid in the specified time frame: Start [{values['st']}] - Expiry [{values['se']}]"
-                f" - Current [{datetime.datetime.now(datetime.timezone.utc).strftime(TIME)}]",
-            )  # fmt: skip
-        if not set(wanted) & set(values["sp"]):
-            raise storage(403, "AuthorizationPermissionMismatch")
+        check_terms(values, wanted, self.store.generation("sas"))
         if "saoid" in values and request.headers.get(HEADER) != values["saoid"]:
             raise storage(400, "MissingRequiredHeader", f"The credentials named the header {HEADER}.")
 
