@@ -143,6 +143,7 @@ enum StoreFactory {
         var polling = PollingConfiguration()
         polling.cycle = Double(settings.cycleSeconds.value)
         polling.requestsPerSecond = Double(settings.requestsPerSecond.value)
+        polling.runReadsPerSecond = polling.requestsPerSecond
         // Its allowance counts every request.
         let polled: any TrackingStore =
             switch primary {

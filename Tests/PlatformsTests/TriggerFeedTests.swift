@@ -49,6 +49,7 @@ import Testing
         #expect(try set.install())
         let first = try set.inspect()
         #expect(first.isComplete && first.triggers == 18 && first.epoch?.count == 32 && first.alembicVersion == "abc")
+        #expect(!first.isSchemaKnown)
         #expect(try !set.install() && set.inspect() == first)
         try fixture.execute("DROP TRIGGER mlmirror_runs_update")
         #expect(try set.inspect().status == .incomplete(["mlmirror_runs_update"]))

@@ -30,6 +30,7 @@ import Testing
     @Test func itIsThisServersDatabase() async throws {
         let experiment = try #require(try await store.experiment(ExperimentID("0")))
         #expect(try await MLflowDatabase(uri).holds(experiment))
+        #expect(try TriggerSet(uri).inspect().isSchemaKnown)
     }
 
     @Test func experiments() async throws {

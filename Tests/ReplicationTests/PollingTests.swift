@@ -41,6 +41,24 @@ import Testing
         #expect(try await fixture.pair.verify().differences == [])
     }
 
+    /// It is among those that were made last, which each cycle asks for: the sweep, which has no requests left here, begins with the oldest.
+    @Test func aNewModelAmongManyIsSeenInOneCycle() async throws {
+        let primary = FakeStore(name: "primary", pageSize: 3)
+        var last: LoggedModel?
+        for _ in 0..<10 {
+            last = try await primary.createLoggedModel(
+                NewLoggedModel(experiment: ExperimentID("0"), name: "m", modelType: nil, sourceRun: nil, params: [], tags: []))
+        }
+        let folder = try TemporaryFolder()
+        let state = try ReplicationState.open(path: folder.file("state.db"))
+        var polling = PollingConfiguration()
+        polling.requestsPerSecond = 1
+        let feed = PollingFeed(primary, state: state, scope: .everything, polling, clock: InstantClock())
+        let reading = try await feed.read(after: try await feed.position())
+        #expect(reading.changes.contains { $0.key == .loggedModel(last?.id ?? LoggedModelID("")) })
+        try state.close()
+    }
+
     /// Points that came late among earlier ones show in no record: they are found when the run ends.
     @Test func latePointsAreFoundAtTheEnd() async throws {
         let fixture = LiveFixture(try MirrorFixture())

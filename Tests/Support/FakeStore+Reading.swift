@@ -106,6 +106,12 @@ extension FakeStore {
         }
     }
 
+    public func newestLoggedModels(in experiments: [ExperimentID]) async throws -> [LoggedModel] {
+        try await read("loggedModels", experiments.map(\.rawValue).joined(separator: ",")) { [self] state throws(StoreError) in
+            Array(Self.models(of: state, in: experiments).reversed().prefix(pageSize))
+        }
+    }
+
     public func loggedModel(_ id: LoggedModelID) async throws -> LoggedModel? {
         try await read("loggedModel", id.rawValue) { state throws(StoreError) in
             state.deletedLoggedModels.contains(id) ? nil : state.loggedModels[id]

@@ -44,6 +44,10 @@ extension StoreConformance {
                 try equal(
                     try await store.loggedModels(in: [parent], tagged: Tag("mlmirror.source", text)).map(\.id), [ids[index]], text)
             }
+            let newest = try await store.newestLoggedModels(in: [parent])
+            try equal(Set(newest.map(\.id)), Set(ids))
+            let times = newest.map { $0.creationTime ?? 0 }
+            try equal(times, times.sorted(by: >), "newest first")
             try await store.deleteLoggedModel(ids[0])
             try equal(try await store.loggedModel(ids[0]), nil)
             try equal(Set(try await all { try await store.loggedModels(in: [parent], $0) }.map(\.id)), Set(ids.dropFirst()))

@@ -18,6 +18,8 @@ struct SignedFile: Sendable {
     /// Bytes of one request, where a broken file is read on.
     private static let piece = 4 << 20
     private static let attempts = 4
+    /// Seconds, at most, that a storage account is given when it asks for time.
+    private static let longestRest = 60.0
 
     private var call: MLflowCall { MLflowCall(method: .get, path: "its storage", subject: subject, isWrite: false) }
 
@@ -32,7 +34,14 @@ struct SignedFile: Sendable {
 
     /// What broke below HTTP, without the address.
     private func thrown(_ error: HTTPError, _ address: SignedAddress) -> any Error {
-        failure.thrown(call, HTTPError(error.kind, "\(TrackingURI.authority(of: address.url)): \(error.kind)"))
+        let what = "\(TrackingURI.authority(of: address.url)): \(error.kind)"
+        switch error.kind {
+        case .tooManyRedirects, .forbiddenRedirect:
+            // Of this file's storage, not of the workspace.
+            return StoreError(
+                .setAside, .invalid, failure.message(call, what, "the storage account leads elsewhere: see who answers for it here"))
+        default: return failure.thrown(call, HTTPError(error.kind, what))
+        }
     }
 
     private func refusal(_ status: Int, _ address: SignedAddress, _ headers: [HTTPHeader]) -> StoreError {
@@ -109,6 +118,7 @@ struct SignedFile: Sendable {
     private func next(_ place: Locked<Place>, _ again: @Sendable () async throws -> SignedAddress) async throws -> [UInt8]? {
         var attempt = 1
         while true {
+            var rest = 0.2 * Double(1 << attempt)
             let now = place.withLock { $0 }
             guard let size = now.size, let tag = now.tag, now.offset < size else { return nil }
             let last = min(size, now.offset + Int64(Self.piece)) - 1
@@ -133,12 +143,13 @@ struct SignedFile: Sendable {
             } catch let error as HTTPError {
                 guard attempt < Self.attempts else { throw thrown(error, now.address) }
             } catch let error as StoreError where error.isRetriable && error.reason != .truncated && attempt < Self.attempts {
+                if case .retry(let after?) = error.decision { rest = max(rest, min(after, Self.longestRest)) }
                 if error.reason == .forbidden {
                     let fresh = try await again()
                     place.withLock { $0.address = fresh }
                 }
             }
-            try await Task.sleep(for: .seconds(0.2 * Double(1 << attempt)))
+            try await Task.sleep(for: .seconds(rest))
             attempt += 1
         }
     }

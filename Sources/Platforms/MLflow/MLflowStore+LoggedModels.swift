@@ -11,7 +11,7 @@ extension MLflowStore {
         var experimentIds: [String]
         var filter: String?
         var maxResults: Int
-        var orderBy = [Order()]
+        var orderBy: [Order]
         var pageToken: String?
     }
 
@@ -20,13 +20,20 @@ extension MLflowStore {
         try await loggedModels(in: experiments, filter: nil, page)
     }
 
-    private func loggedModels(in experiments: [ExperimentID], filter: String?, _ page: PageToken?) async throws -> Page<LoggedModel> {
+    public func newestLoggedModels(in experiments: [ExperimentID]) async throws -> [LoggedModel] {
+        try await loggedModels(in: experiments, filter: nil, nil, Order(ascending: false)).elements
+    }
+
+    private func loggedModels(
+        in experiments: [ExperimentID], filter: String?, _ page: PageToken?, _ order: Order = Order()
+    ) async throws -> Page<LoggedModel> {
         guard !experiments.isEmpty, dialect.hasLoggedModels else { return Page([]) }
         let listing = Listing<WireLoggedModel, LoggedModel>(
             member: "models", kind: .loggedModel, id: ["info", "model_id"], convert: { try $0.entity() },
             call: { size, page in
                 let body = SearchBody(
-                    experimentIds: experiments.map(\.rawValue), filter: filter, maxResults: size, pageToken: page?.rawValue)
+                    experimentIds: experiments.map(\.rawValue), filter: filter, maxResults: size, orderBy: [order],
+                    pageToken: page?.rawValue)
                 return try .search(
                     MLflowCall.api("logged-models/search"), body,
                     of: "the logged models of experiment \(experiments.prefix(3).map(\.rawValue).joined(separator: ", "))")

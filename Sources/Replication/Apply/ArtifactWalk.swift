@@ -1,14 +1,15 @@
 extension TrackingStore {
-    /// Every file under an owner's root, folder by folder. A name that is not safe is handed to `refused`.
+    /// Every file under an owner's root, folder by folder. A name that is not safe is handed to `refused`; `before` comes before each request.
     func walk(
         filesOf owner: ArtifactOwner, under start: String = "", _ visit: (ArtifactEntry) async throws -> Void,
-        refused: (_ path: String, _ why: String) throws -> Void
+        refused: (_ path: String, _ why: String) throws -> Void, before: () async throws -> Void = {}
     ) async throws {
         var folders = [start]
         while let folder = folders.popLast() {
             var token: PageToken?
             var seen: Set<PageToken> = []
             repeat {
+                try await before()
                 let page: Page<ArtifactEntry>
                 do {
                     page = try await artifacts(of: owner, under: folder, token)

@@ -79,12 +79,16 @@ struct Adoption<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             guard let last = known.last else { return }
             after = last.primary
             let group = known.map { ExperimentID($0.primary) }
-            try await mirror.retrying.pages({ try await mirror.primary.loggedModels(in: group, $0) }) { page in
-                for model in page.elements {
-                    guard let identity = try await mirror.retrying({ try await mirror.findModelFolder(model) }) else { continue }
-                    try mirror.state.adopt([identity])
-                    mirror.board.count { $0.loggedModels.adopted += 1 }
+            try await mirror.primary.inGroups(group) { group in
+                try await mirror.retrying.pages({ try await mirror.primary.loggedModels(in: group, $0) }) { page in
+                    for model in page.elements {
+                        guard let identity = try await mirror.retrying({ try await mirror.findModelFolder(model) }) else { continue }
+                        try mirror.state.adopt([identity])
+                        mirror.board.count { $0.loggedModels.adopted += 1 }
+                    }
                 }
+            } closed: { _, _ in
+                // The enumeration tells of it; when it opens, what is made of it is looked for first.
             }
         }
     }

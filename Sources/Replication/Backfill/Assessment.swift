@@ -45,16 +45,19 @@ public struct Assess<Primary: TrackingStore>: Sendable {
         board.update { $0.phase = "experiments" }
         let experiments = try await assessExperiments()
         board.update { $0.phase = "runs" }
-        let groups = experiments.chunks(of: min(50, primary.dialect.experimentsPerSearch))
-        for group in groups { try await assessRuns(in: group) }
+        try await inGroups(experiments) { try await assessRuns(in: $0) }
         board.update { $0.phase = "models" }
-        if primary.dialect.hasLoggedModels {
-            for group in groups { try await assessLoggedModels(in: group) }
-        }
+        if primary.dialect.hasLoggedModels { try await inGroups(experiments) { try await assessLoggedModels(in: $0) } }
         try await assessRegisteredModels()
         return found.withLock { assessment in
             assessment.converted = assessment.converted.filter { $0.value > 0 }
             return assessment
+        }
+    }
+
+    private func inGroups(_ experiments: [ExperimentID], _ body: ([ExperimentID]) async throws -> Void) async throws {
+        try await primary.inGroups(experiments, atMost: 50, body) { id, error in
+            found.withLock { $0.refuse("experiment \(id): what is in it cannot be read: \(error)") }
         }
     }
 

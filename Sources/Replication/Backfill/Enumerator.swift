@@ -8,8 +8,6 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     /// Only counts: nothing is appended.
     var isDryRun = false
 
-    /// Experiments asked for with one search.
-    private var experimentsAtOnce: Int { primary.dialect.experimentsPerSearch }
     private static var runsPerPage: Int { 250 }
 
     private var primary: Primary { mirror.primary }
@@ -57,20 +55,9 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         return (ids, all)
     }
 
-    /// Some experiments of many may be closed to us, or be too many at once: a search over all of them then fails, and is split until only
-    /// those fail that are closed.
     private func inGroups(_ experiments: [ExperimentID], _ body: ([ExperimentID]) async throws -> Void) async throws {
-        var groups = Array(experiments.chunks(of: experimentsAtOnce).reversed())
-        while let group = groups.popLast() {
-            do {
-                try await body(group)
-            } catch let error as StoreError where group.count > 1 ? error.mayBeOfOneAmongMany : error.isClosed {
-                if group.count > 1 {
-                    groups += group.halves.reversed()
-                } else if let id = group.first {
-                    try setAside(DeadLetter(key: .experiment(id), path: "contents", error))
-                }
-            }
+        try await primary.inGroups(experiments, body) { id, error in
+            try setAside(DeadLetter(key: .experiment(id), path: "contents", error))
         }
     }
 
@@ -93,7 +80,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     /// Without logged models nothing can be an input. Those of any experiment can, out of scope or not.
     private func mayHaveModelInputs(_ experiments: [ExperimentID]) async throws -> Bool {
         guard primary.dialect.hasLoggedModels, !primary.dialect.listsModelInputs else { return false }
-        for group in experiments.chunks(of: experimentsAtOnce) {
+        for group in experiments.chunks(of: primary.dialect.experimentsPerSearch) {
             do {
                 let page = try await retrying { try await primary.loggedModels(in: group, nil) }
                 if !page.elements.isEmpty || page.next != nil { return true }

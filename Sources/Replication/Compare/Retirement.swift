@@ -66,7 +66,7 @@ public struct Retirement<Primary: TrackingStore, Secondary: WritableStore>: Send
             }.map(\.id)
         }
         let scope = mirror.configuration.scope
-        for group in experiments.chunks(of: min(50, mirror.primary.dialect.experimentsPerSearch)) {
+        try await mirror.primary.inGroups(experiments, atMost: 50) { group in
             let query = RunQuery(experiments: group, startedFrom: scope.since, startedBefore: scope.until, pageSize: 250)
             var pages = RunPages(mirror.primary, query, mirror.retrying)
             while let page = try await pages.next() {
@@ -81,6 +81,8 @@ public struct Retirement<Primary: TrackingStore, Secondary: WritableStore>: Send
                 }
                 if !page.undecodable.isEmpty { summary.leftOut["unreadable", default: 0] += page.undecodable.count }
             }
+        } closed: { _, _ in
+            summary.leftOut["experiments closed to us", default: 0] += 1
         }
         return summary
     }

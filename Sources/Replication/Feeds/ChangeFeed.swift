@@ -30,8 +30,11 @@ public struct FeedReading: Sendable, Hashable {
     public var cursor: String
     /// More is there already.
     public var hasMore: Bool
+    /// Whether it says everything up to now, when there is no more.
+    public var isWhole: Bool
 
-    public init(changes: [Change], cursor: String, hasMore: Bool = false) {
+    public init(changes: [Change], cursor: String, hasMore: Bool = false, isWhole: Bool = true) {
+        self.isWhole = isWhole
         self.changes = changes
         self.cursor = cursor
         self.hasMore = hasMore

@@ -4,11 +4,12 @@ struct HistoryWatch: Sendable {
     private struct Turn {
         var next: Double
         var pause: Double
-        var isSeen = true
+        var seenAt: Double
     }
     private var turns: [RunID: Turn] = [:]
     /// Seconds.
     private static let shortest = 20.0
+    private static let longestUnseen = 3600.0
     private let longest: Double
     /// Most runs of one cycle: each costs a request for each of its histories.
     private static let most = 20
@@ -22,11 +23,10 @@ struct HistoryWatch: Sendable {
     ///   - runs: all that the cycle has seen.
     ///   - changed: those of them that are reported anyway.
     mutating func due(_ runs: [Run], changed: Set<RunID>, now: Double) -> [RunID] {
-        for id in turns.keys { turns[id]?.isSeen = false }
         var due: [RunID] = []
         for run in runs where !run.latestMetrics.isEmpty && run.lifecycle == .active {
-            var turn = turns[run.id] ?? Turn(next: now + Self.shortest, pause: Self.shortest)
-            turn.isSeen = true
+            var turn = turns[run.id] ?? Turn(next: now + Self.shortest, pause: Self.shortest, seenAt: now)
+            turn.seenAt = now
             if changed.contains(run.id) {
                 turn.pause = Self.shortest
                 turn.next = min(turn.next, now + turn.pause)
@@ -38,7 +38,8 @@ struct HistoryWatch: Sendable {
             }
             turns[run.id] = turn
         }
-        turns = turns.filter { $0.value.isSeen }
+        // A cycle need not see all that are under way.
+        turns = turns.filter { now - $0.value.seenAt < Self.longestUnseen }
         return due
     }
 }

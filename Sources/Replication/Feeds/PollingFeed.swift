@@ -11,12 +11,15 @@ public struct PollingConfiguration: Sendable, Hashable {
     public var historyPause = 3600.0
     /// Requests a second, for each class of endpoint.
     public var requestsPerSecond = 5.0
+    /// Runs a second that are asked for one by one.
+    public var runReadsPerSecond = 5.0
     public init() {}
 }
 
 /// Finds changes by asking, for a primary whose data base is out of reach.
 ///
-/// A hot cycle asks for what is likely to have changed. A sweep, with the requests that the cycle leaves, compares every run and model with
+/// A hot cycle asks for what is likely to have changed: in every experiment, or, where there are too many for its time, in some of them in turn,
+/// and for each run that is known to be under way. A sweep, with the requests that the cycle leaves, compares every run and model with
 /// what was copied, again and again: it finds edits of old runs, deletions and restored runs. What is missing from a listing is never taken
 /// for deleted.
 public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
@@ -28,7 +31,9 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
     private let budget: RequestBudget
     private let comparer: RecordComparer
     private let sweep: Sweep<Store>
-    private let schedule = Locked((nextCycle: 0.0, isPrimed: false))
+    private let schedule = Locked((nextCycle: 0.0, nextRegistry: 0.0, isPrimed: false))
+    private let rotation = Locked<Rotation?>(nil)
+    private let active = Locked(ActiveRuns())
     private let histories: Locked<HistoryWatch>
     /// Experiments that are closed to us, and until when they are not asked for (monotonic seconds): each would have its group split anew.
     private let closed = Locked<[ExperimentID: Double]>([:])
@@ -46,10 +51,13 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
         self.scope = scope
         self.configuration = configuration
         self.clock = clock
-        budget = RequestBudget(perSecond: configuration.requestsPerSecond, clock: clock)
+        budget = RequestBudget(
+            perSecond: configuration.requestsPerSecond, [.activeRuns: configuration.runReadsPerSecond], clock: clock)
         comparer = RecordComparer(state)
         histories = Locked(HistoryWatch(longest: configuration.historyPause))
-        sweep = Sweep(store, scope, comparer, budget, clock)
+        sweep = Sweep(store, scope, comparer, budget, clock) { [active] runs in
+            active.withLock { $0.note(runs, at: clock.monotonicSeconds) }
+        }
     }
 
     /// Every run has been compared since then (milliseconds since 1970); nil before the first whole sweep.
@@ -78,57 +86,109 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
         }
         let now = clock.monotonicSeconds
         guard now >= schedule.withLock({ $0.nextCycle }) else {
-            return FeedReading(changes: try await sweep.goOn(), cursor: text)
+            return FeedReading(changes: try await sweep.goOn(), cursor: text, isWhole: false)
         }
-        let seenUntil = clock.nowMilliseconds
         var changes: [Change] = []
         var seen: [RunID: Run] = [:]
-        let experiments = try await changedExperiments(&changes)
-        // Some experiments of many may be closed to us, or be too many at once: a search over all of them is then split until only those fail
-        // that are closed.
-        let open = closed.withLock { closed in
-            closed = closed.filter { $0.value > now }
-            return experiments.filter { closed[$0] == nil }
-        }
-        var groups = Array(open.chunks(of: store.dialect.experimentsPerSearch).reversed())
-        while let group = groups.popLast() {
-            do {
-                try await look(at: group, since: cursor.seenUntil - Int64(configuration.overlap * 1000), &changes, &seen)
-            } catch let error as StoreError where group.count > 1 ? error.mayBeOfOneAmongMany : error.isClosed {
-                if group.count > 1 {
-                    groups += group.halves.reversed()
-                } else if let id = group.first {
-                    closed.withLock { $0[id] = now + Self.closedFor }
-                }
+        var rotation = try await currentRotation(cursor, &changes)
+        let goesOn = !rotation.isFull || rotation.cycles > 0
+        rotation.beginCycle()
+        let end = now + configuration.cycle
+        // They carry the lag where the searches do not come round in one cycle.
+        async let reading = goesOn ? readActiveRuns(from: now, to: end) : []
+        repeat {
+            let open = closed.withLock { closed in
+                closed = closed.filter { $0.value > now }
+                return rotation.next(atMost: store.dialect.experimentsPerSearch).filter { closed[$0] == nil }
             }
-        }
+            try await store.inGroups(open) {
+                try await look(at: $0, rotation, &changes, &seen)
+            } closed: { id, _ in
+                closed.withLock { $0[id] = now + Self.closedFor }
+            }
+        } while !rotation.isWhole && clock.monotonicSeconds < end
+        let read = try await reading.filter { seen[$0.id] == nil }
+        for run in read { seen[run.id] = run }
+        changes += try comparer.changed(read)
+        active.withLock { $0.note(seen.values, at: clock.monotonicSeconds) }
         let changed = Set(changes.filter { $0.key.kind == .run }.map { RunID($0.key.id) })
         let runs = seen.values.sorted { $0.id < $1.id }
         changes += histories.withLock { $0.due(runs, changed: changed, now: now) }.map { Change(.run($0)) }
-        var isPrimed = true
-        do { try await changedRegisteredModels(&changes) } catch let error as StoreError where error.decision == .setAside {
-            // Closed to us: the enumeration has told of it, and runs are followed all the same.
-            isPrimed = false
-        }
+        let looksAtRegistry = now >= schedule.withLock { $0.nextRegistry }
+        if looksAtRegistry { try await lookAtRegistry(&changes) }
         // That a version is ready shows in no record of its model.
         changes += store.unfinishedModels.sorted { $0.rawValue < $1.rawValue }.filter { scope.contains($0) }.map {
             Change(.registeredModel($0))
         }
         // Where a cycle takes longer than its time, the sweep has a fifth of what is left of that.
-        let end = clock.monotonicSeconds
-        schedule.withLock { $0 = (max(now + configuration.cycle, end + (end - now) / 4), isPrimed) }
-        changes += try await sweep.goOn(over: experiments)
-        return FeedReading(changes: changes, cursor: try encode(Cursor(seenUntil: seenUntil)))
+        let ended = clock.monotonicSeconds
+        schedule.withLock { $0.nextCycle = max(now + configuration.cycle, ended + (ended - now) / 4) }
+        changes += try await sweep.goOn(over: rotation.all)
+        self.rotation.withLock { $0 = rotation }
+        guard rotation.isWhole else { return FeedReading(changes: changes, cursor: text, isWhole: false) }
+        return FeedReading(changes: changes, cursor: try encode(Cursor(seenUntil: rotation.startedAt)), isWhole: looksAtRegistry)
     }
+
+    /// At most a tenth of the time: one of thousands of models would hold up the runs.
+    private func lookAtRegistry(_ changes: inout [Change]) async throws {
+        let began = clock.monotonicSeconds
+        var isPrimed = true
+        do { try await changedRegisteredModels(&changes) } catch let error as StoreError where error.decision == .setAside {
+            // Closed to us: the enumeration has told of it, and runs are followed all the same.
+            isPrimed = false
+        }
+        let ended = clock.monotonicSeconds
+        schedule.withLock {
+            $0.isPrimed = isPrimed
+            $0.nextRegistry = ended - began > configuration.cycle / 10 ? ended + (ended - began) * 9 : 0
+        }
+    }
+
+    /// The one that is under way, or a new one over what is in scope now.
+    private func currentRotation(_ cursor: Cursor, _ changes: inout [Change]) async throws -> Rotation {
+        let last = rotation.withLock { $0 }
+        if let last, !last.isWhole { return last }
+        let startedAt = clock.nowMilliseconds
+        let experiments = try await changedExperiments(&changes)
+        return Rotation(
+            experiments, startedAt: startedAt, since: cursor.seenUntil - Int64(configuration.overlap * 1000),
+            isFull: last?.tookOneCycle ?? true)
+    }
+
+    /// Those that were not seen since `start` (monotonic seconds), as many as there is time and allowance for.
+    private func readActiveRuns(from start: Double, to end: Double) async throws -> [Run] {
+        var rest = active.withLock { $0.unseen(since: start) }[...]
+        var found: [Run] = []
+        try await withThrowingTaskGroup(of: (RunID, Run?).self) { group in
+            func addNext() {
+                guard clock.monotonicSeconds < end, let id = rest.popFirst() else { return }
+                group.addTask {
+                    try await self.budget.take(.activeRuns)
+                    do { return (id, try await self.store.run(id)) } catch let error as StoreError where error.decision == .setAside {
+                        return (id, nil)
+                    }
+                }
+            }
+            for _ in 0..<Self.readsAtOnce { addNext() }
+            while let (id, run) = try await group.next() {
+                // Gone, or closed to us.
+                if run == nil { active.withLock { $0.forget(id) } }
+                if let run, scope.contains(run) { found.append(run) }
+                addNext()
+            }
+        }
+        return found
+    }
+    private static var readsAtOnce: Int { 8 }
 
     private func encode(_ cursor: Cursor) throws -> String { String(decoding: try JSONEncoder().encode(cursor), as: UTF8.self) }
 
     // MARK: One hot cycle
 
     private func look(
-        at group: [ExperimentID], since: Int64, _ changes: inout [Change], _ seen: inout [RunID: Run]
+        at group: [ExperimentID], _ rotation: Rotation, _ changes: inout [Change], _ seen: inout [RunID: Run]
     ) async throws {
-        try await changedRuns(in: group, since: since, &changes, &seen)
+        try await changedRuns(in: group, rotation, &changes, &seen)
         try await changedLoggedModels(in: group, &changes)
     }
 
@@ -142,16 +202,16 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
         return ids
     }
 
-    /// Three looks: under way, started lately, ended lately. A run that none of them shows is the sweep's.
+    /// Three looks, or the second alone: under way, started lately, ended lately. A run that none of them shows is the sweep's.
     private func changedRuns(
-        in group: [ExperimentID], since: Int64, _ changes: inout [Change], _ seen: inout [RunID: Run]
+        in group: [ExperimentID], _ rotation: Rotation, _ changes: inout [Change], _ seen: inout [RunID: Run]
     ) async throws {
         var active = RunQuery(experiments: group)
         active.isActive = true
         var ended = RunQuery(experiments: group)
-        ended.endedFrom = since
-        let started = RunQuery(experiments: group, startedFrom: since)
-        for query in [active, started, ended] {
+        ended.endedFrom = rotation.since
+        let started = RunQuery(experiments: group, startedFrom: rotation.since)
+        for query in rotation.isFull ? [active, started, ended] : [started] {
             try await budget.pages(.runs, { try await store.runs(query, $0) }) { page in
                 let runs = page.filter { scope.contains($0) }
                 for run in runs { seen[run.id] = run }
@@ -160,11 +220,11 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
         }
     }
 
-    /// The listing's first page: the sweep reads the others.
+    /// The newest: the sweep reads the others.
     private func changedLoggedModels(in group: [ExperimentID], _ changes: inout [Change]) async throws {
         guard store.dialect.hasLoggedModels else { return }
         try await budget.take(.loggedModels)
-        let models = try await store.loggedModels(in: group, nil).elements.filter { scope.contains($0) }
+        let models = try await store.newestLoggedModels(in: group).filter { scope.contains($0) }
         changes += try comparer.changed(models)
     }
 
@@ -179,64 +239,6 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
                     changes.append(Change(key))
                 }
             }
-        }
-    }
-}
-
-/// Tells what is not as it was copied, and does not say the same thing twice.
-final class RecordComparer: Sendable {
-    private let state: ReplicationState
-    /// What was reported, or seen, last: a thing that waits, or was set aside, is not reported again until it is another.
-    private let seen = Locked<[EntityKey: String]>([:])
-    private static let most = 200_000
-
-    init(_ state: ReplicationState) { self.state = state }
-
-    /// After a reading that was not told.
-    func forget() { seen.withLock { $0 = [:] } }
-
-    func changed(_ kind: EntityKey.Kind, _ records: [(id: String, digest: SHA256Digest)]) throws -> [EntityKey] {
-        let known = try state.records(kind, records.map(\.id))
-        return records.compactMap { record in
-            let key = EntityKey(kind, record.id)
-            let now = ReplicationState.blob(record.digest)
-            if known[record.id] == now {
-                seen.withLock { $0[key] = nil }
-                return nil
-            }
-            // Told before, and nothing was copied since: it waits, or was set aside.
-            return differs(key, record.digest.hex + " after " + (known[record.id]?.base64EncodedString() ?? "")) ? key : nil
-        }
-    }
-
-    /// A run that has ended, or was deleted, is looked at whole, once: points that came late among earlier ones show nowhere else.
-    func changed(_ runs: [Run]) throws -> [Change] {
-        let keys = Set(try changed(.run, runs.map { ($0.id.rawValue, $0.recordDigest) }))
-        return runs.filter { keys.contains(.run($0.id)) }.map {
-            Change(.run($0.id), $0.status.isTerminal || $0.lifecycle == .deleted ? .whole : .record)
-        }
-    }
-
-    func changed(_ models: [LoggedModel]) throws -> [Change] {
-        try changed(.loggedModel, models.map { ($0.id.rawValue, $0.recordDigest) }).flatMap {
-            [Change($0), Change(EntityKey(.loggedModelArtifacts, $0.id))]
-        }
-    }
-
-    /// Of a thing whose own record does not tell everything: apart from `differs`.
-    func differs(fromCopied key: EntityKey, _ digest: SHA256Digest) throws -> Bool {
-        if try state.records(key.kind, [key.id])[key.id] == ReplicationState.blob(digest) { return false }
-        return differs(EntityKey(key.kind, "whole " + key.id), digest.hex)
-    }
-
-    func isUnknown(_ key: EntityKey) throws -> Bool { try state.records(key.kind, [key.id])[key.id] == nil }
-
-    func differs(_ key: EntityKey, _ now: String) -> Bool {
-        seen.withLock { seen in
-            if seen[key] == now { return false }
-            if seen.count >= Self.most { seen = [:] }
-            seen[key] = now
-            return true
         }
     }
 }

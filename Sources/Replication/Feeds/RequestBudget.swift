@@ -1,34 +1,40 @@
-/// How often a feed may ask, one allowance for each class of endpoint. Never exceeded: what is not there is waited for.
+/// How often who looks for changes may ask, one allowance for each class of endpoint. Never exceeded: what is not there is waited for.
 actor RequestBudget {
     enum Endpoint: Hashable, Sendable, CaseIterable {
-        case experiments, runs, loggedModels, registry
+        case experiments, runs, loggedModels, registry, files, activeRuns
     }
     private let perSecond: Double
+    private let others: [Endpoint: Double]
     private let clock: any ReplicationClock
     private var free: [Endpoint: Double] = [:]
     private var lastRefill: Double
-    /// Requests that may come at once.
-    private var burst: Double { max(1, perSecond) }
 
-    /// - Parameter perSecond: requests of each class, above 0.
-    init(perSecond: Double, clock: any ReplicationClock) {
+    /// - Parameters:
+    ///   - perSecond: requests of each class, above 0.
+    ///   - others: of those classes instead, likewise.
+    init(perSecond: Double, _ others: [Endpoint: Double] = [:], clock: any ReplicationClock) {
         self.perSecond = perSecond
+        self.others = others
         self.clock = clock
         lastRefill = clock.monotonicSeconds
-        for endpoint in Endpoint.allCases { free[endpoint] = max(1, perSecond) }
+        for endpoint in Endpoint.allCases { free[endpoint] = max(1, others[endpoint] ?? perSecond) }
     }
+
+    private func rate(_ endpoint: Endpoint) -> Double { others[endpoint] ?? perSecond }
+    /// Requests that may come at once.
+    private func burst(_ endpoint: Endpoint) -> Double { max(1, rate(endpoint)) }
 
     /// Returns when a request may be sent.
     func take(_ endpoint: Endpoint) async throws {
         while !takeNow(endpoint) {
-            try await clock.sleep(seconds: max(0.002, (1 - free[endpoint, default: 0]) / perSecond))
+            try await clock.sleep(seconds: max(0.002, (1 - free[endpoint, default: 0]) / rate(endpoint)))
         }
     }
 
     /// Whether a request may be sent now; it then counts as sent.
     func takeNow(_ endpoint: Endpoint) -> Bool {
         let now = clock.monotonicSeconds
-        for key in Endpoint.allCases { free[key] = min(burst, free[key, default: 0] + (now - lastRefill) * perSecond) }
+        for key in Endpoint.allCases { free[key] = min(burst(key), free[key, default: 0] + (now - lastRefill) * rate(key)) }
         lastRefill = now
         // A shade under one: what was waited for may arrive a rounding too early.
         guard free[endpoint, default: 0] > 0.999 else { return false }

@@ -18,14 +18,20 @@ final class Sweep<Store: TrackingStore>: Sendable {
     private let comparer: RecordComparer
     private let budget: RequestBudget
     private let clock: any ReplicationClock
+    private let seen: @Sendable ([Run]) -> Void
     private let state = Locked(State())
 
-    init(_ store: Store, _ scope: Scope, _ comparer: RecordComparer, _ budget: RequestBudget, _ clock: any ReplicationClock) {
+    /// - Parameter seen: told of each page of runs.
+    init(
+        _ store: Store, _ scope: Scope, _ comparer: RecordComparer, _ budget: RequestBudget, _ clock: any ReplicationClock,
+        seen: @escaping @Sendable ([Run]) -> Void
+    ) {
         self.store = store
         self.scope = scope
         self.comparer = comparer
         self.budget = budget
         self.clock = clock
+        self.seen = seen
     }
 
     /// When the last whole sweep began: nothing is unchecked for longer. Milliseconds since 1970.
@@ -110,7 +116,9 @@ final class Sweep<Store: TrackingStore>: Sendable {
     ) async throws -> Stage? {
         let query = RunQuery(experiments: groups[group], startedFrom: from ?? scope.since, startedBefore: scope.until)
         let page = try await store.runs(query, token)
-        changes += try comparer.changed(page.elements.filter { scope.contains($0) })
+        let runs = page.elements.filter { scope.contains($0) }
+        seen(runs)
+        changes += try comparer.changed(runs)
         if let next = page.next, page.elements.isEmpty { return .runs(group: group, startedFrom: from, token: next) }
         if let next = page.next, let last = page.elements.last {
             let isSameInstant = from.map { last.startTime <= $0 } ?? false

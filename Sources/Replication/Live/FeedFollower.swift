@@ -16,8 +16,8 @@ struct FeedFollower: Sendable {
         while true {
             try Task.checkCancellation()
             do {
-                let hasMore = try await readOnce()
-                desk.feedAnswered(at: clock.nowMilliseconds, isWhole: !hasMore)
+                let (hasMore, isWhole) = try await readOnce()
+                desk.feedAnswered(at: clock.nowMilliseconds, isWhole: isWhole && !hasMore)
                 if failures > 0 { logger.event(.feedBack, ["feed": "\(feed.name)"]) }
                 failures = 0
                 if !hasMore { try await feed.wait(atMost: pause) }
@@ -30,19 +30,19 @@ struct FeedFollower: Sendable {
         }
     }
 
-    private func readOnce() async throws -> Bool {
+    private func readOnce() async throws -> (hasMore: Bool, isWhole: Bool) {
         guard let cursor = try state.cursor(of: feed.name) else {
             try await begin(why: "the feed \(feed.name) has no cursor")
-            return true
+            return (true, false)
         }
         let reading = try await feed.read(after: cursor)
-        guard reading.cursor != cursor || !reading.changes.isEmpty else { return reading.hasMore }
+        guard reading.cursor != cursor || !reading.changes.isEmpty else { return (reading.hasMore, reading.isWhole) }
         fresh.noteChanged(reading.changes.map(\.key))
         try state.append(
             reading.changes, cursor: FeedCursor(feed: feed.name, cursor: reading.cursor), at: clock.nowMilliseconds)
         if !reading.changes.isEmpty { desk.wakeup.raise() }
         try await feed.release(upTo: reading.cursor)
-        return reading.hasMore
+        return (reading.hasMore, reading.isWhole)
     }
 
     private func begin(why: String) async throws {

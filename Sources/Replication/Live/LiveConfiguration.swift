@@ -6,6 +6,10 @@ public struct LiveConfiguration: Sendable, Hashable {
     public var longestFilePause = 600.0
     /// How long files are looked for after their run has ended.
     public var fileGrace = 600.0
+    /// Requests a second, of each class, for going over the files of everything that was copied; 0: nobody does.
+    public var fileSweepPerSecond = 2.0
+    /// From one beginning of that to the next, at least.
+    public var fileSweepPause = 3600.0
     /// The feed is asked at least this often, so that its silence is known to be true.
     public var feedPause = 5.0
     /// Between two notes of how things stand.

@@ -8,6 +8,7 @@ final class LiveDesk: Sendable {
         var isListing = false
         var isReplicating = false
         var canary: CanaryReport?
+        var filesSweptSince: Int64?
     }
     private let state = Locked(State())
     /// The change log has grown, or what held the work up is over.
@@ -21,6 +22,8 @@ final class LiveDesk: Sendable {
     var feedTrouble: String? { state.withLock { $0.feedTrouble } }
     var pause: Pause { state.withLock { $0.pause } }
     var canary: CanaryReport? { state.withLock { $0.canary } }
+    /// Everything's files have been compared since then; nil before the first whole sweep.
+    var filesSweptSince: Int64? { state.withLock { $0.filesSweptSince } }
     var isListing: Bool { state.withLock { $0.isListing } }
     /// Both stores have said who they are, and what was found on the secondary is known.
     var isReplicating: Bool { state.withLock { $0.isReplicating } }
@@ -39,6 +42,7 @@ final class LiveDesk: Sendable {
         wakeup.raise()
     }
     func set(canary: CanaryReport) { state.withLock { $0.canary = canary } }
+    func set(filesSweptSince time: Int64?) { state.withLock { $0.filesSweptSince = time } }
     func setReplicating() { state.withLock { $0.isReplicating = true } }
     func set(isListing: Bool) {
         state.withLock { $0.isListing = isListing }

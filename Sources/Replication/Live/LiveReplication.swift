@@ -102,6 +102,13 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
             group.addTask { try await Reconciler(mirror: mirror, desk: desk).run() }
             group.addTask { try await RequestClerk(mirror: mirror, desk: desk, pause: configuration.requestPause).run() }
             group.addTask { try await watchFiles(mirror, desk) }
+            if configuration.fileSweepPerSecond > 0, configuration.mirror.scope.artifacts {
+                group.addTask {
+                    let sweep = FileSweep(
+                        mirror, desk, health, perSecond: configuration.fileSweepPerSecond, pause: configuration.fileSweepPause)
+                    try await sweep.run()
+                }
+            }
             group.addTask {
                 try await Cutover(mirror: mirror, desk: desk, pause: configuration.requestPause).run()
             }

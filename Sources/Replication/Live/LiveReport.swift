@@ -19,6 +19,8 @@ public struct LiveReport: Sendable, Hashable, Codable {
     public var feedTrouble: String?
     /// Every run has been compared since then; nil where the feed misses nothing.
     public var sweepOldestAt: Int64?
+    /// The names and sizes of everything's files have been compared since then; nil before the first whole sweep.
+    public var filesSweptSince: Int64?
     public var rates = Rates()
     public var outages: [Outage] = []
     /// Nil where none is sent, and before the first has come or not come.

@@ -69,6 +69,7 @@ struct LiveReporter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
         report.feedLastSuccessAt = desk.feedLastSuccessAt
         report.feedTrouble = desk.feedTrouble
         report.sweepOldestAt = feed.sweepOldestAt
+        report.filesSweptSince = desk.filesSweptSince
         report.outages = health.outages
         report.canary = desk.canary
         report.conversions = counts.conversions

@@ -203,6 +203,10 @@ extension PassingStore: TrackingStore {
     public func loggedModel(_ id: LoggedModelID) async throws -> LoggedModel? {
         try await asking { try await base.loggedModel(id) }.map { passed($0) }
     }
+    public func newestLoggedModels(in experiments: [ExperimentID]) async throws -> [LoggedModel] {
+        try await asking { try await base.newestLoggedModels(in: experiments) }.map { passed($0) }
+    }
+
     public func loggedModels(in experiments: [ExperimentID], tagged tag: Tag) async throws -> [LoggedModel] {
         try await asking { try await base.loggedModels(in: experiments, tagged: tag) }.map { passed($0) }
     }

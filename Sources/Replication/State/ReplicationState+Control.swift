@@ -16,6 +16,8 @@ public enum ControlName: String, Sendable, CaseIterable {
     case onlyReported = "only_reported"
     /// Unknown fields that were told of, one a line.
     case unknownTold = "unknown_told"
+    /// A `FileSweep.Place` as JSON.
+    case fileSweep = "file_sweep"
     /// `LiveReport` as JSON: what the daemon knew a moment ago.
     case report
 }

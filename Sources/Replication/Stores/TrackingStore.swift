@@ -119,6 +119,8 @@ public protocol TrackingStore: Sendable {
     func history(of run: RunID, metric: String, since: Int64, _ receive: @Sendable ([MetricPoint]) async throws -> Void) async throws
 
     func loggedModels(in experiments: [ExperimentID], _ page: PageToken?) async throws -> Page<LoggedModel>
+    /// Those that were made last, newest first: as many as one answer holds.
+    func newestLoggedModels(in experiments: [ExperimentID]) async throws -> [LoggedModel]
     func loggedModel(_ id: LoggedModelID) async throws -> LoggedModel?
     /// Logged models of these experiments that bear the tag.
     func loggedModels(in experiments: [ExperimentID], tagged tag: Tag) async throws -> [LoggedModel]

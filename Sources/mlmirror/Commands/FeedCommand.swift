@@ -54,7 +54,8 @@ struct FeedInstallCommand: SessionCommand {
             let isChanged = try triggers.install()
             let report = try triggers.inspect()
             let text = isChanged ? "Installed \(report.triggers) triggers" : "Nothing to do: all \(report.triggers) triggers are installed"
-            try FeedAction.show("install", triggers, report, isChanged: isChanged, "\(text) in \(triggers.uri).\n", output, session)
+            let note = report.isSchemaKnown ? "" : "Its schema is \(FeedText.schema(report)).\n"
+            try FeedAction.show("install", triggers, report, isChanged: isChanged, "\(text) in \(triggers.uri).\n\(note)", output, session)
             return .ok
         }
     }

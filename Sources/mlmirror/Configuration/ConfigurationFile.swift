@@ -41,6 +41,7 @@ struct ConfigurationFile: Sendable {
     var cycleSeconds: Setting<Int>?
     var requestsPerSecond: Setting<Int>?
     var fileGraceSeconds: Setting<Int>?
+    var fileSweepPerSecond: Setting<Int>?
     var canarySeconds: Setting<Int>?
     var canaryExperiment: Setting<String>?
     var window: Setting<Int>?
@@ -56,6 +57,7 @@ struct ConfigurationFile: Sendable {
     static let cycleRange = 1...3600
     static let requestsRange = 1...1000
     static let graceRange = 0...604_800
+    static let sweepRange = 0...100
     static let canaryRange = 0...86_400
 
     private static let topKeys = KeyTable(
@@ -74,7 +76,7 @@ struct ConfigurationFile: Sendable {
             "rate_share",
         ])
     private static let liveKeys = KeyTable(known: [
-        "cycle_seconds", "requests_per_second", "file_grace_seconds", "canary_seconds", "canary_experiment",
+        "cycle_seconds", "requests_per_second", "file_grace_seconds", "file_sweep_per_second", "canary_seconds", "canary_experiment",
     ])
     private static let modeKeys = KeyTable(known: ["stragglers", "retire_primary"])
     private static let scopeKeys = KeyTable(known: [
@@ -121,6 +123,7 @@ struct ConfigurationFile: Sendable {
             canarySeconds = try live.wholeNumber("canary_seconds", in: Self.canaryRange)
             canaryExperiment = try live.text("canary_experiment")
             fileGraceSeconds = try live.wholeNumber("file_grace_seconds", in: Self.graceRange)
+            fileSweepPerSecond = try live.wholeNumber("file_sweep_per_second", in: Self.sweepRange)
         }
         if let mode = try top.section("mode", keys: Self.modeKeys) {
             stragglers = try Self.choice(mode, "stragglers")

@@ -58,6 +58,7 @@ struct MirrorSettings: Sendable {
     var cycleSeconds: Setting<Int>
     var requestsPerSecond: Setting<Int>
     var fileGraceSeconds: Setting<Int>
+    var fileSweepPerSecond: Setting<Int>
     /// 0: no canary.
     var canarySeconds: Setting<Int>
     var canaryExperiment: Setting<String>
@@ -73,6 +74,7 @@ struct MirrorSettings: Sendable {
         var configuration = LiveConfiguration()
         configuration.mirror = mirrorConfiguration()
         configuration.fileGrace = Double(fileGraceSeconds.value)
+        configuration.fileSweepPerSecond = Double(fileSweepPerSecond.value)
         if canarySeconds.value > 0 {
             var canary = CanaryConfiguration(seconds: Double(canarySeconds.value))
             canary.experiment = canaryExperiment.value
@@ -163,6 +165,7 @@ struct ShownSetting: Sendable, Hashable, Encodable {
         add("live.cycle_seconds", settings.cycleSeconds) { String($0) }
         add("live.requests_per_second", settings.requestsPerSecond) { String($0) }
         add("live.file_grace_seconds", settings.fileGraceSeconds) { String($0) }
+        add("live.file_sweep_per_second", settings.fileSweepPerSecond) { String($0) }
         add("live.canary_seconds", settings.canarySeconds) { $0 == 0 ? "none is sent" : String($0) }
         add("live.canary_experiment", settings.canaryExperiment) { $0 }
         add("window", settings.window) { String($0) }

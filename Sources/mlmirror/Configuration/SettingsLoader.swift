@@ -21,7 +21,7 @@ struct FlagValues: Sendable {
 /// Keys of the file: `primary` and `secondary` (`uri`, `auth.username`, `auth.password_file`, `auth.token_file`, `workspace`, `ca_file`,
 /// `client_certificate_file`), of the primary also `feed` ("auto"), `database`, `reinstall_triggers` (false), `registry` and `rate_share` (40), `state`, `pair` ("default"),
 /// `scope` (`experiments`, `models`, `since`, `until`, `artifacts`: true, `owners`, and see `PassageSection`), `live` (`cycle_seconds` 5, `requests_per_second` 5,
-/// `file_grace_seconds` 600, `canary_seconds` 0, `canary_experiment` "mlmirror-canary"),
+/// `file_grace_seconds` 600, `file_sweep_per_second` 2, `canary_seconds` 0, `canary_experiment` "mlmirror-canary"),
 /// `window` (8), `artifact_window` (4), `metrics_file`, `mode` (`stragglers`: carry, `retire_primary`: keep), `rules` (see `RulesSection`).
 /// `Environment.names` lists the variables.
 struct SettingsLoader {
@@ -59,6 +59,7 @@ struct SettingsLoader {
             cycleSeconds: try number("MLMIRROR_CYCLE_SECONDS", ConfigurationFile.cycleRange, file?.cycleSeconds, 5),
             requestsPerSecond: try number("MLMIRROR_REQUESTS_PER_SECOND", ConfigurationFile.requestsRange, file?.requestsPerSecond, 5),
             fileGraceSeconds: try number("MLMIRROR_FILE_GRACE_SECONDS", ConfigurationFile.graceRange, file?.fileGraceSeconds, 600),
+            fileSweepPerSecond: try number("MLMIRROR_FILE_SWEEP_PER_SECOND", ConfigurationFile.sweepRange, file?.fileSweepPerSecond, 2),
             canarySeconds: try number("MLMIRROR_CANARY_SECONDS", ConfigurationFile.canaryRange, file?.canarySeconds, 0),
             canaryExperiment: environment.setting("MLMIRROR_CANARY_EXPERIMENT") ?? file?.canaryExperiment
                 ?? Setting(CanaryConfiguration(seconds: 0).experiment, .standard),

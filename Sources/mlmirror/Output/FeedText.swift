@@ -11,8 +11,14 @@ enum FeedText {
         }
     }
 
+    static func schema(_ report: TriggerReport) -> String {
+        report.alembicVersion
+            + (report.isSchemaKnown
+                ? "" : ": newer than this mlmirror knows. What it knows is followed; see whether there is a newer one, or use feed: poll")
+    }
+
     static func text(_ report: TriggerReport, _ uri: DatabaseURI) -> String {
-        var lines = [("database", uri.description), ("schema", report.alembicVersion), ("triggers", status(report))]
+        var lines = [("database", uri.description), ("schema", schema(report)), ("triggers", status(report))]
         if let epoch = report.epoch {
             lines += [
                 ("epoch", epoch), ("changes", "\(report.seq), of which \(report.released) are taken over"), ("rows", "\(report.pending)"),
@@ -37,6 +43,8 @@ struct FeedDocument: Encodable {
     var released: Int64
     var pending: Int
     var alembicVersion: String
+    /// Whether that is a revision that this version knows.
+    var schemaKnown: Bool
 
     init(_ action: String, _ uri: DatabaseURI, _ report: TriggerReport, isChanged: Bool) {
         self.action = action
@@ -48,6 +56,7 @@ struct FeedDocument: Encodable {
         released = report.released
         pending = report.pending
         alembicVersion = report.alembicVersion
+        schemaKnown = report.isSchemaKnown
         switch report.status {
         case .complete: status = "complete"
         case .incomplete(let names): (status, wrong) = ("incomplete", names)

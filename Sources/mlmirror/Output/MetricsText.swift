@@ -41,6 +41,9 @@ struct MetricsText {
         moment(
             "sweep_oldest_timestamp_seconds", "Every run has been compared since then; with triggers none need be.",
             standing.report.sweepOldestAt)
+        moment(
+            "files_swept_timestamp_seconds", "The names and sizes of all files have been compared since then.",
+            standing.report.filesSweptSince)
         moment("heartbeat_timestamp_seconds", "When this was written.", standing.report.writtenAt)
         gauge("dead_letters", "Things that are set aside.", deadLetters)
         gauge("stragglers", "Things that still change on the primary after their cutover.", stragglers)

@@ -37,6 +37,7 @@ struct StatusDocument: Codable {
     var feedLastSuccessAt: String?
     var feedTrouble: String?
     var sweepOldestAt: String?
+    var filesSweptSince: String?
     var lastAppliedAt: String?
     var reconciling: String?
     var paused: String
@@ -79,6 +80,7 @@ struct StatusDocument: Codable {
         feedLastSuccessAt = report?.feedLastSuccessAt.map(Instant.text)
         feedTrouble = report?.feedTrouble
         sweepOldestAt = report?.sweepOldestAt.map(Instant.text)
+        filesSweptSince = report?.filesSweptSince.map(Instant.text)
         lastAppliedAt = report?.lastAppliedAt.map(Instant.text)
         startedAt = report.map { Instant.text($0.startedAt) }
         reconciling = status.reconciling

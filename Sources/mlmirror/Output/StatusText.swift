@@ -82,6 +82,7 @@ struct StatusText {
             let success = status.feedLastSuccessAt.map { "answered \(ago($0))" } ?? "has not answered yet"
             let sweep = status.sweepOldestAt.map { ", every run checked within \(Quantity.duration(age($0)))" } ?? ""
             add("feed:", "\(feed), \(success)\(sweep)")
+            if let since = status.filesSweptSince { add("files:", "all listed within \(Quantity.duration(age(since)))") }
         }
         if let canary = status.canary {
             let seconds = canary.seconds.map { " within \(Quantity.decimal($0)) s" } ?? ""

@@ -22,5 +22,7 @@ public struct TriggerReport: Sendable, Hashable {
     /// The revision of MLflow's schema.
     public var alembicVersion: String
 
+    /// A newer schema may have changes in tables or columns that no trigger stands on.
+    public var isSchemaKnown: Bool { SchemaRevisions.known.contains(alembicVersion) }
     public var isComplete: Bool { status == .complete }
 }
