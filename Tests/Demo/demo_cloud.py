@@ -1,10 +1,12 @@
 """Shows mlmirror between a workspace of Databricks and one of Azure ML, both emulated. Usually through `make demo-cloud`.
 
-    BIN=path/to/mlmirror demo_cloud.py
+    BIN=path/to/mlmirror demo_cloud.py [--experiments 6] [--runs 4] [--megabytes 12] [--live 20] [--patience 180]
 
-Everything it makes is in .demo/cloud, new every time. Fails with the exit code of whatever failed.
+The first three are of the team's work, --live seconds of more of it while it is followed, --patience those that the daemon is given to
+come to rest after it. Everything it makes is in .demo/cloud, new every time. Fails with the exit code of whatever failed.
 """
 
+import argparse
 import json
 import os
 import pathlib
@@ -45,7 +47,15 @@ def ask(url):
     return json.load(urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url))
 
 
+def options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name, standard in (("experiments", 6), ("runs", 4), ("megabytes", 12), ("live", 20), ("patience", 180)):
+        parser.add_argument(f"--{name}", type=int, default=standard)
+    return parser.parse_args()
+
+
 def main():
+    chosen = options()
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     title("1. A workspace of Databricks and one of Azure ML start")
@@ -82,8 +92,9 @@ def main():
 
     title("2. A team works in Databricks, with the official client: sweeps, files, logged models, registered versions")
     began = time.time()
+    size = [part for name in ("experiments", "runs", "megabytes") for part in (f"--{name}", str(getattr(chosen, name)))]
     with open(FOLDER / "workload.log", "w", encoding="utf-8") as log:
-        wrote = subprocess.run(work("--seed", "1"), check=True, stdout=subprocess.PIPE, stderr=log, text=True).stdout
+        wrote = subprocess.run(work("--seed", "1", *size), check=True, stdout=subprocess.PIPE, stderr=log, text=True).stdout
     made = json.loads(wrote.splitlines()[-1])
     print(f"{made['runs']} runs in {len(made['experiments'])} experiments, {len(made['models'])} registered models, "
           f"in {time.time() - began:.0f} s")  # fmt: skip
@@ -98,8 +109,8 @@ def main():
         daemon = subprocess.Popen([BIN, "run", *stores], env=environment, stdout=log, stderr=log)
     processes.append(daemon)
     with open(FOLDER / "workload.log", "w", encoding="utf-8") as log:
-        subprocess.run(work("--seed", "2", "--experiments", "2", "--live", "20"), check=True, stdout=log, stderr=log)
-    end = time.time() + 180
+        subprocess.run(work("--seed", "2", "--experiments", "2", "--live", str(chosen.live)), check=True, stdout=log, stderr=log)
+    end = time.time() + chosen.patience
 
     def status():
         said = subprocess.run([BIN, "status", "--json", "--state", stores[-1]], stdout=subprocess.PIPE, text=True, check=False).stdout
