@@ -45,7 +45,9 @@ extension StoreConformance {
                     try await store.loggedModels(in: [parent], tagged: Tag("mlmirror.source", text)).map(\.id), [ids[index]], text)
             }
             let newest = try await store.newestLoggedModels(in: [parent])
-            try equal(Set(newest.map(\.id)), Set(ids))
+            // As many as a page holds.
+            try equal(newest.isEmpty, false)
+            try equal(Set(newest.map(\.id)).subtracting(ids), [])
             let times = newest.map { $0.creationTime ?? 0 }
             try equal(times, times.sorted(by: >), "newest first")
             try await store.deleteLoggedModel(ids[0])
