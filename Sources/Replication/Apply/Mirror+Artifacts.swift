@@ -126,7 +126,13 @@ extension Mirror {
         var subject = RuleSubject.nameless
         if isRun {
             guard let record = try await artifactRoot(ofRun: RunID(key.id)) else { return nil }
-            if hasEdge, identity.record == nil, let run = try await readRun(RunID(key.id)), try await !isInScope(run) { return nil }
+            if hasEdge, try identity.record == nil || mayHaveLeft(RunID(key.id)), let run = try await readRun(RunID(key.id)),
+                try await !isInScope(run)
+            {
+                // That ends the watching of its files.
+                if identity.record != nil { try append([.run(run.id)]) }
+                return nil
+            }
             let looksAtNames = configuration.rules.looksAtNames(of: .experiment) || modes.withLock { $0.ledger.hasSeals }
             if looksAtNames, let run = try await readRun(RunID(key.id)) {
                 subject = .experiment(run.experiment)

@@ -38,6 +38,7 @@ extension Mirror {
         let wasOut = experimentNames.withLock { $0[record.id]?.isInScope == false }
         note(nameOf: record)
         try holdIfPaused(record)
+        try noteInScope(record.id, configuration.scope.contains(record))
         guard try follows(entry.key, isInScope: configuration.scope.contains(record)) else { return try leave(entry) }
         try await locks.withLock(entry.key) { try await writeExperiment(record, entry: entry, waits: waits, wasOut: wasOut) }
     }

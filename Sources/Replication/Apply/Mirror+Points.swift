@@ -8,7 +8,7 @@ extension Mirror {
         return try await locks.withLock(entry.key) {
             guard var identity = try state.identity(.run, id.rawValue), var base = identity.base else { return false }
             // Nothing was looked at since the scope became another one: whether it is in it, the record tells.
-            guard identity.record != nil || configuration.scope.hasNoEdge else { return false }
+            guard identity.record != nil || configuration.scope.hasNoEdge, try !mayHaveLeft(id) else { return false }
             let series = try state.changedSeries(of: id).sorted { $0.key < $1.key }
                 .map { ChangedSeries(key: $0.key, since: $0.value) }
             // What an earlier attempt may have sent, of whatever history, is the whole run's business.

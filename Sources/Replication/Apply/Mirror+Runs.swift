@@ -27,6 +27,7 @@ extension Mirror {
         var record = found
         // We deleted it there ourselves: what is here stays.
         if record.lifecycle == .deleted, try isRetired(record) { record.lifecycle = .active }
+        left.withLock { [record] in $0.note(record) }
         let isInScope = try await isInScope(record)
         guard try follows(entry.key, isInScope: isInScope) else { return try leave(entry) }
         try await holdIfPaused(record.experiment)

@@ -21,6 +21,7 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let readings = Locked<[EntityKey: Int64]>([:])
     /// The primary's experiments as they were when they were looked at last.
     let experimentNames = Locked<[ExperimentID: KnownExperiment]>([:])
+    let left = Locked(LeftExperiments())
     let paused = Locked(PausedNow())
     let modes = Locked(ModesNow())
     /// Writes that must not be done twice and were given up without an answer.

@@ -197,6 +197,8 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
         try await budget.pages(.experiments, { try await store.experiments($0) }) { page in
             let inScope = page.filter { scope.contains($0) }
             ids += inScope.map(\.id)
+            // One that was copied and has another name now: that it is followed no longer is to be known.
+            changes += try comparer.gone(page.filter { !scope.contains($0) }).map { Change($0) }
             changes += try comparer.changed(.experiment, inScope.map { ($0.id.rawValue, $0.recordDigest) }).map { Change($0) }
         }
         return ids

@@ -47,6 +47,14 @@ final class RecordComparer: Sendable {
         return differs(EntityKey(key.kind, "whole " + key.id), digest.hex)
     }
 
+    /// Of what is out of scope, what was in it when it was copied.
+    func gone(_ experiments: [Experiment]) throws -> [EntityKey] {
+        guard !experiments.isEmpty else { return [] }
+        let copied = try state.records(.experiment, experiments.map(\.id.rawValue))
+        return experiments.filter { copied[$0.id.rawValue] != nil }.map { (EntityKey.experiment($0.id), $0.recordDigest.hex) }
+            .filter { differs($0.0, "out " + $0.1) }.map(\.0)
+    }
+
     func isUnknown(_ key: EntityKey) throws -> Bool { try state.records(key.kind, [key.id])[key.id] == nil }
 
     func differs(_ key: EntityKey, _ now: String) -> Bool {
