@@ -128,6 +128,7 @@ bench:
 	BIN="$(BIN)" $(PYTHON) Benchmarks/trigger_bench.py
 	BIN="$(BIN)" $(PYTHON) Benchmarks/live_cost_bench.py
 	BIN="$(BIN)" $(PYTHON) Benchmarks/lock_bench.py
+	BIN="$(BIN)" $(PYTHON) Benchmarks/scale_bench.py
 
 static:
 	$(STATIC)
