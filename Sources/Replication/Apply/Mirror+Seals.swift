@@ -47,6 +47,8 @@ extension Mirror {
 
     private func mark(_ key: EntityKey, _ scope: NameScope, _ set: (Tag) async throws -> Void) async throws {
         try await locks.withLock(key) {
+            // It may have been taken back meanwhile.
+            guard try state.modes.sealedScopes.contains(scope) else { return }
             // Without a base it is written whole, with its mark.
             guard var base = try state.identity(key.kind, key.id)?.base, base[Self.sealField] != FieldDigest(scope.mark) else { return }
             do {

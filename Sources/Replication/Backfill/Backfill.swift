@@ -33,6 +33,7 @@ public struct Backfill<Primary: TrackingStore, Secondary: WritableStore>: Sendab
             logger.event(.scopeChanged)
         }
         try await Adoption(mirror: mirror).run()
+        try await mirror.takeOffEndedMarks()
         try state.requeue(.all, at: clock.nowMilliseconds)
         try state.enter(configuration.rules, at: clock.nowMilliseconds)
         try mirror.takeResolutions()

@@ -30,6 +30,7 @@ struct Cutover<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         var hasMarked = false
         while true {
             if !hasMarked { hasMarked = try await markAgain() }
+            try await takeOffEndedMarks()
             for one in try state.modes.switches where one.step != .sealed {
                 do { try await advance(one, &notes) } catch let error as StoreError {
                     try wait(one, for: "\(error)")
@@ -51,6 +52,13 @@ struct Cutover<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             // The store is away, and comes back.
             try await mirror.clock.sleep(seconds: 5)
             return false
+        }
+    }
+
+    private func takeOffEndedMarks() async throws {
+        do { try await mirror.takeOffEndedMarks() } catch is StoreError {
+            // The store is away, and comes back.
+            try await mirror.clock.sleep(seconds: 5)
         }
     }
 

@@ -14,6 +14,8 @@ public enum ControlName: String, Sendable, CaseIterable {
     case modes
     /// Changes were only named, under a seal.
     case onlyReported = "only_reported"
+    /// Seals have ended, and their marks on the secondary are to be taken off; a number that tells one asking from the next.
+    case endedSeals = "ended_seals"
     /// Unknown fields that were told of, one a line.
     case unknownTold = "unknown_told"
     /// A `FileSweep.Place` as JSON.
@@ -72,6 +74,13 @@ extension ReplicationState {
             try db.cachedStatement(sql: "INSERT OR REPLACE INTO control VALUES (?, ?)").execute(arguments: [name.rawValue, value])
         } else {
             try db.cachedStatement(sql: "DELETE FROM control WHERE name = ?").execute(arguments: [name.rawValue])
+        }
+    }
+
+    /// - Parameter value: as it was when the work began: another one stays.
+    func endControl(_ name: ControlName, _ value: String) throws {
+        try transaction("control") { db in
+            try db.execute(sql: "DELETE FROM control WHERE name = ? AND value = ?", arguments: [name.rawValue, value])
         }
     }
 

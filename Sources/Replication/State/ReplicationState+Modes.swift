@@ -25,6 +25,12 @@ extension ReplicationState {
             let before = ledger.sealedScopes
             let result = change(&ledger)
             try Self.set(ledger, db)
+            if !Set(before).isSubset(of: ledger.sealedScopes) {
+                let name = ControlName.endedSeals.rawValue
+                let number =
+                    try Int64.fetchOne(db, sql: "SELECT CAST(value AS INTEGER) FROM control WHERE name = ?", arguments: [name]) ?? 0
+                try Self.setControl(.endedSeals, "\(number + 1)", db)
+            }
             if let why, ledger.sealedScopes != before {
                 try Self.askForReconciliation(why, db)
                 // Their marks go with the next look.
