@@ -75,6 +75,30 @@ import Testing
         #expect(try await live.pair.verify { $0.scope.experiments = PatternList(["prod/**"]) }.differences == [])
     }
 
+    /// Its experiments were listed already, its runs not yet.
+    @Test func oneThatComesInAmidAListingIsNotMissed() async throws {
+        let live = LiveFixture(try MirrorFixture())
+        let primary = live.pair.primary
+        let moving = try await primary.createExperiment(name: "draft/a", tags: [])
+        try await Workload(store: primary).run(in: moving, "old")
+        try await Workload(store: primary).run(in: try await primary.createExperiment(name: "prod/b", tags: []), "other")
+        let asked = Locked(0)
+        primary.setFault { operation in
+            guard operation.name == "runs" else { return nil }
+            asked.withLock { $0 += 1 }
+            return .before(StoreError(.retry(after: nil), .serverFailure, "not now"))
+        }
+        try await live.live(Self.narrow) { daemon in
+            try await daemon.until("amid the listing") { asked.withLock { $0 } > 0 }
+            try await primary.renameExperiment(moving, to: "prod/a")
+            live.feed.say([Change(.experiment(moving))])
+            try await daemon.until("read") { try daemon.state.cursor(of: "scripted") == "1" }
+            primary.setFault(nil)
+            try await daemon.settled()
+        }
+        #expect(live.pair.secondary.snapshot.runs.count == 2)
+    }
+
     /// A listing of what is in scope does not show it: the feed says that it is gone.
     @Test func pollingSeesItGoAndComeBack() async throws {
         let fixture = try await Fixture()

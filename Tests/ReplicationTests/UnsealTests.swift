@@ -112,6 +112,29 @@ import Testing
         #expect(try await marks(secondary) == [:])
     }
 
+    /// It was not carried out while the secondary led, and nobody renamed anything there.
+    @Test func aRenameUnderASealIsCarriedOutAfterIt() async throws {
+        let (fixture, experiment) = try await fixture()
+        let (primary, secondary) = (fixture.pair.primary, fixture.pair.secondary)
+        try await fixture.live { daemon in
+            try await daemon.settled()
+            try ask(.everything, at: 1, in: daemon.state)
+        }
+        try await fixture.live { daemon in
+            try await daemon.settled()
+            try await primary.renameExperiment(experiment, to: "b")
+            fixture.feed.say([Change(.experiment(experiment))])
+            try await daemon.until("read") { try daemon.state.cursor(of: "scripted") == "1" }
+            try await daemon.settled()
+            #expect(try await secondary.experiment(named: "a") != nil)
+            // As another process says it.
+            try ReplicationState.visit(path: fixture.pair.statePath).changeModes(comparesAnew: "back to dual") { _ = $0.end(.everything) }
+            try await until("renamed") { try await secondary.experiment(named: "b") != nil }
+            try await daemon.settled()
+            #expect(try daemon.state.conflictCount() == 0)
+        }
+    }
+
     @Test func whatAnotherSealHoldsIsMarkedByThat() async throws {
         let (fixture, _) = try await fixture()
         let secondary = fixture.pair.secondary

@@ -129,7 +129,8 @@ extension Mirror {
         conflicts += tags.conflicts
 
         // Whoever listed it before saw that it was out of scope: also where one of its runs has brought it now.
-        let isEntering = wasOut || base == nil || base?[Self.broughtField] != nil || base?[Self.outField] != nil
+        let wasListedAsOut = wasOut || base?[Self.broughtField] != nil || base?[Self.outField] != nil
+        let isEntering = try wasListedAsOut || base == nil && state.control(.reconciling) == nil
         var followUps = isEntering ? try await contents(ofEntering: record) : []
         let deleted = FieldDigest(Lifecycle.deleted.rawValue)
         let wasDeletedByUs =
@@ -197,7 +198,9 @@ extension Mirror {
             }
             wrote = wrote || !tags.set.isEmpty || !tags.delete.isEmpty
             switch try await renameIfNeeded(record, actual, base, isForeign, waits: waits, rules, &conflicts) {
-            case .none: break
+            case .none:
+                // Not carried out, and so not known as done: it is when the seal ends.
+                if rules.isSealed, known != nil, !isForeign, actual.name != wantedName { (isNamed, isLeft) = (false, true) }
             case .left:
                 (isNamed, isLeft) = (false, true)
                 // Nobody waits for it to make way.

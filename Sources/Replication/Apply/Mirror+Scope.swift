@@ -38,11 +38,12 @@ extension Mirror {
         return identity.record != nil
     }
 
-    /// What is in an experiment that has come into scope under a daemon's eyes: whoever listed it before saw that it was not.
+    /// What is in an experiment that has come into scope under a daemon's eyes: whoever listed it before, or is listing everything now, saw
+    /// that it was not.
     func contents(ofEntering record: Experiment) async throws -> [EntityKey] {
-        guard configuration.filePause != nil, !configuration.scope.hasAllExperiments, configuration.scope.contains(record),
-            try state.control(.reconciling) == nil
-        else { return [] }
+        guard configuration.filePause != nil, !configuration.scope.hasAllExperiments, configuration.scope.contains(record) else {
+            return []
+        }
         var keys: [EntityKey] = []
         do {
             var pages = RunPages(primary, RunQuery(experiments: [record.id], startedFrom: configuration.scope.since), retrying)

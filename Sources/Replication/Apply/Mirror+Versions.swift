@@ -113,7 +113,7 @@ extension Mirror {
     private func refuseAnother(_ version: ModelVersion, _ existing: ModelVersion, run: RunID?) throws(SetAside) {
         let source = existing.tags.first { $0.key == Stamp.sourceKey }?.value
         guard
-            source != nil && source != version.source && source != shownSource(version)
+            source.map({ isAnother($0, version) }) ?? false
                 || run != nil && existing.run != nil && run != existing.run
         else { return }
         throw SetAside(
@@ -122,6 +122,13 @@ extension Mirror {
                 "the primary has another version of this number now (source \(shownSource(version))); the secondary keeps the earlier one "
                 + "(version \(existing.number), source \(configuration.scope.passage.mask.text(source ?? existing.source))). Delete the model there to have it copied anew."
         )
+    }
+
+    /// Not where only people are shown in another way, because another mask was in force.
+    private func isAnother(_ source: String, _ version: ModelVersion) -> Bool {
+        let shown = shownSource(version)
+        if source == version.source || source == shown { return false }
+        return !(Mask.hidesPeople(source) || Mask.hidesPeople(shown)) || Mask.besidesPeople(source) != Mask.besidesPeople(shown)
     }
 
     /// `models:/NAME/VERSION` of one that has another name there; nil where both sides call it the same, or it is not known.

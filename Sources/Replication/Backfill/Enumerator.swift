@@ -43,6 +43,8 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         try await pages({ try await primary.experiments($0) }) { page, mark in
             let inScope = page.filter { scope.contains($0) }
             board.count { $0.leftOut["experiments outside the scope", default: 0] += page.count - inScope.count }
+            // One that comes into scope while the rest is listed is known to have been left out.
+            if inScope.count < page.count { for one in page where !scope.contains(one) { mirror.note(nameOf: one) } }
             ids += inScope.map(\.id)
             all += page.map(\.id)
             let changed = try changed(.experiment, inScope.map { ($0.id.rawValue, $0.recordDigest) })

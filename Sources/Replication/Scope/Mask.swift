@@ -67,6 +67,23 @@ public struct Mask: Sendable, Hashable {
         return String(decoding: withoutAddresses(withoutFolders(Array(text.utf8))), as: UTF8.self)
     }
 
+    /// Text in which every person, under whatever mask, is the same one.
+    static func besidesPeople(_ text: String) -> String { withoutPseudonyms(Mask(users: .drop).text(text)) }
+
+    /// Whether a mask stands for people in it, and none is named.
+    static func hidesPeople(_ text: String) -> Bool {
+        let bare = withoutPseudonyms(text)
+        return bare.contains("user") && Mask(users: .drop).text(bare) == bare
+    }
+
+    private static func withoutPseudonyms(_ text: String) -> String {
+        let parts = text.split(separator: "user-", omittingEmptySubsequences: false).map(String.init)
+        return parts.dropFirst().reduce(into: parts.first ?? "") { result, part in
+            let isPseudonym = part.prefix(16).count == 16 && part.prefix(16).allSatisfy { $0.isHexDigit && !$0.isUppercase }
+            result += isPseudonym ? "user" + part.dropFirst(16) : "user-" + part
+        }
+    }
+
     private func standIn(_ name: ArraySlice<UInt8>) -> [UInt8] {
         let name = String(decoding: name, as: UTF8.self)
         return Array((user(name) ?? "user").utf8)
