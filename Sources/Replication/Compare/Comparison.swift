@@ -140,6 +140,12 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             {
                 return tally.leftOut("runs of other owners")
             }
+            if !isDouble, let known = try state.identity(.run, of.rawValue), known.secondaryID == run.id.rawValue,
+                known.base?[.purged] != nil
+            {
+                if run.lifecycle == .deleted { return tally.leftOut("gone from the primary") }
+                if try await mirror.keepsPurged(.run(of)) { return tally.accepted(.purgedOnPrimary) }
+            }
             try await tally.note([
                 Difference(
                     kind: .run, primary: of.rawValue, secondary: run.id.rawValue, field: isDouble ? "doubled" : "extra",
