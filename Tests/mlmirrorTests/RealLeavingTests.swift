@@ -73,6 +73,7 @@ extension RealServersTests {
         try Data(Self.leaving.utf8).write(to: URL(fileURLWithPath: leaving.file))
         try await leaving.python("make")
         try await leaving.start()
+        try await leaving.comesAbout("copied")
         try await purges(leaving)
         try await retires(leaving)
         try await losesItsState(leaving)

@@ -1,6 +1,7 @@
 """What leaves the primary for good, and what has moved away from it, made and judged with MLflow's own client.
 
     leaving.py make PRIMARY SECONDARY                   things that will be purged, retired and edited
+    leaving.py copied PRIMARY SECONDARY                 prints what of that is not on the secondary yet
     leaving.py purge PRIMARY SECONDARY WHEN DATABASE    things are deleted, and `mlflow gc` removes them from the primary's SQLite file
     leaving.py purged PRIMARY SECONDARY WHEN            prints what is not on the secondary as the rules say
     leaving.py lose PRIMARY SECONDARY DATABASE          one metric point is lost from the secondary's SQLite file
@@ -90,6 +91,19 @@ def make():
     for name in OPEN:
         make_run(moved, name, ends=False)
     make_run(here.create_experiment("/stays/e", tags={"a": "1"}), "control")
+
+
+def copied():
+    purged = [f"{when}.{word}.{name}" for when in ["live", "down"] for word in DECISIONS for name in ["purged", "stays", "inner"]]
+    for name in purged + ENDED + OPEN + ["control"]:
+        runs = runs_of(there, name)
+        expect(f"{name} there", [(points_of(run), text_of(run)) for run in runs], [([0, 1, 2], "1")])
+    for when in ["live", "down"]:
+        for word in DECISIONS:
+            models = there.search_registered_models(f"name = '{when}.{word}'")
+            expect(f"{when} {word} models", [len(m.latest_versions) for m in models], [1])
+            logged = there.search_logged_models([there.get_experiment_by_name(f"/{when}/{word}/e").experiment_id])
+            expect(f"{when} {word} logged models", [m.status for m in logged], ["READY"])
 
 
 # What is gone for good
@@ -187,7 +201,7 @@ def sealed():
 
 try:
     {
-        "make": make, "purge": purge, "purged": purged, "lose": lose, "refused": lambda: retired("lacking"),
+        "make": make, "copied": copied, "purge": purge, "purged": purged, "lose": lose, "refused": lambda: retired("lacking"),
         "retired": lambda: retired(None), "edit": edit, "sealed": sealed,
     }[STEP](*REST)  # fmt: skip
 except MlflowException as error:
