@@ -4,6 +4,8 @@ public struct MirrorConfiguration: Sendable, Hashable {
     public var scope = Scope.everything
     /// What is done about conflicts.
     public var rules = ConflictRules.standard
+    /// People may change what is on the secondary: it is read before it is written over. Where they do not, that read is saved.
+    public var secondaryIsEdited = true
     /// Entities in flight, 1...64.
     public var window = 8
     /// Files in flight, 1...32.

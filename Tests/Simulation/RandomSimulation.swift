@@ -31,6 +31,7 @@ public struct RandomSimulation: Sendable {
             Files.remove(path + ".lock")
         }
         world.losesPower = losesPower
+        world.secondaryIsEdited = seed % 3 != 0
         let people = 1 + chance.below(3)
         let acts = 4 + chance.below(8)
         let earlier = chance.below(3)

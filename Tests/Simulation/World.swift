@@ -16,6 +16,8 @@ public struct World: Sendable {
     let planted: PlantedBug?
     /// The daemon's machine dies with it.
     public var losesPower = false
+    /// The daemon takes it that somebody edits the secondary, which nobody does.
+    public var secondaryIsEdited = true
     private let sweptUntil = Locked<(@Sendable () -> Int64?)?>(nil)
 
     /// How it ended.
@@ -207,6 +209,7 @@ public struct World: Sendable {
         configuration.reportPause = 30
         configuration.requestPause = 5
         configuration.mirror.overflowPause = 5000
+        configuration.mirror.secondaryIsEdited = secondaryIsEdited
         planted?.configure?(&configuration)
         let (primary, clock, feedKind, sweptUntil, planted) = (primary, clock, feedKind, sweptUntil, planted)
         return LiveReplication(

@@ -95,6 +95,25 @@ struct SettingsLoaderTests {
         #expect(inFile.map(Status.of) == .configuration)
     }
 
+    @Test("a secondary that nobody edits is not read, and has no rules for edits")
+    func unedited() throws {
+        var flags = flags()
+        func settings(_ text: String) throws -> MirrorSettings {
+            flags.config = try folder.write("m.yaml", text)
+            return try load(flags)
+        }
+        #expect(try settings("pair: a\n").mirrorConfiguration().secondaryIsEdited)
+        let unedited = try settings("secondary: { uri: \"http://b\", edited: false }\nrules: { alias: park, tag: primary }\n")
+        #expect(!unedited.mirrorConfiguration().secondaryIsEdited)
+        #expect(ShownSetting.all(unedited).first { $0.key == "secondary.edited" }?.value == "false")
+        for rules in ["tag: park", "experiments: { \"a/**\": { artifact: secondary } }", "deleted_on_secondary: restore"] {
+            let error = #expect(throws: ConfigurationError.self) {
+                try settings("secondary: { uri: \"http://b\", edited: false }\nrules: { \(rules) }\n")
+            }
+            #expect(error?.description.contains("secondary.edited is false") == true, "\(rules): \(error?.description ?? "")")
+        }
+    }
+
     @Test("what passes is read with the key of its pseudonyms, which is shown nowhere")
     func passage() throws {
         let text = """

@@ -2,10 +2,13 @@
 final class FileConflicts: Sendable {
     private let key: EntityKey
     private let rules: ThingRules
+    /// Somebody may have changed the secondary's files.
+    private let mayBeEdited: Bool
     private let found: Locked<[String: Conflict]>
 
-    init(_ key: EntityKey, _ rules: ThingRules) {
+    init(_ key: EntityKey, _ rules: ThingRules, mayBeEdited: Bool) {
         self.key = key
+        self.mayBeEdited = mayBeEdited
         self.rules = rules
         var standing: [String: Conflict] = [:]
         for (field, decision) in rules.standing {
@@ -32,6 +35,7 @@ final class FileConflicts: Sendable {
 
     /// What is decided where the secondary's file has changed; nil: it is written over without a look.
     func asks(_ path: String) -> ConflictDecision? {
+        guard mayBeEdited || rules.isSealed || rules.resolutions[field(path)] != nil else { return nil }
         let decision = decision(path)
         return decision == .primary ? nil : decision
     }

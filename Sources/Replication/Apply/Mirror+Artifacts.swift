@@ -11,7 +11,7 @@ extension Mirror {
             let manifest = try state.manifest(of: entry.key)
             let look = fileLook(entry, owners)
             let rules = try await rules(of: entry.key, in: owners.subject)
-            let conflicts = FileConflicts(entry.key, rules)
+            let conflicts = FileConflicts(entry.key, rules, mayBeEdited: configuration.secondaryIsEdited)
             // Without a manifest, a run that was adopted may have its files already: the secondary is asked.
             let there =
                 manifest.isEmpty && owners.mayHaveFiles

@@ -301,8 +301,13 @@ extension Mirror {
                 case .ours, .nobody, .anotherPair:
                     if waits, let other = try await renamedSince(found, asking: record.id) { throw Waits(key: other) }
                     try await requireStill(found)
-                    conflicts.append(
-                        try takenName(name, .experiment(record.id), stamp.owner(idKey, of: found.tags), rules))
+                    do {
+                        conflicts.append(try takenName(name, .experiment(record.id), stamp.owner(idKey, of: found.tags), rules))
+                    } catch let refused as SetAside {
+                        // Nothing was sent: the next attempt has nothing to wait for.
+                        try state.forget(Intent(.experiment(record.id), .create))
+                        throw refused
+                    }
                     continue
                 }
             }

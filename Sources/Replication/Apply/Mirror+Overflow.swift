@@ -2,7 +2,7 @@ import Hashing
 
 /// A run's overflow document.
 extension Mirror {
-    private static var overflowField: Base.Field { Base.Field("overflow") }
+    static var overflowField: Base.Field { Base.Field("overflow") }
     /// The document without its histories.
     private static var overflowRestField: Base.Field { Base.Field("overflow_rest") }
     /// Set while the document's histories are older than the run's record.

@@ -75,7 +75,7 @@ extension Mirror {
         if try state.entry(key) != nil { throw Waits(key: key) }
         // A run that was created for another's sake alone has no entry of its own yet.
         if try state.identity(key.kind, key.id)?.base == nil, try !state.isSetAside(key) {
-            try append([key])
+            try bring(key)
             throw Waits(key: key)
         }
         let filesKey = EntityKey(files, key.id)

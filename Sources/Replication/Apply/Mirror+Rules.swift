@@ -91,9 +91,7 @@ extension Mirror {
     /// The primary states that it is gone for good: what is on the secondary stays, or is deleted there too, as the rules say.
     func applyHardDeletion(_ entry: ChangeLogEntry) async throws {
         let identity = try state.identity(entry.key.kind, entry.key.id)
-        let rules = try await rules(of: entry.key, in: try await subject(ofGone: entry.key))
-        guard let identity, mayPurge(identity), rules.decision(.purgedOnPrimary, "lifecycle") == .replicate,
-            try !state.isRetired(entry.key),
+        guard let identity, mayPurge(identity), try await !keepsPurged(entry.key), try !state.isRetired(entry.key),
             try await deleteThere(entry.key, identity)
         else { return try keepHardDeleted(entry, identity) }
         let conflict = Conflict(
@@ -106,12 +104,22 @@ extension Mirror {
                 hasAllConflicts: true))
     }
 
+    /// Where nobody knows what it was called, it is kept as soon as some names are.
+    func keepsPurged(_ key: EntityKey) async throws -> Bool {
+        let subject = try await subject(ofGone: key)
+        let rules = try await rules(of: key, in: subject)
+        return rules.decision(.purgedOnPrimary, "lifecycle") != .replicate
+            || subject == .nameless && configuration.rules.keepsSomePurgedExperiments
+    }
+
     private func keepHardDeleted(_ entry: ChangeLogEntry, _ known: Identity?) throws {
         logger.event(.keptAfterPurge, ["entity": "\(entry.key)"])
         board.count { $0.leftOut["gone from the primary", default: 0] += 1 }
         // With a base nobody waits for it to be finished any more.
         var identity = known
-        if identity?.base == nil { identity?.base = Base() }
+        var base = identity?.base ?? Base()
+        base[.purged] = FieldDigest("")
+        identity?.base = base
         try acknowledge(Acknowledgement(entry: entry, identity: identity))
     }
 
@@ -119,30 +127,39 @@ extension Mirror {
         var identity = identity
         var base = identity.base ?? Base()
         base[Self.lifecycleField] = FieldDigest(Lifecycle.deleted.rawValue)
+        base[.purged] = FieldDigest("")
         identity.base = base
         return identity
     }
 
-    /// The name of what a thing belonged to, where it is still known.
+    /// What it belonged to, where that is still known.
     private func subject(ofGone key: EntityKey) async throws -> RuleSubject {
+        if key.kind == .registeredModel { return .model(ModelName(key.id)) }
+        guard configuration.rules.looksAtNames(of: .experiment) || modes.withLock({ $0.ledger.hasSeals }) else { return .nameless }
+        let there: ExperimentID?
         switch key.kind {
-        case .registeredModel: return .model(ModelName(key.id))
-        case .experiment, .experimentDeletion:
-            return experimentNames.withLock { $0[ExperimentID(key.id)] }.map { .experimentNamed(ExperimentID(key.id), $0.name) }
-                ?? .nameless
+        case .experiment, .experimentDeletion: return try await subject(ofExperimentOfGone: ExperimentID(key.id))
         case .run, .runArtifacts:
-            guard configuration.rules.looksAtNames(of: .experiment), let id = try state.secondaryID(.run, key.id),
-                let there = try await secondary.run(RunID(id))?.experiment,
-                let experiment = try state.primaryID(.experiment, secondary: there.rawValue)
-            else { return .nameless }
-            return .experiment(ExperimentID(experiment))
+            there = if let id = try state.secondaryID(.run, key.id) { try await secondary.run(RunID(id))?.experiment } else { nil }
         case .loggedModel, .loggedModelArtifacts:
-            guard configuration.rules.looksAtNames(of: .experiment), let id = try state.secondaryID(.loggedModel, key.id),
-                let there = try await secondary.loggedModel(LoggedModelID(id))?.experiment,
-                let experiment = try state.primaryID(.experiment, secondary: there.rawValue)
-            else { return .nameless }
-            return .experiment(ExperimentID(experiment))
+            there =
+                if let id = try state.secondaryID(.loggedModel, key.id) {
+                    try await secondary.loggedModel(LoggedModelID(id))?.experiment
+                } else { nil }
+        case .registeredModel: there = nil
         }
+        guard let there, let experiment = try state.primaryID(.experiment, secondary: there.rawValue) else { return .nameless }
+        return try await subject(ofExperimentOfGone: ExperimentID(experiment))
+    }
+
+    /// It may be gone itself, and nobody has remembered its name: then its copy tells, where nobody has renamed that since.
+    private func subject(ofExperimentOfGone id: ExperimentID) async throws -> RuleSubject {
+        if let name = try await experimentName(id) { return .experimentNamed(id, name) }
+        guard let identity = try state.identity(.experiment, id.rawValue),
+            let there = try await secondary.experiment(ExperimentID(identity.secondaryID))
+        else { return .nameless }
+        if let name = there.tags.first(where: { $0.key == Stamp.nameKey })?.value { return .experimentNamed(id, name) }
+        return identity.base?[Base.Field("name")] == FieldDigest(there.name) ? .experimentNamed(id, there.name) : .nameless
     }
 
     /// - Returns: false when there is nothing to delete, or it is not ours alone.

@@ -41,21 +41,19 @@ extension Mirror {
             let hasEnded = record.status.isTerminal && known?.isSettled != true
             let wasDeleted = record.lifecycle == .deleted && known?.base?[Self.lifecycleField] != deleted
             if hasEnded || wasDeleted, !primary.dialect.readsHistorySince { entry.extent = .whole }
-            let (target, actual, isNew) = try await findOrCreateRun(record, in: experiment, known, map)
+            let place = try await placeWithoutReading(record, known, in: experiment)
+            let found = place == nil ? try await findOrCreateRun(record, in: experiment, known, map) : nil
+            guard let target = place ?? found?.target else { throw Waits(key: entry.key) }
+            var actual = found?.actual
+            let isNew = found?.isNew ?? false
             map.runs[id] = target.id
             try await resolveModels(of: record, &map)
-            var image = RunImage(record, in: experiment.secondary, map, stamp: stamp)
-            var dialect = secondary.dialect
-            if lacksDatasets.withLock({ $0 }) { dialect.runLimits?.datasets = actual.datasets.count }
-            let overflow = Overflow(
-                takenFrom: &image, metrics: record.latestMetrics.map(\.key), there: actual, base: known?.base, dialect)
-            let rules = try await rules(of: entry.key, in: .experiment(record.experiment), isOurs: isNew)
-            var plan = RunPlan(
-                image, id: id, base: known?.base, actual: actual, experimentIsDeleted: experiment.isDeleted,
-                deletionIsCovered: experiment.isDeleted && !experiment.isDeletedThere, dialect: secondary.dialect,
-                repairs: rules.repairs, inDoubt: try state.writesInDoubt(of: entry.key), rules: rules)
-            let stale = overflow.stale.filter { key in !plan.conflicts.contains { $0.field == "tag:\(key)" && $0.decision.stands } }
-            plan.deletedTags = Set(plan.deletedTags).union(stale).sorted()
+            let image = RunImage(record, in: experiment.secondary, map, stamp: stamp)
+            var (plan, overflow) = try await self.plan(image, record, known, actual: actual, in: experiment, isNew: isNew)
+            if actual == nil, let base = known?.base, !isComplete(plan, overflow, since: base) {
+                actual = try await findOrCreateRun(record, in: experiment, known, map).actual
+                (plan, overflow) = try await self.plan(image, record, known, actual: actual, in: experiment, isNew: isNew)
+            }
             if plan.isRespectedDeletion || plan.isRestoredDeletion { try await refuseWithExperiment(experiment, entry.key) }
             if plan.deletesLast, known?.base != nil { plan.deletesLast = try await isDeletedAlone(record, experiment) }
             note(conversions: plan.conversions, of: entry.key)
@@ -63,7 +61,7 @@ extension Mirror {
             base.series = known?.base?.series ?? [:]
             if !isInScope { base[Self.broughtField] = FieldDigest("") }
             if let known, known.base == nil || known.base?[.adopted] != nil { base[.adopted] = FieldDigest("") }
-            let gate = writeGate(target.id, in: experiment, actual)
+            let gate = writeGate(target.id, in: experiment, isDeleted: actual?.lifecycle == .deleted)
             var letters = tooLong(plan.tooLong, of: entry.key)
             // The document's histories are older than the record: at the next start it is looked at again.
             var isWhole = true
@@ -73,13 +71,15 @@ extension Mirror {
             if !plan.isRespectedDeletion {
                 // First: what the run's marker says is there.
                 do {
-                    isWhole = try await writeOverflow(overflow, of: record, target, actual, &known, into: &base)
+                    if let actual { isWhole = try await writeOverflow(overflow, of: record, target, actual, &known, into: &base) }
                 } catch let error as StoreError where error.decision == .setAside {
                     // The run itself goes on.
                     letters.append(DeadLetter(key: entry.key, path: Overflow.path, error))
                     base[Base.Field("overflow")] = nil
                 }
-                written = try await writeRun(record, target, plan, gate, &base, isNew: isNew, known, series)
+                written = try await readingAfterRefusal(entry.key, isUnread: actual == nil) {
+                    try await writeRun(record, target, plan, gate, &base, isNew: isNew, known, series)
+                }
             }
             // Not followed while it is deleted there: when it is back, nothing is known of its histories.
             if plan.isRespectedDeletion { base.series = [:] }
@@ -90,6 +90,7 @@ extension Mirror {
                 isSettled: record.status.isTerminal, base: base)
             let followUps = configuration.scope.artifacts && !plan.isRespectedDeletion ? [EntityKey(.runArtifacts, id.rawValue)] : []
             fresh.remember(root: record.artifactURI, of: id)
+            _ = refused.withLock { $0.remove(entry.key) }
             try acknowledge(
                 Acknowledgement(
                     entry: entry, identity: identity, conflicts: plan.conflicts, hasAllConflicts: !plan.isRespectedDeletion,
@@ -158,9 +159,9 @@ extension Mirror {
         return true
     }
 
-    private func writeGate(_ run: RunID, in experiment: ExperimentTarget, _ actual: Run) -> WriteGate {
+    private func writeGate(_ run: RunID, in experiment: ExperimentTarget, isDeleted: Bool) -> WriteGate {
         var restoreRun: (@Sendable () async throws -> Bool)?
-        if actual.lifecycle == .deleted {
+        if isDeleted {
             restoreRun = {
                 // The return of its experiment may have brought it back, or that experiment was never away.
                 if experiment.isDeleted, try await secondary.run(run)?.lifecycle != .deleted { return false }

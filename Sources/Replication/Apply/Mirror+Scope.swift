@@ -1,7 +1,7 @@
 /// What is followed: by the names and times of the primary, and by what was needed for something else.
 extension Mirror {
     /// Out of scope, and copied because something in scope cannot do without it.
-    static var broughtField: Base.Field { Base.Field("brought") }
+    static var broughtField: Base.Field { .brought }
 
     struct KnownExperiment: Sendable {
         var name: String
@@ -15,7 +15,8 @@ extension Mirror {
     func follows(_ key: EntityKey, isInScope: Bool) throws -> Bool {
         if isInScope { return true }
         guard let identity = try state.identity(key.kind, key.id) else { return false }
-        return try identity.base.map { $0[Self.broughtField] != nil } ?? state.isNoted(Intent(key, .made))
+        if let base = identity.base { return base[Self.broughtField] != nil }
+        return try state.isNoted(Intent(key, .made)) || state.isNoted(Intent(key, .brought))
     }
 
     /// Ends with a change of something that is out of scope. When that comes back, nothing is taken for known.
@@ -63,6 +64,12 @@ extension Mirror {
     /// What was made for another's sake has all that it holds still to come, and nobody lists it.
     func queueIfOnlyMade(_ key: EntityKey) throws {
         guard try state.identity(key.kind, key.id)?.base == nil, try state.entry(key) == nil, try !state.isSetAside(key) else { return }
+        try bring(key)
+    }
+
+    /// Queues what something in scope stands on: also where a lost state file knew that it was brought.
+    func bring(_ key: EntityKey) throws {
+        if !configuration.scope.hasNoEdge { try state.note(Intent(key, .brought)) }
         try append([key])
     }
 

@@ -28,6 +28,8 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let sent = Locked<Set<EntityKey>>([])
     /// When the overflow documents of open runs were written last: milliseconds since 1970.
     let overflowWrites = Locked<[RunID: Int64]>([:])
+    /// Runs that did not take what was written to them without being read first.
+    let refused = Locked<Set<EntityKey>>([])
     /// The secondary has turned out to take no dataset inputs.
     let lacksDatasets = Locked(false)
     /// Versions that are to be made, and the files that were looked at for them.

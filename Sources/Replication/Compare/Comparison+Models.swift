@@ -151,6 +151,7 @@ extension Comparison {
                 return "\(number)"
             })
         try await note(fields.differences, repair: key, in: .model(here.name))
+        try await compareFoundations(of: versionsHere)
     }
 
     private func compare(_ here: ModelVersion, _ there: ModelVersion?, _ fields: inout FieldComparison) async throws {

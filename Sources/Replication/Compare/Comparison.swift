@@ -7,6 +7,8 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let tally: Tally
     /// Then a run may have some as inputs, which a listing of runs does not show.
     let primaryHasLoggedModels: Bool
+    /// What versions stand on is compared too.
+    var foundations: Foundations?
     /// Also what stands by a rule is a difference.
     var acceptsNothing = false
 
@@ -113,7 +115,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                         inFlight -= 1
                     }
                     inFlight += 1
-                    group.addTask { try await take(step) }
+                    group.addTask { try await takeInScope(step) }
                 }
             }
             try await group.waitForAll()
@@ -126,11 +128,17 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         for id in experiments { try await tally.unreadable(.experiment, id.rawValue, error.message) }
     }
 
-    func take(_ step: MarchStep) async throws {
+    private func takeInScope(_ step: MarchStep) async throws {
         switch step {
         case .missing(let run) where !mirror.configuration.scope.contains(run),
             .matched(primary: let run, secondary: _) where !mirror.configuration.scope.contains(run):
             tally.leftOut("runs of other owners")
+        default: try await take(step)
+        }
+    }
+
+    func take(_ step: MarchStep) async throws {
+        switch step {
         case .missing(let run):
             tally.compared("runs")
             try await tally.note([missing(.run, run.id.rawValue, run.name)], repair: .run(run.id))
@@ -139,6 +147,12 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 let here = try await mirror.retrying({ try await mirror.primary.run(of) }), try await !mirror.isInScope(here)
             {
                 return tally.leftOut("runs of other owners")
+            }
+            if !isDouble, let known = try state.identity(.run, of.rawValue), known.secondaryID == run.id.rawValue,
+                known.base?[.purged] != nil
+            {
+                if run.lifecycle == .deleted { return tally.leftOut("gone from the primary") }
+                if try await mirror.keepsPurged(.run(of)) { return tally.accepted(.purgedOnPrimary) }
             }
             try await tally.note([
                 Difference(

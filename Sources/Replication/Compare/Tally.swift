@@ -36,6 +36,9 @@ final class Tally: Sendable {
         for conflict in conflicts { _ = try repairs.note(conflict, at: clock.nowMilliseconds) }
     }
 
+    /// One that stands, and that nothing can be mended beside.
+    func accepted(_ kind: ConflictKind) { state.withLock { $0.accepted[kind.rawValue, default: 0] += 1 } }
+
     func note(_ differences: [Difference], repair key: EntityKey? = nil) async throws {
         guard !differences.isEmpty else { return }
         if let suspects, let key, suspects.keep(differences, of: key) { return }

@@ -47,7 +47,9 @@ public struct Verify<Primary: TrackingStore, Secondary: WritableStore>: Sendable
         if !isVisitor { try await Adoption(mirror: mirror).run() }
         let suspects = isVisitor ? Suspects() : nil
         let tally = Tally(repairing: repairing ? state : nil, suspects: suspects, clock: clock, report)
-        let comparison = Comparison(mirror: mirror, deep: deep, tally: tally, primaryHasLoggedModels: primary.dialect.hasLoggedModels)
+        let comparison = Comparison(
+            mirror: mirror, deep: deep, tally: tally, primaryHasLoggedModels: primary.dialect.hasLoggedModels,
+            foundations: Foundations(configuration.scope))
         board.update { $0.phase = "experiments" }
         let experiments = try await comparison.compareExperiments()
         board.update { $0.phase = "runs" }

@@ -50,6 +50,11 @@ public struct ConflictRules: Sendable, Hashable {
     /// Whether names matter, which may have to be asked for.
     func looksAtNames(of subject: Override.Subject) -> Bool { overrides.contains { $0.subject == subject } }
 
+    /// Then one whose name nobody knows any more may be among them.
+    var keepsSomePurgedExperiments: Bool {
+        overrides.contains { $0.subject == .experiment && $0.decisions[.purgedOnPrimary] == .keep }
+    }
+
     private func decision(_ kind: ConflictKind, _ subject: Override.Subject, _ name: String) -> ConflictDecision {
         resolved(subject, name)[kind] ?? kind.standard
     }

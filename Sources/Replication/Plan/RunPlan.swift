@@ -40,14 +40,14 @@ public struct RunPlan: Sendable, Hashable {
 
     /// - Parameters:
     ///   - base: as last written; nil when unknown.
-    ///   - actual: the secondary's run now: just created, or read back.
+    ///   - actual: the secondary's run now: just created, or read back; nil: not asked, the base is trusted. Only of an active run.
     ///   - experimentIsDeleted: on the primary.
     ///   - deletionIsCovered: the deletion of the experiment is still to come, and covers its runs.
     ///   - inDoubt: fields that an earlier attempt may have written.
     ///   - repairs: what the secondary has too much goes.
     ///   - rules: what is done about conflicts.
     public init(
-        _ image: RunImage, id: RunID, base: Base?, actual: Run, experimentIsDeleted: Bool, deletionIsCovered: Bool, dialect: Dialect,
+        _ image: RunImage, id: RunID, base: Base?, actual: Run?, experimentIsDeleted: Bool, deletionIsCovered: Bool, dialect: Dialect,
         repairs: Bool = false,
         inDoubt: Set<FieldDigest> = [], rules: ThingRules = .standard
     ) {
@@ -58,7 +58,7 @@ public struct RunPlan: Sendable, Hashable {
             return
         }
         let tagPlan = TagPlan(
-            image.tags, base: base, actual: actual.tags, key: key, maximumLength: dialect.runTagValueLength,
+            image.tags, base: base, actual: actual?.tags, key: key, maximumLength: dialect.runTagValueLength,
             deletesUnknown: repairs, inDoubt: inDoubt, rules: rules, fields: &fields)
         tags = tagPlan.set
         deletedTags = tagPlan.delete
@@ -67,18 +67,20 @@ public struct RunPlan: Sendable, Hashable {
         planParams(image, key, base, actual, dialect, rules)
         planUpdate(image, key, base, actual, rules)
         planInputs(image, base, actual)
-        restoresFirst = actual.lifecycle == .deleted && image.lifecycle == .active
-        deletesLast = image.lifecycle == .deleted && !deletionIsCovered && actual.lifecycle == .active && !isKeptDeletion
+        let isDeletedThere = actual?.lifecycle == .deleted
+        restoresFirst = isDeletedThere && image.lifecycle == .active
+        deletesLast = image.lifecycle == .deleted && !deletionIsCovered && !isDeletedThere && !isKeptDeletion
     }
 
     private mutating func planLifecycle(
-        _ image: RunImage, _ key: EntityKey, _ base: Base?, _ actual: Run, _ experimentIsDeleted: Bool, _ rules: ThingRules
+        _ image: RunImage, _ key: EntityKey, _ base: Base?, _ actual: Run?, _ experimentIsDeleted: Bool, _ rules: ThingRules
     ) {
+        let isDeletedThere = actual?.lifecycle == .deleted
         let field = Base.Field("lifecycle")
         fields[field] = FieldDigest(image.lifecycle.rawValue)
         let wasActive = base?[field] == FieldDigest(Lifecycle.active.rawValue)
         let mayHaveBeen = base == nil && !rules.isOurs && rules.says(.respect, of: .deletedOnSecondary, field.description)
-        if actual.lifecycle == .deleted, image.lifecycle == .active,
+        if isDeletedThere, image.lifecycle == .active,
             (wasActive || mayHaveBeen) && !experimentIsDeleted || rules.isSealed
         {
             let decision = rules.decision(.deletedOnSecondary, field.description)
@@ -87,7 +89,7 @@ public struct RunPlan: Sendable, Hashable {
         }
         // One that is new to the secondary comes as it is on the primary.
         let isNew = base == nil && rules.isOurs
-        if image.lifecycle == .deleted, actual.lifecycle == .active, !isNew,
+        if image.lifecycle == .deleted, !isDeletedThere, !isNew,
             rules.decision(.deletedOnPrimary, field.description) == .keep
         {
             isKeptDeletion = true
@@ -97,16 +99,16 @@ public struct RunPlan: Sendable, Hashable {
     }
 
     private mutating func planParams(
-        _ image: RunImage, _ key: EntityKey, _ base: Base?, _ actual: Run, _ dialect: Dialect, _ rules: ThingRules
+        _ image: RunImage, _ key: EntityKey, _ base: Base?, _ actual: Run?, _ dialect: Dialect, _ rules: ThingRules
     ) {
-        let present = Dictionary(actual.params.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
+        let present = actual.map { Dictionary($0.params.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first }) }
         for param in image.params {
             guard param.value.unicodeScalars.count <= dialect.paramValueLength else {
                 tooLong.append("param:\(param.key)")
                 continue
             }
             let digest = FieldDigest(param.value)
-            let now: Actual = present[param.key].map { .value(FieldDigest($0)) } ?? .absent
+            let now: Actual = present.map { $0[param.key].map { .value(FieldDigest($0)) } ?? .absent } ?? .unread
             let field = Base.Field.param(param.key)
             let decision = rules.decision(.param, field.description)
             fields[field] = digest
@@ -120,16 +122,17 @@ public struct RunPlan: Sendable, Hashable {
         }
     }
 
-    private mutating func planUpdate(_ image: RunImage, _ key: EntityKey, _ base: Base?, _ actual: Run, _ rules: ThingRules) {
+    private mutating func planUpdate(_ image: RunImage, _ key: EntityKey, _ base: Base?, _ actual: Run?, _ rules: ThingRules) {
         var change = Update()
-        func differs(_ name: String, _ desired: String, _ now: String, _ fields: inout Base, _ conflicts: inout [Conflict]) -> Bool {
+        func differs(_ name: String, _ desired: String, _ now: String?, _ fields: inout Base, _ conflicts: inout [Conflict]) -> Bool {
             let field = Base.Field(name)
             let kind = name == "name" ? ConflictKind.runName : .runStatus
             // A field that the base lacks is one that the primary did not have; and nobody ends a run by leaving it open.
-            let isOpen = kind == .runStatus && !actual.status.isTerminal
+            let isOpen = kind == .runStatus && actual?.status.isTerminal == false
+            let now: Actual = now.map { .value(FieldDigest($0)) } ?? .unread
             let policy = rules.policy(kind, name, hasBase: false, isMade: base != nil || isOpen)
             fields[field] = FieldDigest(desired)
-            switch FieldRule.decide(desired: FieldDigest(desired), base: base?[field], actual: .value(FieldDigest(now)), policy: policy) {
+            switch FieldRule.decide(desired: FieldDigest(desired), base: base?[field], actual: now, policy: policy) {
             case .write: return true
             case .overwrite:
                 conflicts.append(Conflict(key: key, field: name, kind: kind, decision: .primary, detail: "edited on the secondary"))
@@ -143,14 +146,13 @@ public struct RunPlan: Sendable, Hashable {
             case .nothing, .delete: return false
             }
         }
-        if differs("status", image.status.rawValue, actual.status.rawValue, &fields, &conflicts) { change.status = image.status }
-        if let end = image.endTime, differs("end_time", "\(end)", actual.endTime.map { "\($0)" } ?? "", &fields, &conflicts) {
-            change.endTime = end
-        }
+        if differs("status", image.status.rawValue, actual?.status.rawValue, &fields, &conflicts) { change.status = image.status }
+        let endThere = actual.map { $0.endTime.map { "\($0)" } ?? "" }
+        if let end = image.endTime, differs("end_time", "\(end)", endThere, &fields, &conflicts) { change.endTime = end }
         // An MLflow server gives a run without a name one of its own, and takes no empty one.
         if image.name.isEmpty {
             conversions.append("empty_run_name")
-        } else if differs("name", image.name, actual.name, &fields, &conflicts) {
+        } else if differs("name", image.name, actual?.name, &fields, &conflicts) {
             change.name = image.name
         }
         // The end time alone would leave the status as it is; MLflow's own client always sends both.
@@ -160,15 +162,25 @@ public struct RunPlan: Sendable, Hashable {
         if change != Update() { update = change }
     }
 
-    private mutating func planInputs(_ image: RunImage, _ base: Base?, _ actual: Run) {
+    private mutating func planInputs(_ image: RunImage, _ base: Base?, _ actual: Run?) {
+        func isKnown(_ field: Base.Field, _ value: String) -> Bool {
+            fields[field] = FieldDigest(value)
+            return base?[field] == FieldDigest(value)
+        }
+        conversions += image.missingModels.map { "model_without_counterpart:\($0)" }
+        datasets = image.datasets.filter { dataset in
+            let tags = dataset.tags.map { "\($0.key)=\($0.value)" }.sorted().joined(separator: "\u{0}")
+            return !isKnown(Base.Field("input:" + dataset.identity), tags)
+        }
+        modelInputs = image.modelInputs.filter { !isKnown(Base.Field("model_input:" + $0.rawValue), "") }
+        modelOutputs = image.modelOutputs.filter { !isKnown(Base.Field("model_output:" + $0.model.rawValue), "") }
+        guard let actual else { return }
         let known = Dictionary(actual.datasets.map { ($0.identity, Set($0.tags)) }, uniquingKeysWith: { $0.union($1) })
         datasets = image.datasets.filter { known[$0.identity]?.isSuperset(of: $0.tags) != true }
-        for dataset in image.datasets { fields[Base.Field("input:" + dataset.identity)] = FieldDigest("") }
         let inputs = Set(actual.modelInputs)
         modelInputs = image.modelInputs.filter { !inputs.contains($0) }
         let outputs = Set(actual.modelOutputs.map(\.model))
         modelOutputs = image.modelOutputs.filter { !outputs.contains($0.model) }
-        conversions += image.missingModels.map { "model_without_counterpart:\($0)" }
     }
 }
 

@@ -45,6 +45,13 @@ public struct Scope: Sendable, Hashable {
         return scope
     }
 
+    /// Whatever names it was narrowed to.
+    var whole: Scope {
+        var scope = self
+        scope.names = nil
+        return scope
+    }
+
     public func contains(_ experiment: Experiment) -> Bool {
         (experiment.isInScope ?? experiments.matches(experiment.name)) && names?.holds(experimentNamed: experiment.name) ?? true
     }

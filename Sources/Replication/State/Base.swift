@@ -22,6 +22,10 @@ public struct Base: Sendable, Hashable {
         public var digest: FieldDigest { FieldDigest(description) }
         /// Set when the entity was found by its stamp: its files may be there without being in the manifest.
         public static let adopted = Field("adopted")
+        /// Out of scope, and copied because something in scope cannot do without it.
+        static let brought = Field("brought")
+        /// The primary has said that it is gone there for good.
+        static let purged = Field("purged")
         public static func tag(_ key: String) -> Field { Field("tag:" + key) }
         public static func param(_ key: String) -> Field { Field("param:" + key) }
     }

@@ -24,6 +24,8 @@ public struct Intent: Sendable, Hashable {
         case metrics
         /// It was created, and has not been acknowledged since.
         case made
+        /// It is out of scope and followed all the same, and its base, which would say so, is not known.
+        case brought
     }
     public var key: EntityKey
     public var operation: Operation
@@ -160,6 +162,14 @@ extension ReplicationState {
         try read { db in
             let statement = try db.cachedStatement(sql: "SELECT 1 FROM intent WHERE kind = ? AND id = ? AND operation = ?")
             return try Int.fetchOne(statement, arguments: [key.kind.rawValue, key.id, Self.operation(of: field)]) != nil
+        }
+    }
+
+    /// What was to be written was not.
+    func forget(_ intent: Intent) throws {
+        try transaction("intent") { db in
+            try db.cachedStatement(sql: "DELETE FROM intent WHERE kind = ? AND id = ? AND operation = ?")
+                .execute(arguments: [intent.key.kind.rawValue, intent.key.id, intent.operation.rawValue])
         }
     }
 

@@ -127,10 +127,17 @@ extension ReplicationState {
         }
     }
 
-    /// Forgets what is known of an entity's content or files, not its identity: its next apply asks the secondary what is there.
+    /// Forgets what is known of an entity's content or files, not its identity, and not that it is followed: its next apply asks the secondary what is there.
     public func forgetBase(_ key: EntityKey) throws {
         try transaction("forget") { db in
             try db.execute(sql: "DELETE FROM artifact WHERE owner_kind = ? AND owner = ?", arguments: [key.kind.rawValue, key.id])
+            let base = try Data.fetchOne(
+                db, sql: "SELECT base FROM identity WHERE kind = ? AND primary_id = ?", arguments: [key.kind.rawValue, key.id])
+            if base.flatMap({ Base(encoded: [UInt8]($0)) })?[.brought] != nil {
+                try db.execute(
+                    sql: "INSERT OR IGNORE INTO intent VALUES (?, ?, ?)",
+                    arguments: [key.kind.rawValue, key.id, Intent.Operation.brought.rawValue])
+            }
             try db.execute(
                 sql: "UPDATE identity SET base = NULL, record = NULL, settled = 0 WHERE kind = ? AND primary_id = ?",
                 arguments: [key.kind.rawValue, key.id])

@@ -16,7 +16,8 @@ struct ModeCommand: SessionCommand {
             it. azureml-only: the secondary is, and nothing that people have changed
             there is written over any more. The daemon leads there in four steps that outlive it: fence (the
             cutover is noted), drain (everything up to it is carried across), verify
-            (both sides are compared; what differs is mended, and compared again),
+            (both sides are compared; what differs is mended, and compared again; of a
+            model also the runs and logged models that its versions stand on),
             seal. Without a daemon the next one does it.
 
             What still changes on the primary afterwards is added to the secondary and

@@ -31,6 +31,7 @@ struct ConfigurationFile: Sendable {
     var passage = PassageSection()
     /// Of the secondary.
     var experimentNames: Setting<NameTemplate>?
+    var edited: Setting<Bool>?
     /// Of the primary: where its changes are seen, and the data base behind it.
     var feed: Setting<String>?
     var database: Setting<String>?
@@ -65,7 +66,7 @@ struct ConfigurationFile: Sendable {
             "primary", "secondary", "state", "pair", "scope", "live", "window", "artifact_window", "metrics_file", "mode", "rules",
         ])
     private static let storeKeys = KeyTable(
-        known: ["uri", "auth", "workspace", "ca_file", "client_certificate_file", "experiment_names"],
+        known: ["uri", "auth", "workspace", "ca_file", "client_certificate_file", "experiment_names", "edited"],
         refused: [
             "feed": "only the primary is followed", "database": "only the primary is followed",
             "registry": "only a primary has a choice of registries", "rate_share": "only a primary has one",
@@ -109,7 +110,10 @@ struct ConfigurationFile: Sendable {
         window = try top.wholeNumber("window", in: Self.windowRange)
         artifactWindow = try top.wholeNumber("artifact_window", in: Self.artifactWindowRange)
         metricsFile = try top.text("metrics_file")
-        experimentNames = try Self.nameTemplate(try top.section("secondary", keys: Self.storeKeys))
+        if let section = try top.section("secondary", keys: Self.storeKeys) {
+            experimentNames = try Self.nameTemplate(section)
+            edited = try section.truth("edited")
+        }
         if let section = try top.section("primary", keys: Self.primaryKeys) {
             feed = try section.text("feed")
             database = try section.text("database")
@@ -162,8 +166,8 @@ struct ConfigurationFile: Sendable {
         return store
     }
 
-    private static func nameTemplate(_ section: ConfigurationSection?) throws -> Setting<NameTemplate>? {
-        try section?.text("experiment_names").map { said in
+    private static func nameTemplate(_ section: ConfigurationSection) throws -> Setting<NameTemplate>? {
+        try section.text("experiment_names").map { said in
             guard let template = NameTemplate(said.value) else {
                 throw ConfigurationError(
                     said.origin,

@@ -53,6 +53,8 @@ struct MirrorSettings: Sendable {
     var renaming: Setting<Renaming>
     var mask: Setting<Mask>
     var experimentNames: Setting<NameTemplate>
+    /// People may change what is on the secondary.
+    var edited: Setting<Bool>
     var feed: Setting<FeedChoice>
     var reinstallTriggers: Setting<Bool>
     var cycleSeconds: Setting<Int>
@@ -101,6 +103,7 @@ struct MirrorSettings: Sendable {
         configuration.pair = pair.value
         configuration.scope = scope
         configuration.experimentNames = experimentNames.value
+        configuration.secondaryIsEdited = edited.value
         configuration.rules = rules.value
         configuration.window = window.value
         configuration.artifactWindow = artifactWindow.value
@@ -155,6 +158,7 @@ struct ShownSetting: Sendable, Hashable, Encodable {
         add("scope.mask.tags", settings.mask) { list($0.tags.map { "\($0.pattern): \($0.form.rawValue)" }) }
         add("scope.mask.params", settings.mask) { list($0.params.map { "\($0.pattern): \($0.form.rawValue)" }) }
         add("secondary.experiment_names", settings.experimentNames, \.description)
+        add("secondary.edited", settings.edited) { String($0) }
         add("primary.feed", settings.feed, \.rawValue)
         add("primary.database", settings.primary.database) { $0 }
         if settings.primary.uri.value.isDatabricks {

@@ -19,7 +19,7 @@ struct FlagValues: Sendable {
 /// Lays flags over the environment over the file over the defaults.
 ///
 /// Keys of the file: `primary` and `secondary` (`uri`, `auth.username`, `auth.password_file`, `auth.token_file`, `workspace`, `ca_file`,
-/// `client_certificate_file`), of the primary also `feed` ("auto"), `database`, `reinstall_triggers` (false), `registry` and `rate_share` (40), `state`, `pair` ("default"),
+/// `client_certificate_file`), of the primary also `feed` ("auto"), `database`, `reinstall_triggers` (false), `registry` and `rate_share` (40), of the secondary `experiment_names` and `edited` (true), `state`, `pair` ("default"),
 /// `scope` (`experiments`, `models`, `since`, `until`, `artifacts`: true, `owners`, and see `PassageSection`), `live` (`cycle_seconds` 5, `requests_per_second` 5,
 /// `file_grace_seconds` 600, `file_sweep_per_second` 2, `canary_seconds` 0, `canary_experiment` "mlmirror-canary"),
 /// `window` (8), `artifact_window` (4), `metrics_file`, `mode` (`stragglers`: carry, `retire_primary`: keep), `rules` (see `RulesSection`).
@@ -54,6 +54,7 @@ struct SettingsLoader {
             renaming: file?.passage.renaming ?? Setting(.none, .standard),
             mask: try mask(file),
             experimentNames: file?.experimentNames ?? Setting(.last, .standard),
+            edited: file?.edited ?? Setting(true, .standard),
             feed: try feed(file),
             reinstallTriggers: file?.reinstallTriggers ?? Setting(false, .standard),
             cycleSeconds: try number("MLMIRROR_CYCLE_SECONDS", ConfigurationFile.cycleRange, file?.cycleSeconds, 5),
@@ -76,7 +77,24 @@ struct SettingsLoader {
                 "until (\(Instant.text(until.value))) must be later than since (\(Instant.text(since.value)), \(since.origin))")
         }
         try checkCanary(settings)
+        try checkEdits(settings)
         return settings
+    }
+
+    /// What is kept or brought back has to be seen first.
+    private func checkEdits(_ settings: MirrorSettings) throws {
+        guard !settings.edited.value else { return }
+        let rules = settings.rules.value
+        let ofRuns: [ConflictKind] = [.tag, .description, .runName, .runStatus, .artifact, .deletedOnSecondary]
+        for decisions in [rules.decisions] + rules.overrides.filter({ $0.subject == .experiment }).map(\.decisions) {
+            for kind in ofRuns {
+                guard let decision = decisions[kind], decision != kind.standard else { continue }
+                throw ConfigurationError(
+                    settings.edited.origin,
+                    "secondary.edited is false, nobody edits it, but rules say \(kind.rawValue): \(decision.rawValue) of what people edit there; "
+                        + "remove one of them")
+            }
+        }
     }
 
     /// What is out of scope never arrives.
