@@ -31,6 +31,17 @@ import Testing
         try state.close()
     }
 
+    /// Where a name is left to people nothing was sent: nothing can land.
+    @Test func aParkedNameKeepsNobodyWaiting() async throws {
+        let fixture = try MirrorFixture()
+        _ = try await fixture.secondary.createExperiment(name: "e", tags: [])
+        let id = try await fixture.primary.createExperiment(name: "e", tags: [])
+        try await Workload(store: fixture.primary).run(in: id, "r")
+        let before = fixture.clock.monotonicSeconds
+        for _ in 0..<2 { try await fixture.backfill { $0.rules = ConflictRules([.nameTaken: .park]) } }
+        #expect(fixture.clock.monotonicSeconds - before < fixture.configuration().landingTime / 2)
+    }
+
     /// What lands while somebody looks for it is seen by the next look, however long the first one took.
     @Test(arguments: [false, true]) func whatLandsBehindASlowLookIsFound(wasGivenUp: Bool) async throws {
         let fixture = try MirrorFixture()
