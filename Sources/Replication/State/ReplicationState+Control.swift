@@ -16,6 +16,8 @@ public enum ControlName: String, Sendable, CaseIterable {
     case onlyReported = "only_reported"
     /// Unknown fields that were told of, one a line.
     case unknownTold = "unknown_told"
+    /// When everything in scope was last compared and found equal: milliseconds since 1970.
+    case verifiedAt = "verified_at"
     /// `LiveReport` as JSON: what the daemon knew a moment ago.
     case report
 }

@@ -54,8 +54,9 @@ struct Daemon: Sendable {
     }
 
     private func follow(_ settings: MirrorSettings) async throws {
-        try await session.withStores(settings) { primary, secondary, _ in
-            try await follow(primary, secondary, settings)
+        try await session.withOpened(settings) { primary, secondary in
+            announcer.metrics.follow(primary, secondary, file: settings.metricsFile?.value)
+            try await follow(settings.passing(primary.store), secondary.store, settings)
         }
     }
 
@@ -64,7 +65,6 @@ struct Daemon: Sendable {
     ) async throws {
         logger.event(.following, ["primary": "\(settings.primary.uri.value)", "secondary": "\(settings.secondary.uri.value)"])
         let (session, state, announcer) = (session, state, announcer)
-        announcer.writeMetrics(to: settings.metricsFile?.value)
         var configuration = settings.liveConfiguration()
         if let seconds = session.manager.watchdogSeconds { configuration.reportPause = min(configuration.reportPause, seconds / 3) }
         let live = LiveReplication(
