@@ -17,6 +17,8 @@ struct Daemon: Sendable {
             reload.ring()
         }
         defer { session.signals.onReload(nil) }
+        try announcer.metrics.listen(first.metricsListen)
+        defer { announcer.metrics.close() }
         var settings = first
         while true {
             let present = settings
@@ -45,6 +47,7 @@ struct Daemon: Sendable {
             guard new.state.value == present.state.value, new.pair.value == present.pair.value else {
                 throw ConfigurationError(new.state.origin, "another state file or pair needs a restart")
             }
+            try announcer.metrics.listen(new.metricsListen)
             logger.event(.configurationReloaded)
             return new
         } catch {
