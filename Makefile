@@ -141,6 +141,9 @@ install: static
 	done
 	install -D -m 0644 systemd/mlmirror.sysusers "$(DESTDIR)$(PREFIX)/lib/sysusers.d/mlmirror.conf"
 	install -D -m 0644 systemd/mlmirror.catalog "$(DESTDIR)$(PREFIX)/lib/systemd/catalog/mlmirror.catalog"
+	for example in config/mlmirror.yaml config/mlmirror.rules.yaml config/mlmirror.grafana.json; do \
+		install -D -m 0644 "$$example" "$(DESTDIR)$(PREFIX)/share/doc/mlmirror/examples/$$(basename "$$example")" || exit 1; \
+	done
 
 deb: static
 	systemd/deb/build .build/static/release/mlmirror .build/deb

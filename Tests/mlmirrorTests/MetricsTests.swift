@@ -112,13 +112,6 @@ import Testing
         #expect(named.count > 8)
         for name in named { #expect(Self.text().contains("# TYPE \(name) "), "\(name)") }
     }
-
-    @Test func alertsSpeakOfMetricsThatExist() throws {
-        let rules = try FolderMaker.read(FolderMaker.package + "/config/mlmirror.rules.yaml")
-        let names = Set(rules.matches(of: #/mlmirror_[a-z_]+/#).map { String($0.output) })
-        #expect(names.count > 6)
-        for name in names { #expect(Self.names().contains(name), "\(name)") }
-    }
 }
 
 /// What the state file remembers of comparisons, for those who watch.
