@@ -29,7 +29,7 @@ help:
 	@echo 'make build, make setup, make clean'
 
 setup:
-	.ci/setup mlflow3 mlflow2 azureml2 azureml3 databricks systemd
+	.ci/setup mlflow3 mlflow2 azureml2 azureml3 databricks systemd promtool
 
 build:
 	swift build
