@@ -29,7 +29,7 @@ help:
 	@echo 'make build, make setup, make clean'
 
 setup:
-	.ci/setup mlflow3 mlflow2 azureml2 azureml3 databricks systemd
+	.ci/setup mlflow3 mlflow2 azureml2 azureml3 databricks systemd promtool
 
 build:
 	swift build
@@ -142,6 +142,9 @@ install: static
 	done
 	install -D -m 0644 systemd/mlmirror.sysusers "$(DESTDIR)$(PREFIX)/lib/sysusers.d/mlmirror.conf"
 	install -D -m 0644 systemd/mlmirror.catalog "$(DESTDIR)$(PREFIX)/lib/systemd/catalog/mlmirror.catalog"
+	for example in config/mlmirror.yaml config/mlmirror.rules.yaml config/mlmirror.grafana.json; do \
+		install -D -m 0644 "$$example" "$(DESTDIR)$(PREFIX)/share/doc/mlmirror/examples/$$(basename "$$example")" || exit 1; \
+	done
 
 deb: static
 	systemd/deb/build .build/static/release/mlmirror .build/deb

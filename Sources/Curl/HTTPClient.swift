@@ -4,8 +4,10 @@
 /// origin; memory is bounded in both directions; no error text holds a secret.
 public final class HTTPClient: Sendable {
     private let mailbox: Mailbox
+    private let onExchange: (@Sendable (HTTPExchange) -> Void)?
 
     public init(_ configuration: HTTPClientConfiguration = .init()) {
+        onExchange = configuration.onExchange
         mailbox = TransferLoop.spawn(configuration)
     }
 
@@ -18,7 +20,10 @@ public final class HTTPClient: Sendable {
         var redirects = Redirects(request, body: body)
         while true {
             let delivery = Transfer.Delivery.whole(limit: request.maximumResponseBytes)
-            let response = try await exchange(redirects, body, delivery) { try await $0.response() }
+            let request = redirects.request
+            let response = try await exchange(redirects, body, delivery) { transfer in
+                try await told(request) { try await transfer.response() }
+            }
             if try !redirects.follow(status: response.status, headers: response.headers) { return response }
         }
     }
@@ -32,7 +37,7 @@ public final class HTTPClient: Sendable {
         var redirects = Redirects(request, body: body)
         while true {
             let (next, result) = try await exchange(redirects, body, .stream) { transfer -> (Redirects?, R?) in
-                let head = try await transfer.head()
+                let head = try await told(redirects.request) { try await transfer.head() }
                 var next = redirects
                 if try next.follow(status: head.status, headers: head.headers) { return (next, nil) }
                 return (nil, try await read(HTTPResponseStream(status: head.status, headers: head.headers, transfer: transfer)))
@@ -47,6 +52,14 @@ public final class HTTPClient: Sendable {
 
     /// Ends the thread after cancelling what runs, which then throws `.closed`. Later calls throw `.closed`. Returns at once.
     public func shutdown() { mailbox.stop() }
+
+    /// Waits for the answer of a request that was started, and tells that it has come, or not.
+    private func told<R: Sendable>(_ request: HTTPRequest, _ answer: () async throws -> R) async throws -> R {
+        guard let onExchange else { return try await answer() }
+        let start = ContinuousClock.now
+        defer { onExchange(HTTPExchange(label: request.label, seconds: start.duration(to: .now) / .seconds(1))) }
+        return try await answer()
+    }
 
     /// Runs one request: starts it, feeds its body beside `receive`, and leaves nothing running behind.
     private func exchange<R: Sendable>(

@@ -16,6 +16,14 @@ public enum ProxyRule: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
+/// A request that has ended, for who counts.
+public struct HTTPExchange: Sendable {
+    /// The request's.
+    public var label: String
+    /// Until its answer was whole; of an answer that is read while it arrives, until its head came; until it failed, where it did.
+    public var seconds: Double
+}
+
 /// Settings of one client, the same for all its requests.
 public struct HTTPClientConfiguration: Sendable {
     /// At least 1. Over HTTP/2 many requests share one connection.
@@ -31,6 +39,8 @@ public struct HTTPClientConfiguration: Sendable {
     public var clientCertificate: String?
     public var proxy: ProxyRule = .environment
     public var userAgent = "mlmirror"
+    /// Told of every request that has ended, each redirect for itself; on the caller's task, so it must be quick.
+    public var onExchange: (@Sendable (HTTPExchange) -> Void)?
 
     public init() {}
 

@@ -33,6 +33,8 @@ public struct HTTPRequest: Sendable {
     public var timeouts: Timeouts
     /// The most decoded body bytes `HTTPClient.send` will hold. Default 64 MiB.
     public var maximumResponseBytes: Int
+    /// What it is about, for who counts (`HTTPClientConfiguration.onExchange`). Never sent.
+    public var label = ""
 
     public init(
         _ method: Method, _ url: String, headers: [HTTPHeader] = [], isIdempotent: Bool? = nil,

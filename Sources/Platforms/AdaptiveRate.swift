@@ -87,13 +87,17 @@ final class AdaptiveRates: Sendable {
     private let classOf: @Sendable (MLflowCall) -> String
     /// Requests a second of a class that are never exceeded; nil: no such limit.
     let limit: @Sendable (String) -> Double?
+    /// Told of the seconds that a request has waited.
+    private let onWait: @Sendable (Double) -> Void
     private static let start = ContinuousClock.now
     private static var now: Double { start.duration(to: .now) / .seconds(1) }
 
     init(
         classOf: @escaping @Sendable (MLflowCall) -> String = { $0.rateClass },
+        onWait: @escaping @Sendable (Double) -> Void = { _ in },
         limit: @escaping @Sendable (String) -> Double? = { _ in nil }
     ) {
+        self.onWait = onWait
         self.classOf = classOf
         self.limit = limit
     }
@@ -103,7 +107,9 @@ final class AdaptiveRates: Sendable {
     /// Waits for the class's turn.
     func turn(_ name: String) async throws {
         let wait = rates.withLock { $0[name, default: AdaptiveRate(limit: limit(name))].turn(at: Self.now) }
-        if wait > 0 { try await Task.sleep(for: .seconds(wait)) }
+        guard wait > 0 else { return }
+        try await Task.sleep(for: .seconds(wait))
+        onWait(wait)
     }
 
     func wasRefused(_ name: String, after: Double?) {

@@ -16,7 +16,7 @@ struct TokenExchange: Sendable {
         let asked = clock()
         let response: HTTPResponse
         do {
-            response = try await client.send(exchange.request, body: exchange.body.isEmpty ? .none : .bytes(exchange.body))
+            response = try await client.send(exchange.request.about(.tokens), body: exchange.body.isEmpty ? .none : .bytes(exchange.body))
         } catch let error as HTTPError {
             if error.kind == .cancelled { throw CancellationError() }
             throw failure(.retry(after: nil), .unreachable, error.description, "check that it can be reached from here")

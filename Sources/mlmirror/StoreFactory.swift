@@ -11,6 +11,10 @@ struct OpenedStore: Sendable {
     /// Requests sent so far.
     var requestCount: @Sendable () -> Int
     var close: @Sendable () -> Void
+    /// What was asked so far, by what it was about.
+    var figures: @Sendable () -> RequestFigures = { RequestFigures() }
+    /// Of the credential that was given, in seconds since 1970; nil: it says nothing of an end, or is renewed.
+    var credentialEndsAt: Double?
 }
 
 /// The one place that knows which platform stands behind which address.
@@ -33,8 +37,8 @@ enum StoreFactory {
             clientCertificate: settings.clientCertificateFile?.value, database: try settings.database.map(database))
         return OpenedStore(
             store: connection.store, version: { try await connection.store.serverVersion() }, kind: nil,
-            requestCount: { connection.requestCount },
-            close: { connection.close() })
+            requestCount: { connection.requestCount }, close: { connection.close() }, figures: { connection.requests },
+            credentialEndsAt: connection.credentialEndsAt)
     }
 
     private static func openAzureML(_ settings: StoreSettings) throws -> OpenedStore {
@@ -68,7 +72,7 @@ enum StoreFactory {
         }
         return OpenedStore(
             store: connection.store, version: { nil }, kind: { "Azure ML" }, requestCount: { connection.requestCount },
-            close: { connection.close() })
+            close: { connection.close() }, figures: { connection.requests }, credentialEndsAt: connection.credentialEndsAt)
     }
 
     private static func openDatabricks(_ settings: StoreSettings, _ address: DatabricksAddress) throws -> OpenedStore {
@@ -108,7 +112,8 @@ enum StoreFactory {
         return OpenedStore(
             store: connection.store, version: { nil },
             kind: { "Databricks workspace \(try await connection.workspaceID()), asked as \(credential)" },
-            requestCount: { connection.requestCount }, close: { connection.close() })
+            requestCount: { connection.requestCount }, close: { connection.close() }, figures: { connection.requests },
+            credentialEndsAt: connection.credentialEndsAt)
     }
 
     private static func database(_ setting: Setting<String>) throws -> MLflowDatabase {

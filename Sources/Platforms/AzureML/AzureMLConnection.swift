@@ -5,6 +5,9 @@ public struct AzureMLConnection: Sendable {
     public let store: MLflowStore
     private let client: HTTPClient
     private let tokenClient: HTTPClient?
+    private let tally = RequestTally()
+    /// Seconds since 1970; nil: it says nothing of an end, or is renewed.
+    public let credentialEndsAt: Double?
 
     /// Opens nothing yet: the first request does.
     ///
@@ -18,6 +21,9 @@ public struct AzureMLConnection: Sendable {
     ) throws {
         var configuration = HTTPClientConfiguration.fromEnvironment(environment)
         if let caFile { configuration.caFile = caFile }
+        let tally = tally
+        configuration.onExchange = { tally.note($0) }
+        credentialEndsAt = token.flatMap { MLflowCredentials.bearer(token: $0).endsAt }
         let client = HTTPClient(configuration)
         self.client = client
         let authorization: any Authorization
@@ -30,6 +36,7 @@ public struct AzureMLConnection: Sendable {
                 // They are on this machine or beside it: no proxy knows them.
                 configuration = HTTPClientConfiguration()
                 configuration.proxy = .none
+                configuration.onExchange = { tally.note($0) }
                 tokenClient = HTTPClient(configuration)
             } else {
                 tokenClient = nil
@@ -40,7 +47,7 @@ public struct AzureMLConnection: Sendable {
             var endpoint = try MLflowEndpoint(uri: base, requestTimeout: requestTimeout)
             endpoint.knownAs = workspace.address
             var service = MLflowService(endpoint, client: client, authorization: authorization)
-            service.rates = AdaptiveRates()
+            service.rates = AdaptiveRates(onWait: { tally.noteWait($0) })
             return service
         }
         let tracking = try service(workspace.mlflowURL)
@@ -53,6 +60,9 @@ public struct AzureMLConnection: Sendable {
             return workspace.identity
         }
     }
+
+    /// What was asked so far, by what it was about.
+    public var requests: RequestFigures { tally.figures }
 
     /// Requests sent so far.
     public var requestCount: Int { client.requestCount + (tokenClient?.requestCount ?? 0) }

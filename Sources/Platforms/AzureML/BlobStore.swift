@@ -24,7 +24,7 @@ struct BlobStore: Sendable {
         let separator = query.isEmpty ? "" : url.contains("?") ? "&" : "?"
         var request = HTTPRequest(call.method, url + separator + query, headers: [Self.version] + headers, isIdempotent: isIdempotent)
         request.timeouts.firstByte = timeout
-        return request
+        return request.about(.files)
     }
 
     /// In bytes; nil where there is no blob.

@@ -6,6 +6,9 @@ public struct DatabricksConnection: Sendable {
     public let store: MLflowStore
     private let client: HTTPClient
     private let tokenClient: HTTPClient?
+    private let tally = RequestTally()
+    /// Seconds since 1970; nil: it says nothing of an end, or is renewed.
+    public let credentialEndsAt: Double?
 
     /// Of Azure Databricks, in every cloud of Azure.
     private static let resource = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/"
@@ -27,6 +30,9 @@ public struct DatabricksConnection: Sendable {
     ) throws {
         var configuration = HTTPClientConfiguration.fromEnvironment(environment)
         if let caFile { configuration.caFile = caFile }
+        let tally = tally
+        configuration.onExchange = { tally.note($0) }
+        if case .fixed(let fixed) = credential.proof { credentialEndsAt = fixed.endsAt } else { credentialEndsAt = nil }
         let client = HTTPClient(configuration)
         self.client = client
         let authorization: any Authorization
@@ -41,6 +47,7 @@ public struct DatabricksConnection: Sendable {
                 // They are on this machine or beside it: no proxy knows them.
                 configuration = HTTPClientConfiguration()
                 configuration.proxy = .none
+                configuration.onExchange = { tally.note($0) }
                 tokenClient = HTTPClient(configuration)
             }
             let tenant = tenantIsKnown ? nil : TenantDiscovery(host: host, client: client)
@@ -59,7 +66,9 @@ public struct DatabricksConnection: Sendable {
         self.tokenClient = tokenClient
         var service = MLflowService(
             try MLflowEndpoint(uri: host, requestTimeout: requestTimeout), client: client, authorization: authorization)
-        service.rates = AdaptiveRates(classOf: DatabricksRates.name) { DatabricksRates.perSecond[$0].map { $0 * rateShare } }
+        service.rates = AdaptiveRates(classOf: DatabricksRates.name, onWait: { tally.noteWait($0) }) {
+            DatabricksRates.perSecond[$0].map { $0 * rateShare }
+        }
         service.failure.access = DatabricksAccess.advice
         service.failure.withoutFeature = "this workspace has it switched off"
         let dialect = readsUnityCatalog ? Dialect.databricksUnityCatalog : .databricks
@@ -73,6 +82,9 @@ public struct DatabricksConnection: Sendable {
     ///
     /// - Throws: `StoreError`, `CancellationError`.
     public func workspaceID() async throws -> String { try await DatabricksWorkspace.id(store.service) }
+
+    /// What was asked so far, by what it was about.
+    public var requests: RequestFigures { tally.figures }
 
     /// Requests sent so far.
     public var requestCount: Int { client.requestCount + (tokenClient?.requestCount ?? 0) }
@@ -100,7 +112,7 @@ struct TenantDiscovery: Sendable {
         // A request that is not said to be repeatable gets the redirect as its answer.
         let request = HTTPRequest(.get, host + "/aad/auth", isIdempotent: false, timeouts: Timeouts(connect: 10, firstByte: 30, stall: 30))
         let response: HTTPResponse
-        do { response = try await client.send(request) } catch let error as HTTPError {
+        do { response = try await client.send(request.about(.tokens)) } catch let error as HTTPError {
             if error.kind == .cancelled { throw CancellationError() }
             throw StoreError(.retry(after: nil), .unreachable, "the tenant of \(host): \(error.description); set ARM_TENANT_ID")
         }

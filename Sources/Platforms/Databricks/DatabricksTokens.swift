@@ -53,7 +53,7 @@ struct DatabricksTokenSource: Sendable {
         let usual = host + "/oidc/v1/token"
         let response: HTTPResponse
         do {
-            response = try await client.send(request)
+            response = try await client.send(request.about(.tokens))
         } catch let error as HTTPError {
             if error.kind == .cancelled { throw CancellationError() }
             throw StoreError(

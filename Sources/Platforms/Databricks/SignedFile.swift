@@ -29,7 +29,7 @@ struct SignedFile: Sendable {
         }
         var request = HTTPRequest(.get, address.url, headers: address.headers + further)
         request.timeouts.firstByte = timeout
-        return request
+        return request.about(.files)
     }
 
     /// What broke below HTTP, without the address.

@@ -4,6 +4,7 @@ import Curl
 public struct MLflowConnection: Sendable {
     public let store: MLflowStore
     private let client: HTTPClient
+    private let tally = RequestTally()
 
     /// Opens nothing yet: the first request does.
     ///
@@ -19,9 +20,16 @@ public struct MLflowConnection: Sendable {
         var configuration = HTTPClientConfiguration.fromEnvironment(environment)
         if let caFile { configuration.caFile = caFile }
         if let clientCertificate { configuration.clientCertificate = clientCertificate }
+        let tally = tally
+        configuration.onExchange = { tally.note($0) }
         client = HTTPClient(configuration)
         store = MLflowStore(endpoint, client: client, database: database)
     }
+
+    /// What was asked so far, by what it was about.
+    public var requests: RequestFigures { tally.figures }
+    /// Of what was given, in seconds since 1970; nil: it says nothing of an end.
+    public var credentialEndsAt: Double? { store.endpoint.credentials.endsAt }
 
     /// Requests sent so far.
     public var requestCount: Int { client.requestCount }

@@ -55,7 +55,8 @@ struct MLflowService: Sendable {
         timeouts.firstByte = endpoint.requestTimeout
         return HTTPRequest(
             call.method, endpoint.baseURL + call.path, headers: headers, isIdempotent: !call.isWrite, timeouts: timeouts,
-            maximumResponseBytes: call.maximumResponseBytes)
+            maximumResponseBytes: call.maximumResponseBytes
+        ).about(call.requestClass)
     }
 
     /// A 2xx answer's body.

@@ -142,7 +142,7 @@ extension MLflowStore {
         let headers = (target.headers ?? [:]).sorted { $0.key < $1.key }.map { HTTPHeader($0.key, $0.value) }
         var request = HTTPRequest(.put, target.url, headers: headers, isIdempotent: false)
         request.timeouts.firstByte = endpoint.requestTimeout
-        return request
+        return request.about(.files)
     }
 }
 

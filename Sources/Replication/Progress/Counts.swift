@@ -31,6 +31,12 @@ public struct Counts: Sendable, Hashable {
     public var conflicts = 0
     public var deadLetters = 0
     public init() {}
+
+    /// Every label of `conversions`.
+    public static let conversionKinds = [
+        "alias_as_tag", "alias_without_version", "empty_run_name", "experiment_name", "experiment_tag_emptied", "logged_model_as_files",
+        "model_metric_without_run", "model_without_counterpart", "overflow", "status", "version_number_filled", "version_status",
+    ]
 }
 
 /// How far the work is, for a person who watches. `total` counts are what enumeration has found so far.

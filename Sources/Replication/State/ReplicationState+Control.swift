@@ -20,6 +20,8 @@ public enum ControlName: String, Sendable, CaseIterable {
     case unknownTold = "unknown_told"
     /// A `FileSweep.Place` as JSON.
     case fileSweep = "file_sweep"
+    /// When everything in scope was last compared and found equal: milliseconds since 1970.
+    case verifiedAt = "verified_at"
     /// `LiveReport` as JSON: what the daemon knew a moment ago.
     case report
 }

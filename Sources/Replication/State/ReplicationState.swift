@@ -59,7 +59,7 @@ public final class ReplicationState: Sendable {
         }
     }
 
-    /// Opens a file that another process may own, to look at it and to leave word in it: `ask` and `setPause` are all that a visitor may write.
+    /// Opens a file that another process may own, to look at it and to leave word in it: what a visitor may write are the tables where people leave word.
     ///
     /// - Throws: `StateError`; of kind `missing` when there is no file.
     public static func visit(path: String) throws -> ReplicationState {

@@ -16,7 +16,8 @@ struct RunCommand: MirrorCommand {
 
             The first time it copies everything in scope; then what changes. SIGTERM
             and SIGINT end it, SIGHUP has it read its configuration again. It goes
-            on where it was, however it ended.
+            on where it was, however it ended. Its figures are for Prometheus, where
+            the configuration says metrics_file or metrics_listen.
             """
     )
 

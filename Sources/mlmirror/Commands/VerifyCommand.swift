@@ -77,12 +77,14 @@ struct VerifyCommand: MirrorCommand {
         let first = try await run.compare(repairing: repair) { try outlets.add($0) }
         guard repair, first.differences > 0 else {
             try outlets.finish(first, afterRepair: nil)
+            run.noteSuccess(first)
             return first
         }
         outlets.showFirst(first)
         try outlets.showRepair(try await run.repair())
         let second = try await run.compare(repairing: false) { outlets.addAfterRepair($0) }
         try outlets.finish(first, afterRepair: second)
+        run.noteSuccess(second)
         return second
     }
 }
@@ -119,6 +121,12 @@ private struct VerifyRun<Primary: TrackingStore, Secondary: WritableStore>: Send
             deep: options.deep, board: board, clock: session.clock, logger: session.logger(options.common.output),
             isVisitor: isVisitor)
         return try await reporter(board).during(session.signals) { try await verify.run(repairing: repairing, report) }
+    }
+
+    /// For who watches. Of a part of what is mirrored it is not said; and who may only read the state file cannot say it.
+    func noteSuccess(_ summary: VerifySummary) {
+        guard summary.areEqual, (try? state.isMirroring(settings.scope)) == true else { return }
+        try? state.noteVerified(at: session.clock.nowMilliseconds)
     }
 
     func repair() async throws -> BackfillSummary {

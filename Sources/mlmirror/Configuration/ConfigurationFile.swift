@@ -48,6 +48,7 @@ struct ConfigurationFile: Sendable {
     var window: Setting<Int>?
     var artifactWindow: Setting<Int>?
     var metricsFile: Setting<String>?
+    var metricsListen: Setting<LoopbackAddress>?
     var stragglers: Setting<StragglerRule>?
     var retirePrimary: Setting<RetirementRule>?
     var rules: Setting<ConflictRules>?
@@ -63,7 +64,8 @@ struct ConfigurationFile: Sendable {
 
     private static let topKeys = KeyTable(
         known: [
-            "primary", "secondary", "state", "pair", "scope", "live", "window", "artifact_window", "metrics_file", "mode", "rules",
+            "primary", "secondary", "state", "pair", "scope", "live", "window", "artifact_window", "metrics_file", "metrics_listen", "mode",
+            "rules",
         ])
     private static let storeKeys = KeyTable(
         known: ["uri", "auth", "workspace", "ca_file", "client_certificate_file", "experiment_names", "edited"],
@@ -110,6 +112,7 @@ struct ConfigurationFile: Sendable {
         window = try top.wholeNumber("window", in: Self.windowRange)
         artifactWindow = try top.wholeNumber("artifact_window", in: Self.artifactWindowRange)
         metricsFile = try top.text("metrics_file")
+        metricsListen = try top.text("metrics_listen").map { Setting(try LoopbackAddress($0.value, $0.origin), $0.origin) }
         if let section = try top.section("secondary", keys: Self.storeKeys) {
             experimentNames = try Self.nameTemplate(section)
             edited = try section.truth("edited")

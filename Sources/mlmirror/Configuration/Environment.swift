@@ -18,7 +18,7 @@ struct Environment: Sendable {
             "CONFIG", "PRIMARY", "SECONDARY", "STATE", "PAIR", "SINCE", "UNTIL", "WINDOW", "ARTIFACT_WINDOW", "FEED", "PRIMARY_DATABASE",
             "PRIMARY_RATE_SHARE",
             "CYCLE_SECONDS", "REQUESTS_PER_SECOND", "FILE_GRACE_SECONDS", "FILE_SWEEP_PER_SECOND", "CANARY_SECONDS",
-            "CANARY_EXPERIMENT", "METRICS_FILE",
+            "CANARY_EXPERIMENT", "METRICS_FILE", "METRICS_LISTEN",
         ].map { "MLMIRROR_\($0)" }
         + Role.allCases.flatMap { role in
             ["USERNAME", "PASSWORD", "TOKEN", "WORKSPACE", "CA_FILE", "CLIENT_CERTIFICATE_FILE"].map { "\(role.variable)_\($0)" }

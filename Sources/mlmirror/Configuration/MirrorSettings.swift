@@ -68,6 +68,8 @@ struct MirrorSettings: Sendable {
     var artifactWindow: Setting<Int>
     /// For Prometheus; nil: none is written.
     var metricsFile: Setting<String>?
+    /// Where Prometheus may ask; nil: nowhere.
+    var metricsListen: Setting<LoopbackAddress>?
     var stragglers: Setting<StragglerRule>
     var retirePrimary: Setting<RetirementRule>
     var rules: Setting<ConflictRules>
@@ -180,6 +182,7 @@ struct ShownSetting: Sendable, Hashable, Encodable {
         if rules.isEmpty { add("rules", settings.rules) { _ in "the defaults" } }
         for (key, value) in rules { add(key.printable, settings.rules) { _ in value } }
         add("metrics_file", settings.metricsFile, absent: "none is written") { $0 }
+        add("metrics_listen", settings.metricsListen, absent: "nowhere", \.description)
         return lines
     }
 }

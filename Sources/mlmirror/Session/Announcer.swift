@@ -7,18 +7,15 @@ final class Announcer: Sendable {
     private let session: Session
     private let state: ReplicationState
     private let logger: Logger
-    private let metricsFile = Locked<String?>(nil)
-    private let isMetricsBlocked = Locked(false)
+    let metrics: MetricsOutlet
 
     init(_ session: Session, _ state: ReplicationState, _ logger: Logger) {
         self.session = session
         self.state = state
         self.logger = logger
+        metrics = MetricsOutlet(state, logger)
         watch = Locked(ServiceWatch(ServiceWatch.Limits(watchdogSeconds: session.manager.watchdogSeconds)))
     }
-
-    /// Where metrics go from now on.
-    func writeMetrics(to path: String?) { metricsFile.withLock { $0 = path } }
 
     /// Never fails: a daemon does not end because it cannot tell of itself.
     func take(_ news: LiveNews) {
@@ -32,26 +29,7 @@ final class Announcer: Sendable {
             case .snapshot: tellSnapshot(at: now)
             }
         }
-        if case .standing(let standing) = news, let path = metricsFile.withLock({ $0 }) { writeMetrics(standing, path) }
-    }
-
-    private func writeMetrics(_ standing: LiveStanding, _ path: String) {
-        do {
-            let text = MetricsText(
-                standing: standing, deadLetters: try state.deadLetterCount(), conflicts: try state.conflictCount(),
-                pending: try state.pending(), mode: try state.modes.mode, stragglers: try state.stragglerCount()
-            ).text
-            let file = try WholeFile(path: path, mode: 0o644)
-            try file.write(Array(text.utf8))
-            try file.commit()
-            isMetricsBlocked.withLock { $0 = false }
-        } catch {
-            let wasBlocked = isMetricsBlocked.withLock { isBlocked in
-                defer { isBlocked = true }
-                return isBlocked
-            }
-            if !wasBlocked { logger.event(.metricsBlocked, ["detail": "\(error)"]) }
-        }
+        if case .standing(let standing) = news { metrics.tell(standing) }
     }
 
     private func tellSnapshot(at now: Int64) {

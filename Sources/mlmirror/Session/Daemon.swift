@@ -17,6 +17,8 @@ struct Daemon: Sendable {
             reload.ring()
         }
         defer { session.signals.onReload(nil) }
+        try announcer.metrics.listen(first.metricsListen)
+        defer { announcer.metrics.close() }
         var settings = first
         while true {
             let present = settings
@@ -45,6 +47,7 @@ struct Daemon: Sendable {
             guard new.state.value == present.state.value, new.pair.value == present.pair.value else {
                 throw ConfigurationError(new.state.origin, "another state file or pair needs a restart")
             }
+            try announcer.metrics.listen(new.metricsListen)
             logger.event(.configurationReloaded)
             return new
         } catch {
@@ -54,8 +57,9 @@ struct Daemon: Sendable {
     }
 
     private func follow(_ settings: MirrorSettings) async throws {
-        try await session.withStores(settings) { primary, secondary, _ in
-            try await follow(primary, secondary, settings)
+        try await session.withOpened(settings) { primary, secondary in
+            announcer.metrics.follow(primary, secondary, file: settings.metricsFile?.value)
+            try await follow(settings.passing(primary.store), secondary.store, settings)
         }
     }
 
@@ -64,7 +68,6 @@ struct Daemon: Sendable {
     ) async throws {
         logger.event(.following, ["primary": "\(settings.primary.uri.value)", "secondary": "\(settings.secondary.uri.value)"])
         let (session, state, announcer) = (session, state, announcer)
-        announcer.writeMetrics(to: settings.metricsFile?.value)
         var configuration = settings.liveConfiguration()
         if let seconds = session.manager.watchdogSeconds { configuration.reportPause = min(configuration.reportPause, seconds / 3) }
         let live = LiveReplication(

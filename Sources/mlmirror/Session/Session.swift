@@ -40,11 +40,18 @@ struct Session: Sendable {
     func withStores<Result>(
         _ settings: MirrorSettings, _ body: (any TrackingStore, any WritableStore, _ requests: @Sendable () -> Int) async throws -> Result
     ) async throws -> Result {
+        try await withOpened(settings) { primary, secondary in
+            try await body(settings.passing(primary.store), secondary.store) { primary.requestCount() + secondary.requestCount() }
+        }
+    }
+
+    /// As `withStores`, with all that is known of both.
+    func withOpened<Result>(_ settings: MirrorSettings, _ body: (OpenedStore, OpenedStore) async throws -> Result) async throws -> Result {
         let primary = try openStore(settings.primary)
         defer { primary.close() }
         let secondary = try openStore(settings.secondary)
         defer { secondary.close() }
-        return try await body(settings.passing(primary.store), secondary.store) { primary.requestCount() + secondary.requestCount() }
+        return try await body(primary, secondary)
     }
 
     /// Opens the state file for the length of `body`.
