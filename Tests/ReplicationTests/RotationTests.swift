@@ -14,11 +14,14 @@ import Testing
         var experiments: [ExperimentID] = []
 
         /// Two hundred of them, ten a search, two searches a second: a rotation takes thirty seconds, or ten.
-        init() async throws {
+        init(pageSize: Int = 1000, models: Int = 0) async throws {
             var dialect = Dialect.mlflow
             dialect.experimentsPerSearch = 10
             dialect.hasLoggedModels = false
-            primary = FakeStore(name: "primary", dialect: dialect)
+            primary = FakeStore(name: "primary", dialect: dialect, pageSize: pageSize)
+            for number in 0..<models {
+                try await primary.createRegisteredModel(ModelName("model \(number)"), description: "", tags: [])
+            }
             for number in 0..<200 { experiments.append(try await primary.createExperiment(name: "experiment \(number)", tags: [])) }
             folder = try TemporaryFolder()
             state = try ReplicationState.open(path: folder.file("state.db"))
@@ -71,6 +74,25 @@ import Testing
         _ = try await fixture.rotation(from: whole.cursor)
         #expect(reads.withLock { $0 } == 0)
         #expect(try await fixture.primary.run(ended.id) != nil)
+        try fixture.state.close()
+    }
+
+    /// A switch to `azureml-only` waits for an answer that says everything.
+    @Test func aRegistryThatTakesLongIsLookedAtLessOftenAndHoldsNothingUp() async throws {
+        let fixture = try await Fixture(pageSize: 10, models: 60)
+        let looks = Locked(0)
+        fixture.primary.setFault { operation in
+            if operation.name == "registeredModels" { looks.withLock { $0 += 1 } }
+            return nil
+        }
+        let readings = Locked(0)
+        var cursor = try await fixture.feed.position()
+        for _ in 0..<3 {
+            cursor = try await fixture.rotation(from: cursor) { _, _ in readings.withLock { $0 += 1 } }.cursor
+        }
+        // Six pages a look.
+        #expect(looks.withLock { $0 } / 6 < readings.withLock { $0 } / 2)
+        #expect(readings.withLock { $0 } < 60, "\(readings.withLock { $0 })")
         try fixture.state.close()
     }
 

@@ -114,8 +114,10 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
         let changed = Set(changes.filter { $0.key.kind == .run }.map { RunID($0.key.id) })
         let runs = seen.values.sorted { $0.id < $1.id }
         changes += histories.withLock { $0.due(runs, changed: changed, now: now) }.map { Change(.run($0)) }
-        let looksAtRegistry = now >= schedule.withLock { $0.nextRegistry }
-        if looksAtRegistry { try await lookAtRegistry(&changes) }
+        if now >= schedule.withLock({ $0.nextRegistry }) {
+            try await lookAtRegistry(&changes)
+            rotation.noteRegistry()
+        }
         // That a version is ready shows in no record of its model.
         changes += store.unfinishedModels.sorted { $0.rawValue < $1.rawValue }.filter { scope.contains($0) }.map {
             Change(.registeredModel($0))
@@ -126,7 +128,7 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
         changes += try await sweep.goOn(over: rotation.all)
         self.rotation.withLock { $0 = rotation }
         guard rotation.isWhole else { return FeedReading(changes: changes, cursor: text, isWhole: false) }
-        return FeedReading(changes: changes, cursor: try encode(Cursor(seenUntil: rotation.startedAt)), isWhole: looksAtRegistry)
+        return FeedReading(changes: changes, cursor: try encode(Cursor(seenUntil: rotation.startedAt)), isWhole: rotation.sawRegistry)
     }
 
     /// At most a tenth of the time: one of thousands of models would hold up the runs.

@@ -9,6 +9,8 @@ struct Rotation: Sendable {
     /// Whether what is under way, and what has ended, is searched for as well; else what is known to be under way is asked for by its id.
     let isFull: Bool
     private(set) var cycles = 0
+    /// The registry was looked at since it began.
+    private(set) var sawRegistry = false
 
     init(_ experiments: [ExperimentID], startedAt: Int64, since: Int64, isFull: Bool) {
         all = experiments
@@ -23,6 +25,7 @@ struct Rotation: Sendable {
     var tookOneCycle: Bool { cycles == 1 }
 
     mutating func beginCycle() { cycles += 1 }
+    mutating func noteRegistry() { sawRegistry = true }
 
     mutating func next(atMost count: Int) -> [ExperimentID] {
         defer { rest = rest.dropFirst(count) }
