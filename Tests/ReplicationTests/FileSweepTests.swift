@@ -32,6 +32,21 @@ import Testing
         #expect(try await fixture.pair.verify().differences == [])
     }
 
+    /// Its client gives it times of long ago, and its files later.
+    @Test func aRunThatAFeedReportsIsWatchedFromThenOn() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let workload = Workload(store: fixture.pair.primary)
+        try await fixture.live({ $0.fileGrace = 20_000 }) { daemon in
+            try await daemon.settled()
+            let run = try await workload.run(in: ExperimentID("0"), "of long ago", start: 1000)
+            fixture.feed.say([Change(.run(run.id))])
+            try await daemon.until("copied") { try daemon.state.identity(.run, run.id.rawValue)?.record != nil }
+            try await daemon.settled()
+            try await workload.file("late.txt", "1", of: ArtifactOwner(.run(run.id), root: run.artifactURI))
+            try await daemon.until("found") { try daemon.state.manifest(of: EntityKey(.runArtifacts, run.id.rawValue))["late.txt"] != nil }
+        }
+    }
+
     /// Each of many sweeps sees it; one is enough.
     @Test func whatCannotBeCopiedIsNotTriedAgainAndAgain() async throws {
         let fixture = LiveFixture(try MirrorFixture())

@@ -58,6 +58,8 @@ final class LiveFixture: Sendable {
             try disk.map { try ReplicationState.open(path: pair.statePath, disk: $0) } ?? ReplicationState.open(path: pair.statePath)
         var configuration = LiveConfiguration()
         configuration.mirror = pair.configuration()
+        // Its requests are nobody's that a test counts; `FileSweepTests` turns it on.
+        configuration.fileSweepPerSecond = 0
         change(&configuration)
         let (feed, clock, primary, news) = (feed, clock, pair.primary, news)
         let scope = configuration.mirror.scope

@@ -204,6 +204,8 @@ public struct World: Sendable {
     private func daemon(_ state: ReplicationState) -> LiveReplication<FakeStore, FakeStore> {
         var configuration = LiveConfiguration()
         configuration.filePause = 5
+        // It writes nothing of its own, and would be most of what happens.
+        configuration.fileSweepPerSecond = 0
         configuration.longestFilePause = 10
         configuration.fileGrace = 30
         configuration.reportPause = 30

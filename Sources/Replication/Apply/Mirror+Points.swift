@@ -35,8 +35,10 @@ extension Mirror {
     }
 
     /// - Parameter isNew: whether nothing is known of it yet.
-    func fileWatch(of run: Run, isNew: Bool) -> FileWatch? {
-        let endTime = run.status.isTerminal ? run.endTime ?? clock.nowMilliseconds : nil
+    func fileWatch(of run: Run, isNew: Bool) throws -> FileWatch? {
+        var endTime = run.status.isTerminal ? run.endTime ?? clock.nowMilliseconds : nil
+        // One that a feed reports was made a moment ago, whatever times its client gives it: its files may be still to come.
+        if isNew, let end = endTime, try state.control(.reconciling) == nil { endTime = max(end, clock.nowMilliseconds) }
         guard run.lifecycle == .deleted else { return fileWatch(of: run.id, endTime: endTime) }
         // When it was deleted is not told, and who was writing files into it may not be done. What had ended before we knew of it is another matter.
         return fileWatch(of: run.id, endTime: isNew ? endTime ?? clock.nowMilliseconds : clock.nowMilliseconds)

@@ -95,7 +95,7 @@ extension Mirror {
                 Acknowledgement(
                     entry: entry, identity: identity, conflicts: plan.conflicts, hasAllConflicts: !plan.isRespectedDeletion,
                     followUps: followUps, letters: letters,
-                    watch: plan.isRespectedDeletion ? nil : fileWatch(of: record, isNew: known?.base == nil),
+                    watch: plan.isRespectedDeletion ? nil : try fileWatch(of: record, isNew: known?.base == nil),
                     endsWatch: record.status.isTerminal || record.lifecycle == .deleted ? fileWatchEnd : nil))
             noteRecent(written, of: id, series)
             if hasSeals, isNew || plan.writes || points > 0, try await isSealed(record.experiment) {

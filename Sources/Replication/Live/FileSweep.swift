@@ -67,9 +67,8 @@ final class FileSweep<Primary: TrackingStore, Secondary: WritableStore>: Sendabl
     private func sweep() async throws {
         let now = mirror.clock.nowMilliseconds
         let known = try Self.place(in: mirror.state)
-        // A first daemon has just compared everything, or is about to.
-        var place = known ?? Place(startedAt: now)
-        if known == nil { try note(place) }
+        // A first daemon lists everything while people go on: the first sweep follows at once.
+        var place = known ?? Place(startedAt: now - pause)
         desk.set(filesSweptSince: place.finishedStart)
         if place.after == nil {
             // A clock that was set back is not waited for.
