@@ -161,20 +161,23 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
     private func readActiveRuns(from start: Double, to end: Double) async throws -> [Run] {
         var rest = active.withLock { $0.unseen(since: start) }[...]
         var found: [Run] = []
-        try await withThrowingTaskGroup(of: (RunID, Run?).self) { group in
+        try await withThrowingTaskGroup(of: (RunID, Run?, isRead: Bool).self) { group in
             func addNext() {
                 guard clock.monotonicSeconds < end, let id = rest.popFirst() else { return }
                 group.addTask {
                     try await self.budget.take(.activeRuns)
-                    do { return (id, try await self.store.run(id)) } catch let error as StoreError where error.decision == .setAside {
-                        return (id, nil)
+                    do { return (id, try await self.store.run(id), true) } catch let error as StoreError where error.decision == .setAside {
+                        return (id, nil, true)
+                    } catch let error as StoreError where error.isRetriable {
+                        // Another time: one that cannot be read holds up nothing else. That the store is away, the searches tell.
+                        return (id, nil, false)
                     }
                 }
             }
             for _ in 0..<Self.readsAtOnce { addNext() }
-            while let (id, run) = try await group.next() {
+            while let (id, run, isRead) = try await group.next() {
                 // Gone, or closed to us.
-                if run == nil { active.withLock { $0.forget(id) } }
+                if isRead, run == nil { active.withLock { $0.forget(id) } }
                 if let run, scope.contains(run) { found.append(run) }
                 addNext()
             }
