@@ -157,10 +157,15 @@ extension Mirror {
                 followUps.append(EntityKey(.experimentDeletion, record.id.rawValue))
             }
         }
+        var isNameTaken = false
         if record.lifecycle == .deleted, actual.lifecycle == .deleted, !isForeign, wasDeletedByUs, !rules.isSealed {
             // It was back for a moment, and was changed: what is deleted cannot be.
             var isRenamed = secondary.dialect.renamesExperiments && actual.name != wantedName
-            if isRenamed { isRenamed = try await secondary.experiment(named: wantedName) == nil }
+            if isRenamed, let found = try await secondary.experiment(named: wantedName) {
+                if waits, let other = try await renamedSince(found, asking: record.id) { throw Waits(key: other) }
+                try await requireStill(found)
+                (isRenamed, isNameTaken) = (false, true)
+            }
             if isRenamed || !(tags.set.isEmpty && tags.delete.isEmpty) {
                 try await secondary.restoreExperiment(actual.id)
                 lifecycle = .active
@@ -217,6 +222,7 @@ extension Mirror {
             // Tags of a deleted experiment cannot be written, here or on the primary: they are when it is restored.
             for tag in tags.set { fields[.tag(tag.key)] = base?[.tag(tag.key)] }
         }
+        if isNameTaken { isNamed = false }
         fields[Base.Field("name")] = isNamed ? FieldDigest(wantedName) : base?[Base.Field("name")]
         base = fields
         let identity = Identity(
