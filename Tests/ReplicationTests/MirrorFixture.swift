@@ -20,6 +20,17 @@ final class MirrorFixture: Sendable {
         folder = try TemporaryFolder()
     }
 
+    /// From now on the secondary leads everything.
+    func seal() throws {
+        let state = try ReplicationState.open(path: statePath)
+        try state.changeModes { ledger in
+            var one = ModeSwitch(.everything, askedAt: 1)
+            one.step = .sealed
+            ledger.ask(one)
+        }
+        try state.close()
+    }
+
     /// What goes on without end fails, instead of the test never ending.
     func endAfterRequests(_ count: Int) {
         let asked = Locked(0)

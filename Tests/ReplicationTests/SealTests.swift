@@ -5,16 +5,6 @@ import Testing
 
 /// Once the secondary leads, nothing that people have there is written over, whatever goes on at the primary.
 @Suite struct SealTests {
-    private func seal(_ fixture: MirrorFixture) throws {
-        let state = try ReplicationState.open(path: fixture.statePath)
-        try state.changeModes { ledger in
-            var one = ModeSwitch(.everything, askedAt: 1)
-            one.step = .sealed
-            ledger.ask(one)
-        }
-        try state.close()
-    }
-
     private func withState<R>(_ fixture: MirrorFixture, _ body: (ReplicationState) throws -> R) throws -> R {
         let state = try ReplicationState.open(path: fixture.statePath)
         defer { try? state.close() }
@@ -38,7 +28,7 @@ import Testing
             in: ExperimentID("0"), "name", files: ["a.txt": "abc"],
             tags: [Tag("k", "v"), Tag("gone", "v"), Tag("mlflow.note.content", "note")])
         try await fixture.backfill()
-        try seal(fixture)
+        try fixture.seal()
         let there = try #require(try await fixture.secondary.run(try copy(fixture, run.id)))
         let files = ArtifactOwner(.run(there.id), root: there.artifactURI)
         try await fixture.secondary.logBatch(
@@ -103,7 +93,7 @@ import Testing
         let run = try await Workload(store: primary).run(in: ExperimentID("0"), "a", start: 9000)
         let purged = try await Workload(store: primary).run(in: ExperimentID("0"), "b", start: 9100)
         try await fixture.backfill()
-        try seal(fixture)
+        try fixture.seal()
         try await primary.deleteRun(run.id)
         primary.collect(purged.id)
         let sweep = try #require(try await primary.experiment(named: "/Shared/sweep"))
@@ -130,7 +120,7 @@ import Testing
         try await fixture.backfill()
         let there = try copy(fixture, run.id)
         #expect(try await secondary.run(there)?.lifecycle == .deleted)
-        try seal(fixture)
+        try fixture.seal()
         try await primary.restoreRun(run.id)
         try await primary.restoreExperiment(closed)
         try await fixture.backfill { $0.deep = true }
@@ -144,7 +134,7 @@ import Testing
         let (primary, secondary, net) = (fixture.primary, fixture.secondary, ModelName("net"))
         try await Workload(store: primary).everything()
         try await fixture.backfill()
-        try seal(fixture)
+        try fixture.seal()
         try await primary.setAlias("champion", to: 1, ofRegisteredModel: net)
         try await primary.setAlias("new", to: 1, ofRegisteredModel: net)
         try await primary.setDescription("ours", ofRegisteredModel: net)
@@ -191,7 +181,7 @@ import Testing
         let (primary, secondary, net) = (fixture.primary, fixture.secondary, ModelName("net"))
         try await Workload(store: primary).everything()
         try await fixture.backfill()
-        try seal(fixture)
+        try fixture.seal()
         try await secondary.setAlias("champion", to: 1, ofRegisteredModel: net)
         try await secondary.setDescription("theirs", ofRegisteredModel: net)
         try await secondary.setStage("Archived", ofVersion: 1, of: net)

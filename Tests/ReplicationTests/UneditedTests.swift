@@ -104,13 +104,7 @@ import Testing
     @Test func whatPeopleLeadIsRead() async throws {
         let run = try await workload.run(in: ExperimentID("0"), "r", tags: [Tag("a", "0")], end: false)
         _ = try await backfill()
-        let state = try ReplicationState.open(path: fixture.statePath)
-        try state.changeModes { ledger in
-            var one = ModeSwitch(.everything, askedAt: 1)
-            one.step = .sealed
-            ledger.ask(one)
-        }
-        try state.close()
+        try fixture.seal()
         try await secondary.logBatch(RunBatch(tags: [Tag("a", "theirs")]), toRun: try copy("r").id)
         try await primary.logBatch(RunBatch(tags: [Tag("a", "1"), Tag("b", "1")]), toRun: run.id)
         #expect(try await backfill().runs > 0)
