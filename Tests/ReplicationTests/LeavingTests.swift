@@ -75,8 +75,49 @@ import Testing
         #expect(try await live.pair.verify { $0.scope.experiments = PatternList(["prod/**"]) }.differences == [])
     }
 
+    /// While no daemon ran, or where the feed did not tell.
+    @Test func oneThatLeftUnseenIsNotedByTheNextListing() async throws {
+        let fixture = try await Fixture()
+        let (live, run) = (fixture.live, fixture.run)
+        try await live.live(Self.narrow) { try await $0.settled() }
+        try await fixture.primary.renameExperiment(fixture.moving, to: "draft/a")
+        let state = try ReplicationState.open(path: live.pair.statePath)
+        try state.beginReconciliation(nil, why: "asked")
+        try state.close()
+        try await live.live(Self.narrow) { daemon in
+            try await daemon.until("out") { try fixture.isOut(daemon.state) }
+            try await fixture.goOn(1)
+            live.feed.say([Change(.run(run.id), .points, series: ["loss": live.clock.nowMilliseconds])])
+            try await daemon.until("read") { try daemon.state.cursor(of: "scripted") == "1" }
+            try await daemon.settled()
+        }
+        #expect(try fixture.there(1) == (5, false))
+    }
+
+    /// It stays as it was when it left, whatever becomes of it on the primary.
+    @Test func whatIsPurgedAfterItHasLeftStays() async throws {
+        let fixture = try await Fixture()
+        let (live, primary, run) = (fixture.live, fixture.primary, fixture.run)
+        func replicating(_ configuration: inout LiveConfiguration) {
+            Self.narrow(&configuration)
+            configuration.mirror.rules = ConflictRules([.purgedOnPrimary: .replicate])
+        }
+        try await live.live(replicating) { daemon in
+            try await daemon.settled()
+            try await primary.renameExperiment(fixture.moving, to: "draft/a")
+            live.feed.say([Change(.experiment(fixture.moving))])
+            try await daemon.until("out") { try fixture.isOut(daemon.state) }
+            try await primary.deleteRun(run.id)
+            primary.collect(run.id)
+            live.feed.say([Change(.run(run.id))])
+            try await daemon.until("read") { try daemon.state.cursor(of: "scripted") == "2" }
+            try await daemon.settled()
+        }
+        #expect(live.pair.secondary.snapshot.runs.map(\.run.lifecycle) == [.active])
+    }
+
     /// Its experiments were listed already, its runs not yet.
-    @Test func oneThatComesInAmidAListingIsNotMissed() async throws {
+    @Test(arguments: [false, true]) func oneThatComesInAmidAListingIsNotMissed(_ failsAtFirst: Bool) async throws {
         let live = LiveFixture(try MirrorFixture())
         let primary = live.pair.primary
         let moving = try await primary.createExperiment(name: "draft/a", tags: [])
@@ -91,8 +132,14 @@ import Testing
         try await live.live(Self.narrow) { daemon in
             try await daemon.until("amid the listing") { asked.withLock { $0 } > 0 }
             try await primary.renameExperiment(moving, to: "prod/a")
+            let isFirst = Locked(failsAtFirst)
+            live.pair.secondary.setFault { operation in
+                let fails = operation.name == "createExperiment" && isFirst.withLock { first in (first, first = false).0 }
+                return fails ? .before(StoreError(.retry(after: nil), .serverFailure, "not now")) : nil
+            }
             live.feed.say([Change(.experiment(moving))])
             try await daemon.until("read") { try daemon.state.cursor(of: "scripted") == "1" }
+            try await daemon.until("tried again") { try daemon.state.entry(.experiment(moving)) == nil && !isFirst.withLock { $0 } }
             primary.setFault(nil)
             try await daemon.settled()
         }

@@ -14,7 +14,7 @@ import Testing
         var experiments: [ExperimentID] = []
 
         /// Two hundred of them, ten a search, two searches a second: a rotation takes thirty seconds, or ten.
-        init(pageSize: Int = 1000, models: Int = 0) async throws {
+        init(pageSize: Int = 1000, models: Int = 0, overlap: Double = 0) async throws {
             var dialect = Dialect.mlflow
             dialect.experimentsPerSearch = 10
             dialect.hasLoggedModels = false
@@ -27,7 +27,7 @@ import Testing
             state = try ReplicationState.open(path: folder.file("state.db"))
             var polling = PollingConfiguration()
             polling.requestsPerSecond = 2
-            polling.overlap = 0
+            polling.overlap = overlap
             feed = PollingFeed(primary, state: state, scope: .everything, polling, clock: clock)
         }
 
@@ -74,6 +74,49 @@ import Testing
         _ = try await fixture.rotation(from: whole.cursor)
         #expect(reads.withLock { $0 } == 0)
         #expect(try await fixture.primary.run(ended.id) != nil)
+        try fixture.state.close()
+    }
+
+    /// Points that came among earlier ones show in no record.
+    @Test func pointsThatComeLateIntoARunThatHasEndedAreFound() async throws {
+        let fixture = try await Fixture(overlap: 600)
+        let last = try #require(fixture.experiments.last)
+        let run = try await Workload(store: fixture.primary).run(in: last, "live", start: 5000, end: false)
+        var cursor = try await fixture.rotation(from: try await fixture.feed.position()).cursor
+        try await fixture.primary.updateRun(run.id, status: .finished, endTime: fixture.clock.nowMilliseconds, name: nil)
+        cursor = try await fixture.rotation(from: cursor).cursor
+        cursor = try await fixture.rotation(from: cursor).cursor
+        let late = MetricRow(key: "loss", point: MetricPoint(value: 9, timestamp: 1, step: 0))
+        try await fixture.primary.logBatch(RunBatch(metrics: [late]), toRun: run.id)
+        var told: Set<EntityKey> = []
+        for _ in 0..<6 {
+            cursor = try await fixture.rotation(from: cursor) { reading, _ in told.formUnion(reading.changes.map(\.key)) }.cursor
+        }
+        #expect(told.contains(.run(run.id)))
+        try fixture.state.close()
+    }
+
+    @Test func aReadingThatFailsTellsNothingElseAgain() async throws {
+        let fixture = try await Fixture(models: 5)
+        var cursor = try await fixture.rotation(from: try await fixture.feed.position()).cursor
+        cursor = try await fixture.rotation(from: cursor).cursor
+        try await fixture.primary.setTag(Tag("a", "1"), ofRegisteredModel: ModelName("model 3"))
+        let seen = Locked(false)
+        fixture.primary.setFault { operation in
+            if operation.name == "registeredModels" { seen.withLock { $0 = true } }
+            return seen.withLock { $0 } && operation.name == "runs"
+                ? .before(StoreError(.retry(after: nil), .serverFailure, "not now")) : nil
+        }
+        var failures = 0
+        var told: [EntityKey] = []
+        for _ in 0..<20 where failures == 0 {
+            do { told += try await fixture.feed.read(after: cursor).changes.map(\.key) } catch is StoreError { failures += 1 }
+            try await fixture.feed.wait(atMost: 5)
+        }
+        #expect(failures == 1)
+        fixture.primary.setFault(nil)
+        for _ in 0..<2 { cursor = try await fixture.rotation(from: cursor) { reading, _ in told += reading.changes.map(\.key) }.cursor }
+        #expect(told.filter { $0.kind == .registeredModel } == [.registeredModel(ModelName("model 3"))])
         try fixture.state.close()
     }
 

@@ -333,6 +333,26 @@ import Testing
         #expect(summary.accepted == (decision == .renumber ? ["version_number": 1] : [:]))
     }
 
+    /// A number that was any at first is its own afterwards, as long as that one is to be had.
+    @Test(arguments: [0, 1]) func aRenumberedVersionIsGivenItsNumberWhenTheRulesSaySo(_ later: Int) async throws {
+        let name = ModelName("net")
+        let run = try await workload.run(in: ExperimentID("0"), "r")
+        try await primary.createRegisteredModel(name, description: "", tags: [])
+        for _ in 0..<3 + later {
+            _ = try await primary.createVersion(NewVersion(model: name, source: "\(run.artifactURI)/m", run: run.id))
+        }
+        try await primary.deleteVersion(2, of: name)
+        try await primary.setAlias("best", to: 3, ofRegisteredModel: name)
+        func numbers() async throws -> [Int] { try await secondary.versions(of: name, nil).elements.map(\.number).sorted() }
+        try await fixture.backfill { $0.rules = ConflictRules([.versionNumber: .renumber]) }
+        #expect(try await numbers() == Array(1...2 + later))
+        // Its number is used by another one of ours when there are more.
+        #expect(try await fixture.backfill { $0.rules = ConflictRules([.versionNumber: .fill]) }.failures == [])
+        #expect(try await numbers() == (later == 0 ? [1, 3] : [1, 2, 4]))
+        #expect(try await secondary.registeredModel(name)?.aliases == ["best": later == 0 ? 3 : 2])
+        try await expectQuiet(ConflictRules([.versionNumber: .fill]))
+    }
+
     /// Two names that cross, and one of them stays as somebody has made it.
     @Test(arguments: [ConflictDecision.secondary, .park]) func aNameThatIsLeftHoldsUpNobody(_ decision: ConflictDecision) async throws {
         let rules = ConflictRules([.experimentName: decision])

@@ -26,10 +26,15 @@ extension Mirror {
         if try state.isSetAside(key) { return nil }
         // Nobody's name but our own's is changed, and none of what is deleted.
         guard found.lifecycle == .active, !found.tags.contains(where: { $0.key == Stamp.adoptedKey }),
-            let base = try state.identity(.experiment, id)?.base,
             let owner = try await primary.experiment(ExperimentID(id)), case let wanted = renamed(owner), wanted != found.name,
-            base[Base.Field("name")] != FieldDigest(wanted), base[Self.nameRefusedField] != FieldDigest(wanted)
+            try follows(key, isInScope: configuration.scope.contains(owner))
         else { return nil }
+        // Without a base it is still to be looked at with this state file.
+        if let base = try state.identity(.experiment, id)?.base,
+            base[Base.Field("name")] == FieldDigest(wanted) || base[Self.nameRefusedField] == FieldDigest(wanted)
+        {
+            return nil
+        }
         try append([key])
         return key
     }

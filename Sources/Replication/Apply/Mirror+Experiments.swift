@@ -35,12 +35,11 @@ extension Mirror {
         }
         guard let record else { return try await applyHardDeletion(entry) }
         noteRead(entry.key) { record.recordDigest }
-        let wasOut = experimentNames.withLock { $0[record.id]?.isInScope == false }
         note(nameOf: record)
         try holdIfPaused(record)
         try noteInScope(record.id, configuration.scope.contains(record))
         guard try follows(entry.key, isInScope: configuration.scope.contains(record)) else { return try leave(entry) }
-        try await locks.withLock(entry.key) { try await writeExperiment(record, entry: entry, waits: waits, wasOut: wasOut) }
+        try await locks.withLock(entry.key) { try await writeExperiment(record, entry: entry, waits: waits) }
     }
 
     /// The experiment on the secondary, created when it is not there, and ready to be written to.
@@ -57,6 +56,7 @@ extension Mirror {
             if case .experiment(let experiment)? = fresh.peek(key) { known = experiment }
             if known == nil { known = try await primary.experiment(id) }
             guard let known else { throw SetAside(reason: "no_experiment", message: "experiment \(id) of the primary is gone") }
+            note(nameOf: known)
             try holdIfPaused(known)
             try await writeExperiment(known, entry: nil, waits: true)
             guard let identity = try state.identity(.experiment, id.rawValue) else {
@@ -90,8 +90,7 @@ extension Mirror {
 
     // MARK: Writing
 
-    /// - Parameter wasOut: it was out of scope when it was looked at last, and runs of it may have been judged by that.
-    private func writeExperiment(_ record: Experiment, entry: ChangeLogEntry?, waits: Bool, wasOut: Bool = false) async throws {
+    private func writeExperiment(_ record: Experiment, entry: ChangeLogEntry?, waits: Bool) async throws {
         let key = EntityKey.experiment(record.id)
         let wantedName = renamed(record)
         let known = try state.identity(.experiment, record.id.rawValue)
@@ -129,7 +128,8 @@ extension Mirror {
         conflicts += tags.conflicts
 
         // Whoever listed it before saw that it was out of scope: also where one of its runs has brought it now.
-        let wasListedAsOut = wasOut || base?[Self.broughtField] != nil || base?[Self.outField] != nil
+        let isSeenEntering = experimentNames.withLock { $0[record.id]?.isEntering ?? false }
+        let wasListedAsOut = isSeenEntering || base?[Self.broughtField] != nil || base?[Self.outField] != nil
         let isEntering = try wasListedAsOut || base == nil && state.control(.reconciling) == nil
         var followUps = isEntering ? try await contents(ofEntering: record) : []
         let deleted = FieldDigest(Lifecycle.deleted.rawValue)
@@ -233,6 +233,7 @@ extension Mirror {
             Acknowledgement(
                 entry: entry, identity: identity, conflicts: conflicts, hasAllConflicts: true, followUps: followUps,
                 letters: tooLong(tags.tooLong.map { "tag:\($0)" }, of: key) + tooMany(leftOut, of: key)))
+        noteEntered(record.id)
         let wasKnown = known != nil
         board.count { counts in
             counts.tags += tags.set.count

@@ -34,6 +34,15 @@ extension Mirror {
         }
     }
 
+    /// What is in an experiment that went out of scope stays as it is, whatever becomes of it on the primary.
+    func isWithinLeft(_ identity: Identity) async throws -> Bool {
+        guard !configuration.scope.hasAllExperiments else { return false }
+        try lookUpLeft()
+        guard left.withLock({ $0.known?.isEmpty == false }) else { return false }
+        let experiment = try await experiment(ofGone: EntityKey(identity.kind, identity.primaryID))
+        return left.withLock { left in experiment.map { left.known?.contains($0) ?? true } ?? true }
+    }
+
     /// Those that an earlier process saw leave.
     private func lookUpLeft() throws {
         guard left.withLock({ $0.known == nil }) else { return }

@@ -106,8 +106,8 @@ extension Mirror {
         if !work.inDoubt.isEmpty { try await waitForLanding(of: entry.key) }
         var there = try await allVersions(secondary, name)
         // Numbers that were used there and are hidden now count too.
-        let noted = Int(work.base?[RegistryWork.highestField]?.rawValue ?? 0)
-        work.highestNumber = max(noted, there.map(\.number).max() ?? 0, versions.filter { work.wrote($0) }.map(\.number).max() ?? 0)
+        let noted = work.base?[RegistryWork.highestField].map { Int($0.rawValue) } ?? versions.filter { work.wrote($0) }.map(\.number).max()
+        work.highestNumber = max(noted ?? 0, there.map(\.number).max() ?? 0)
         work.knowsHighest = work.knowsHighest || work.base?[RegistryWork.highestField] != nil
         work.placeholders = there.filter { isOurPlaceholder($0) }.map(\.number)
         there.removeAll { isOurPlaceholder($0) }

@@ -91,7 +91,7 @@ extension Mirror {
     /// The primary states that it is gone for good: what is on the secondary stays, or is deleted there too, as the rules say.
     func applyHardDeletion(_ entry: ChangeLogEntry) async throws {
         let identity = try state.identity(entry.key.kind, entry.key.id)
-        guard let identity, mayPurge(identity), try await !keepsPurged(entry.key), try !state.isRetired(entry.key),
+        guard let identity, try await mayPurge(identity), try await !keepsPurged(entry.key), try !state.isRetired(entry.key),
             try await deleteThere(entry.key, identity)
         else { return try keepHardDeleted(entry, identity) }
         let conflict = Conflict(
@@ -136,9 +136,15 @@ extension Mirror {
     private func subject(ofGone key: EntityKey) async throws -> RuleSubject {
         if key.kind == .registeredModel { return .model(ModelName(key.id)) }
         guard configuration.rules.looksAtNames(of: .experiment) || modes.withLock({ $0.ledger.hasSeals }) else { return .nameless }
+        guard let experiment = try await experiment(ofGone: key) else { return .nameless }
+        return try await subject(ofExperimentOfGone: experiment)
+    }
+
+    /// The primary's, as the secondary shows it.
+    func experiment(ofGone key: EntityKey) async throws -> ExperimentID? {
         let there: ExperimentID?
         switch key.kind {
-        case .experiment, .experimentDeletion: return try await subject(ofExperimentOfGone: ExperimentID(key.id))
+        case .experiment, .experimentDeletion: return ExperimentID(key.id)
         case .run, .runArtifacts:
             there = if let id = try state.secondaryID(.run, key.id) { try await secondary.run(RunID(id))?.experiment } else { nil }
         case .loggedModel, .loggedModelArtifacts:
@@ -148,8 +154,8 @@ extension Mirror {
                 } else { nil }
         case .registeredModel: there = nil
         }
-        guard let there, let experiment = try state.primaryID(.experiment, secondary: there.rawValue) else { return .nameless }
-        return try await subject(ofExperimentOfGone: ExperimentID(experiment))
+        guard let there else { return nil }
+        return try state.primaryID(.experiment, secondary: there.rawValue).map { ExperimentID($0) }
     }
 
     /// It may be gone itself, and nobody has remembered its name: then its copy tells, where nobody has renamed that since.

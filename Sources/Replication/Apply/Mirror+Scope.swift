@@ -6,6 +6,8 @@ extension Mirror {
     struct KnownExperiment: Sendable {
         var name: String
         var isInScope: Bool
+        /// It has come into scope, and what is in it is still to be queued: runs of it may have been judged by what was true before.
+        var isEntering = false
     }
 
     /// Was in scope, and is not any more: noted where a change of it was seen since.
@@ -33,10 +35,11 @@ extension Mirror {
     }
 
     /// What is gone from the primary for good may go there too: unless it may have gone out of scope before.
-    func mayPurge(_ identity: Identity) -> Bool {
+    func mayPurge(_ identity: Identity) async throws -> Bool {
         if configuration.scope.hasNoEdge || identity.base?[Self.broughtField] != nil { return true }
         if identity.kind == .registeredModel { return configuration.scope.contains(ModelName(identity.primaryID)) }
-        return identity.record != nil
+        guard identity.record != nil else { return false }
+        return try await !isWithinLeft(identity)
     }
 
     /// What is in an experiment that has come into scope under a daemon's eyes: whoever listed it before, or is listing everything now, saw
@@ -125,11 +128,15 @@ extension Mirror {
     }
 
     func note(nameOf record: Experiment) {
+        let isInScope = configuration.scope.contains(record)
         experimentNames.withLock { known in
-            if known.count > 50_000 { known = [:] }
-            known[record.id] = KnownExperiment(name: record.name, isInScope: configuration.scope.contains(record))
+            if known.count > 50_000 { known = known.filter(\.value.isEntering) }
+            let isEntering = known[record.id].map { $0.isEntering || !$0.isInScope } ?? false
+            known[record.id] = KnownExperiment(name: record.name, isInScope: isInScope, isEntering: isInScope && isEntering)
         }
     }
+
+    func noteEntered(_ id: ExperimentID) { experimentNames.withLock { $0[id]?.isEntering = false } }
 
     // MARK: What is left out of things
 

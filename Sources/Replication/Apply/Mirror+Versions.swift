@@ -15,10 +15,10 @@ extension Mirror {
         let run = (isHeld ? holder : nil) ?? version.run.flatMap { map.runs[$0] }
         let tags = versionTags(version, map) + (work.aliases[version.number] ?? []).map { Stamp.tag(ofAlias: $0) }
         let numbers = work.rules.decision(.versionNumber, Self.numberField(version))
-        if let existing = there.first(where: { isOurs($0, version) }), existing.number < version.number, numbers == .fill {
-            // Of an attempt that did not live to take it back: no version of ours ever has a lower number than the primary's.
-            try await secondary.deleteVersion(existing.number, of: name)
-            throw StoreError(.retry(after: 0), .serverFailure, "version \(existing.number) of \"\(name)\" was to be taken back")
+        if let existing = there.first(where: { isOurs($0, version) }), existing.number < version.number, numbers == .fill,
+            work.highestNumber < version.number
+        {
+            try await takeBack(version, existing.number, name, work)
         }
         if let existing = there.first(where: { isOurs($0, version) }) {
             try refuseAnother(version, existing, run: version.run.flatMap { map.runs[$0] })
@@ -199,6 +199,18 @@ extension Mirror {
         }
         if number != version.number { work.conflicts.append(renumbered(version, number, work.key)) }
         return number
+    }
+
+    /// Its own number can still be had: an attempt did not live to take this one back, or the rules let it have any number then.
+    private func takeBack(_ version: ModelVersion, _ number: Int, _ name: ModelName, _ work: RegistryWork) async throws -> Never {
+        // First of all: what is gone and was known as written is not brought back.
+        if var base = work.base {
+            base[RegistryWork.descriptionField(version)] = nil
+            try state.save(base, of: .registeredModel, work.key.id)
+        }
+        try await secondary.deleteVersion(number, of: name)
+        throw StoreError(
+            .retry(after: 0), .serverFailure, "version \(number) of \"\(name)\" was taken back, to be made as \(version.number)")
     }
 
     static func numberField(_ version: ModelVersion) -> String { "version:\(version.number)" }

@@ -82,7 +82,8 @@ struct Adoption<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             try await mirror.primary.inGroups(group) { group in
                 try await mirror.retrying.pages({ try await mirror.primary.loggedModels(in: group, $0) }) { page in
                     for model in page.elements {
-                        guard let identity = try await mirror.retrying({ try await mirror.findModelFolder(model) }) else { continue }
+                        let found = try await WorkError.of { try await mirror.retrying { try await mirror.findModelFolder(model) } }
+                        guard let identity = found else { continue }
                         try mirror.state.adopt([identity])
                         mirror.board.count { $0.loggedModels.adopted += 1 }
                     }

@@ -92,7 +92,7 @@ public struct Assess<Primary: TrackingStore>: Sendable {
                 var rest = page.elements.filter { scope.contains($0) }[...]
                 func addNext() {
                     guard let run = rest.popFirst() else { return }
-                    group.addTask { try await assess(run) }
+                    group.addTask { try await WorkError.of { try await assess(run) } }
                 }
                 for _ in 0..<8 { addNext() }
                 while try await group.next() != nil { addNext() }
@@ -131,7 +131,12 @@ public struct Assess<Primary: TrackingStore>: Sendable {
     }
 
     private func assessFiles(of owner: ArtifactOwner) async throws {
-        let files = try await retrying { try await primary.listing(filesOf: owner) }
+        let files: [String: Int64]
+        do { files = try await retrying { try await primary.listing(filesOf: owner) } } catch let error as StoreError
+            where error.decision == .setAside
+        {
+            return found.withLock { $0.refuse("files of \(owner.id): they cannot be listed: \(error)") }
+        }
         if !files.isEmpty { note("files", files.count) }
         found.withLock { $0.fileBytes += files.values.reduce(0, +) }
     }
@@ -143,7 +148,8 @@ public struct Assess<Primary: TrackingStore>: Sendable {
             for model in page.elements where scope.contains(model) {
                 note("logged models")
                 if !dialect.hasLoggedModels { convert("logged models as files of their runs") }
-                if scope.artifacts { try await assessFiles(of: ArtifactOwner(.loggedModel(model.id), root: model.artifactURI)) }
+                guard scope.artifacts else { continue }
+                try await WorkError.of { try await assessFiles(of: ArtifactOwner(.loggedModel(model.id), root: model.artifactURI)) }
             }
         }
     }

@@ -44,7 +44,11 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             let inScope = page.filter { scope.contains($0) }
             board.count { $0.leftOut["experiments outside the scope", default: 0] += page.count - inScope.count }
             // One that comes into scope while the rest is listed is known to have been left out.
-            if inScope.count < page.count { for one in page where !scope.contains(one) { mirror.note(nameOf: one) } }
+            let outside = page.filter { !scope.contains($0) }
+            for one in outside { mirror.note(nameOf: one) }
+            // One that was in scope when it was copied, and was renamed where nobody saw it.
+            let gone = try state.records(.experiment, outside.map(\.id.rawValue))
+            try append(outside.filter { gone[$0.id.rawValue] != nil }.map { (.experiment($0.id), .experiment($0)) }, readAfter: mark)
             ids += inScope.map(\.id)
             all += page.map(\.id)
             let changed = try changed(.experiment, inScope.map { ($0.id.rawValue, $0.recordDigest) })
@@ -114,7 +118,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         for group in HistoryPrefetch.groups(todo, dialect: primary.dialect, startsSmall: startsSmall) {
             try await mirror.fresh.waitForRoom()
             let read = try await HistoryPrefetch.read(group, from: primary, asksForInputs: asksForInputs, mirror.retrying)
-            try append(read.map { (.run($0.run.id), .run($0)) }, readAfter: mark)
+            try append(zip(group, read).map { (.run($0.id), $1.map { .run($0) }) }, readAfter: mark)
         }
     }
 
@@ -171,11 +175,11 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         return all.subtracting(try state.unchanged(kind, records))
     }
 
-    private func append(_ records: [(key: EntityKey, record: FreshRecords.Record)], readAfter mark: Int) throws {
+    private func append(_ records: [(key: EntityKey, record: FreshRecords.Record?)], readAfter mark: Int) throws {
         guard !records.isEmpty else { return }
         if isDryRun { return try countOnly(records.map(\.key)) }
         let positions = try state.append(records.map { Change($0.key) }, at: mirror.clock.nowMilliseconds)
-        mirror.fresh.put(zip(records, positions).map { ($0.key, $0.record, $1) }, readAfter: mark)
+        mirror.fresh.put(zip(records, positions).compactMap { one, at in one.record.map { (one.key, $0, at) } }, readAfter: mark)
         // The replicator may have been quicker.
         for (record, position) in zip(records, positions) where try state.entry(record.key) == nil {
             mirror.fresh.discard(record.key, upTo: position)

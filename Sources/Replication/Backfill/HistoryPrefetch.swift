@@ -37,13 +37,14 @@ enum HistoryPrefetch {
     private static func most(_ dialect: Dialect) -> Int64 { Int64(dialect.bulkHistoryPoints) * 8 / 10 }
     private static func guess(_ metric: LatestMetric) -> Int64 { min(max(metric.point.step, 0), 1 << 40) + 1 }
 
+    /// - Returns: one for each run; nil for one that cannot be read by itself, which its own turn tells of.
     static func read<Store: TrackingStore>(
         _ group: [Run], from store: Store, asksForInputs: Bool,
         _ reading: Retrying
-    ) async throws -> [FreshRecords.FreshRun] {
+    ) async throws -> [FreshRecords.FreshRun?] {
         async let complete = asksForInputs ? withModelInputs(group, from: store, reading) : group
         let histories = try await histories(of: group, from: store, reading)
-        return try await complete.map { FreshRecords.FreshRun(run: $0, histories: histories[$0.id] ?? [:]) }
+        return try await complete.map { run in run.map { FreshRecords.FreshRun(run: $0, histories: histories[$0.id] ?? [:]) } }
     }
 
     private static func histories<Store: TrackingStore>(
@@ -102,27 +103,37 @@ enum HistoryPrefetch {
     ) async throws -> [RunID: [String: [MetricPoint]]] {
         var histories: [RunID: [String: [MetricPoint]]] = [:]
         for run in group where !run.latestMetrics.isEmpty {
-            histories[run.id] = whole(run, try await reading { try await store.histories(of: run.id, limit: pointsOfOneRun) })
+            do {
+                histories[run.id] = whole(run, try await reading { try await store.histories(of: run.id, limit: pointsOfOneRun) })
+            } catch let error as StoreError where error.decision == .setAside {
+                // Deleted or closed since it was listed, and nobody else's business.
+            }
         }
         return histories
     }
 
     /// The runs again, each by itself: a listing does not show everything.
-    private static func withModelInputs<Store: TrackingStore>(_ group: [Run], from store: Store, _ reading: Retrying) async throws -> [Run]
+    private static func withModelInputs<Store: TrackingStore>(_ group: [Run], from store: Store, _ reading: Retrying) async throws -> [Run?]
     {
         try await withThrowingTaskGroup(of: (Int, Run?).self) { tasks in
-            var runs = group
+            var runs: [Run?] = group
             var next = 0
             func start() {
                 guard next < group.count else { return }
                 let at = next
                 let id = group[at].id
                 next += 1
-                tasks.addTask { (at, try await reading { try await store.run(id) }) }
+                tasks.addTask {
+                    do { return (at, try await reading { try await store.run(id) }) } catch let error as StoreError
+                        where error.decision == .setAside
+                    {
+                        return (at, nil)
+                    }
+                }
             }
             for _ in 0..<concurrency { start() }
             while let (at, run) = try await tasks.next() {
-                if let run { runs[at].modelInputs = run.modelInputs }
+                if let run { runs[at]?.modelInputs = run.modelInputs } else { runs[at] = nil }
                 start()
             }
             return runs

@@ -75,7 +75,7 @@ public struct Retirement<Primary: TrackingStore, Secondary: WritableStore>: Send
                         summary.leftOut[why, default: 0] += 1
                         continue
                     }
-                    let fate = try await retire(run)
+                    let fate = try await WorkError.of { try await retireIfProven(run) }
                     if fate == .retired { summary.retired += 1 } else { summary.refused += 1 }
                     report(run.id, fate)
                 }
@@ -92,6 +92,13 @@ public struct Retirement<Primary: TrackingStore, Secondary: WritableStore>: Send
         guard (run.endTime ?? 0) + grace <= mirror.clock.nowMilliseconds else { return "ended a moment ago" }
         let files = EntityKey(.runArtifacts, run.id.rawValue)
         return try mirror.state.entry(.run(run.id)) != nil || mirror.state.entry(files) != nil ? "being carried across" : nil
+    }
+
+    /// What one run is refused with concerns that one alone.
+    private func retireIfProven(_ run: Run) async throws -> Fate {
+        do { return try await retire(run) } catch let error as StoreError where error.decision == .setAside {
+            return .refused(why: ["\(error)"])
+        }
     }
 
     private func retire(_ listed: Run) async throws -> Fate {

@@ -55,8 +55,9 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
             perSecond: configuration.requestsPerSecond, [.activeRuns: configuration.runReadsPerSecond], clock: clock)
         comparer = RecordComparer(state)
         histories = Locked(HistoryWatch(longest: configuration.historyPause))
+        let overlap = configuration.overlap
         sweep = Sweep(store, scope, comparer, budget, clock) { [active] runs in
-            active.withLock { $0.note(runs, at: clock.monotonicSeconds) }
+            active.withLock { $0.note(runs, at: clock.monotonicSeconds, keptFor: overlap) }
         }
     }
 
@@ -73,9 +74,9 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
     public func release(upTo cursor: String) async throws {}
 
     public func read(after text: String) async throws -> FeedReading {
+        comparer.beginReading()
         do { return try await look(after: text) } catch {
-            // What was seen and not told must be told again.
-            comparer.forget()
+            comparer.forgetReading()
             throw error
         }
     }
@@ -110,7 +111,7 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
         let read = try await reading.filter { seen[$0.id] == nil }
         for run in read { seen[run.id] = run }
         changes += try comparer.changed(read)
-        active.withLock { $0.note(seen.values, at: clock.monotonicSeconds) }
+        active.withLock { $0.note(seen.values, at: clock.monotonicSeconds, keptFor: configuration.overlap) }
         let changed = Set(changes.filter { $0.key.kind == .run }.map { RunID($0.key.id) })
         let runs = seen.values.sorted { $0.id < $1.id }
         changes += histories.withLock { $0.due(runs, changed: changed, now: now) }.map { Change(.run($0)) }

@@ -6,12 +6,19 @@ final class RecordComparer: Sendable {
     private let state: ReplicationState
     /// What was reported, or seen, last: a thing that waits, or was set aside, is not reported again until it is another.
     private let seen = Locked<[EntityKey: String]>([:])
+    /// What it was before this reading.
+    private let before = Locked<[EntityKey: String?]>([:])
     private static let most = 200_000
 
     init(_ state: ReplicationState) { self.state = state }
 
-    /// After a reading that was not told.
-    func forget() { seen.withLock { $0 = [:] } }
+    func beginReading() { before.withLock { $0 = [:] } }
+
+    /// After a reading that was not told: what was seen in it is to be told by the next.
+    func forgetReading() {
+        let before = before.withLock { before in (before, before = [:]).0 }
+        seen.withLock { seen in for (key, value) in before { seen[key] = value } }
+    }
 
     func changed(_ kind: EntityKey.Kind, _ records: [(id: String, digest: SHA256Digest)]) throws -> [EntityKey] {
         let known = try state.records(kind, records.map(\.id))
@@ -61,7 +68,8 @@ final class RecordComparer: Sendable {
         seen.withLock { seen in
             if seen[key] == now { return false }
             if seen.count >= Self.most { seen = [:] }
-            seen[key] = now
+            let last = seen.updateValue(now, forKey: key)
+            before.withLock { if $0[key] == nil { $0[key] = .some(last) } }
             return true
         }
     }

@@ -33,26 +33,38 @@ struct Rotation: Sendable {
     }
 }
 
-/// Runs that are known to be under way, and when each was seen last.
+/// Runs that are known to be under way, and when each was seen last. Those that have ended stay for a while: points of theirs may come late.
 struct ActiveRuns: Sendable {
-    private var seenAt: [RunID: Double] = [:]
+    private struct Sight {
+        var at: Double
+        /// Until when it stays, once it has ended.
+        var until: Double?
+    }
+    private var sights: [RunID: Sight] = [:]
+    /// Seconds between two looks at one that has ended.
+    private static let restAfterEnd = 60.0
     /// More than a store has running at once; the sweep has the others.
     private static let most = 50_000
 
-    mutating func note(_ runs: some Sequence<Run>, at now: Double) {
+    /// - Parameter keptFor: seconds after its end was seen.
+    mutating func note(_ runs: some Sequence<Run>, at now: Double, keptFor: Double) {
         for run in runs {
-            if run.status.isTerminal || run.lifecycle == .deleted {
-                seenAt[run.id] = nil
-            } else if seenAt[run.id] != nil || seenAt.count < Self.most {
-                seenAt[run.id] = now
+            let known = sights[run.id]
+            let hasEnded = run.status.isTerminal
+            let until = hasEnded ? known?.until ?? now + keptFor : nil
+            if run.lifecycle == .deleted || until.map({ $0 <= now }) ?? false || hasEnded && known == nil {
+                sights[run.id] = nil
+            } else if known != nil || sights.count < Self.most {
+                sights[run.id] = Sight(at: now, until: until)
             }
         }
     }
 
-    mutating func forget(_ id: RunID) { seenAt[id] = nil }
+    mutating func forget(_ id: RunID) { sights[id] = nil }
 
     /// Those that were seen longest ago come first.
     func unseen(since moment: Double) -> [RunID] {
-        seenAt.filter { $0.value < moment }.sorted { ($0.value, $0.key) < ($1.value, $1.key) }.map(\.key)
+        sights.filter { $0.value.at + ($0.value.until == nil ? 0 : Self.restAfterEnd) < moment }
+            .sorted { ($0.value.at, $0.key) < ($1.value.at, $1.key) }.map(\.key)
     }
 }

@@ -28,9 +28,14 @@ struct Cutover<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     func run() async throws {
         var notes = Notes()
         var hasMarked = false
+        var unmarking = (attempts: 0, next: 0.0)
         while true {
             if !hasMarked { hasMarked = try await markAgain() }
-            try await takeOffEndedMarks()
+            if mirror.clock.monotonicSeconds >= unmarking.next {
+                unmarking.attempts = try await takeOffEndedMarks(before: unmarking.attempts)
+                let pause = unmarking.attempts == 0 ? 0 : Backoff(first: 5, most: 300).pause(attempt: unmarking.attempts)
+                unmarking.next = mirror.clock.monotonicSeconds + pause
+            }
             for one in try state.modes.switches where one.step != .sealed {
                 do { try await advance(one, &notes) } catch let error as StoreError {
                     try wait(one, for: "\(error)")
@@ -55,10 +60,14 @@ struct Cutover<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         }
     }
 
-    private func takeOffEndedMarks() async throws {
-        do { try await mirror.takeOffEndedMarks() } catch is StoreError {
-            // The store is away, and comes back.
-            try await mirror.clock.sleep(seconds: 5)
+    /// - Returns: how often it has failed in a row: the store is away, and comes back.
+    private func takeOffEndedMarks(before: Int) async throws -> Int {
+        do {
+            try await mirror.takeOffEndedMarks()
+            return 0
+        } catch let error as StoreError {
+            if before == 0 { mirror.logger.event(.sealMarksStay, ["detail": "\(error)"]) }
+            return before + 1
         }
     }
 

@@ -28,6 +28,8 @@ final class FileSweep<Primary: TrackingStore, Secondary: WritableStore>: Sendabl
     private let pause: Int64
     /// What was found of those that still differ after they were looked at (a file that was set aside, or is kept as people have it).
     private let told = Locked<[EntityKey: SHA256Digest]>([:])
+    /// Since something was done.
+    private let failures = Locked(0)
     private static var mostTold: Int { 20_000 }
     private static var runsPerPage: Int { 100 }
     /// Seconds between two looks whether it may go on.
@@ -48,13 +50,12 @@ final class FileSweep<Primary: TrackingStore, Secondary: WritableStore>: Sendabl
     }
 
     func run() async throws {
-        var failures = 0
         while true {
-            do {
-                try await sweep()
-                failures = 0
-            } catch let error as StoreError {
-                failures += 1
+            do { try await sweep() } catch let error as StoreError {
+                let failures = failures.withLock { failures in
+                    failures += 1
+                    return failures
+                }
                 if await health.suspect(error), failures == 1 {
                     mirror.logger.event(.comparingInterrupted, ["detail": "\(error)"])
                 }
@@ -93,6 +94,7 @@ final class FileSweep<Primary: TrackingStore, Secondary: WritableStore>: Sendabl
     }
 
     private func note(_ place: Place) throws {
+        failures.withLock { $0 = 0 }
         try mirror.state.setControl(.fileSweep, String(decoding: try JSONEncoder().encode(place), as: UTF8.self))
     }
 
@@ -106,11 +108,11 @@ final class FileSweep<Primary: TrackingStore, Secondary: WritableStore>: Sendabl
             while true {
                 try await turn(.runs)
                 guard let page = try await pages.next() else { break }
-                for run in page.elements { try await look(at: run, &place) }
-                if let last = page.elements.last {
-                    place.runsFrom = last.startTime
-                    try note(place)
+                for run in page.elements {
+                    try await look(at: run, &place)
+                    place.runsFrom = run.startTime
                 }
+                if !page.elements.isEmpty { try note(place) }
             }
             guard mirror.primary.dialect.hasLoggedModels else { return }
             var token: PageToken?
@@ -128,7 +130,10 @@ final class FileSweep<Primary: TrackingStore, Secondary: WritableStore>: Sendabl
     /// What concerns one place alone does not hold up the others.
     private func leaveGap(_ error: StoreError, _ place: inout Place) async throws {
         if error.decision != .setAside {
-            guard await health.suspect(error) else { throw error }
+            guard await health.suspect(error) else {
+                if try Self.place(in: mirror.state) != place { try note(place) }
+                throw error
+            }
         }
         place.hasGaps = true
     }

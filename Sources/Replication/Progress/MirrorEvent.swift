@@ -36,6 +36,7 @@ public enum MirrorEvent: String, Sendable, CaseIterable {
     // The way to azureml-only.
     case modeStep = "mode_step"
     case modeBlocked = "mode_blocked"
+    case sealMarksStay = "seal_marks_stay"
     case straggler, retired
     // What becomes of single things.
     case conflict, converted
@@ -58,7 +59,9 @@ public enum MirrorEvent: String, Sendable, CaseIterable {
             .comparingInterrupted, .failed:
             .error
         case .stuck: .critical
-        case .conflict, .feedBroken, .fallingBehind, .variableUnknown, .metricsBlocked, .modeBlocked, .straggler, .unknownField: .warning
+        case .conflict, .feedBroken, .fallingBehind, .variableUnknown, .metricsBlocked, .modeBlocked, .sealMarksStay, .straggler,
+            .unknownField:
+            .warning
         default: .notice
         }
     }
@@ -100,6 +103,7 @@ public enum MirrorEvent: String, Sendable, CaseIterable {
         case .pausedByName: "what is paused by name has changed"
         case .modeStep: "mode: a step further"
         case .modeBlocked: "mode: both sides differ; nothing is switched"
+        case .sealMarksStay: "mode: marks of what is no longer azureml-only cannot be taken off the secondary yet"
         case .straggler: "somebody still writes to the primary"
         case .retired: "retired from the primary"
         case .conflict: "conflict"
