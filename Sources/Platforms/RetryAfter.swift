@@ -32,7 +32,9 @@ enum HTTPDate {
         guard let day = Int(dayText), let month = months.firstIndex(of: String(monthText)), var year = Int(yearText) else { return nil }
         if year < 100 { year += year < 70 ? 2000 : 1900 }
         let time = clock.split(separator: ":").compactMap { Int($0) }
-        guard time.count == 3, (1...31).contains(day), (1970...9999).contains(year) else { return nil }
+        guard time.count == 3, (0...23).contains(time[0]), (0...59).contains(time[1]), (0...60).contains(time[2]), (1...31).contains(day),
+            (1970...9999).contains(year)
+        else { return nil }
         return Double(days(year, month + 1, day) * 86400 + time[0] * 3600 + time[1] * 60 + time[2])
     }
 

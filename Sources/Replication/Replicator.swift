@@ -42,6 +42,7 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         /// Entries that wait for another key to be finished.
         var parked: [EntityKey: [ChangeLogEntry]] = [:]
         var attempts: [EntityKey: Int] = [:]
+        var refusals: [EntityKey: Int] = [:]
         /// Entries that have waited in a circle: they go on without.
         var impatient: Set<EntityKey> = []
         /// Entries that rest between two attempts.
@@ -184,7 +185,6 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         case .woken:
             group.addTask { await waitForWakeup() }
         case .finished(let entry):
-            schedule.attempts[entry.key] = nil
             release(entry, &schedule)
         case .held(let entry, let version):
             // Judged by a scope that has changed since: judged again.
@@ -215,12 +215,12 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             try setAside(entry, letter)
             release(entry, &schedule)
         case .refused(let entry, let error, let letter):
-            let attempt = schedule.attempts[entry.key, default: 0] + 1
+            let attempt = schedule.refusals[entry.key, default: 0] + 1
             guard health != nil, attempt < Self.refusalsBelieved else {
                 try setAside(entry, letter)
                 return release(entry, &schedule)
             }
-            schedule.attempts[entry.key] = attempt
+            schedule.refusals[entry.key] = attempt
             rest(entry, error, attempt: attempt, &schedule, &group)
         case .failed(let entry, let error, let letter):
             // While a store is away, its failures say nothing about this entity.
@@ -263,8 +263,10 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     }
 
     /// One that follows a primary for months does not give up on what may pass; a store's own failure over one entity, again and again, may not.
+    /// Nor may a file that is never as long as it was listed, or whose storage lets nobody in.
     private func attemptsAllowed(_ error: StoreError) -> Int {
-        health == nil || error.reason == .serverFailure || error.decision == .stop ? mirror.configuration.attempts : .max
+        let mayStay = [.serverFailure, .truncated, .forbidden].contains(error.reason) || error.decision == .stop
+        return health == nil || mayStay ? mirror.configuration.attempts : .max
     }
 
     private func storesAnswer() async throws -> Bool {
@@ -278,6 +280,8 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     }
 
     private func release(_ entry: ChangeLogEntry, _ schedule: inout Schedule) {
+        schedule.attempts[entry.key] = nil
+        schedule.refusals[entry.key] = nil
         schedule.busy.remove(entry.key)
         schedule.withLane(of: entry.key) { $0.ended() }
         for parked in schedule.parked.removeValue(forKey: entry.key) ?? [] {

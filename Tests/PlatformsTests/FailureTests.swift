@@ -62,6 +62,18 @@ import Testing
         #expect(written.message.contains("http://h") && written.message.contains("creating a run") && written.message.contains("\(status)"))
     }
 
+    /// Whatever answers for a server that is being started again knows nothing of it.
+    @Test(arguments: [404, 405, 501]) func whatWasAnsweredBeforeIsNotMissing(_ status: Int) {
+        let first = failure.error(write, status: status, headers: [], body: Array("404 page not found".utf8))
+        #expect(first.reason == .unsupported && first.decision == .setAside)
+        failure.answered.note(write)
+        let later = failure.error(write, status: status, headers: [], body: Array("404 page not found".utf8))
+        #expect(later.reason == .serverFailure && later.decision == .retry(after: nil) && !later.isInDoubt)
+        #expect(failure.error(read, status: status, headers: [], body: []).reason == .unsupported)
+        let named = failure.error(write, status: status, headers: [], body: Array(Self.json("ENDPOINT_NOT_FOUND").utf8))
+        #expect(named.reason == .unsupported)
+    }
+
     private static func azure(_ errorCode: String, _ code: String) -> String {
         """
         {"Error":{"Code":"\(code)","Severity":null,"Message":"the reason given","MessageFormat":null,"Details":[],"InnerError":null},

@@ -6,6 +6,27 @@ import Testing
 
 /// What primaries give that cannot be copied as it is: each is named, the rest goes on, and nothing is lost once it is mended.
 @Suite struct BadInputTests {
+    /// A file that is listed is not gone, whatever its storage says; and it is no reason to keep the others waiting.
+    @Test(arguments: [
+        StoreError(.setAside, .notFound, "404"), StoreError(.retry(after: nil), .truncated, "cut"),
+        StoreError(.retry(after: nil), .forbidden, "403"),
+    ]) func aFileThatIsListedAndNeverComes(_ error: StoreError) async throws {
+        let fixture = try MirrorFixture()
+        let run = try await Workload(store: fixture.primary).run(
+            in: ExperimentID("0"), "r", files: ["a.txt": "1", "b.txt": "2", "c/d.txt": "3"])
+        fixture.primary.setFault { operation in
+            operation.name == "readArtifact" && operation.target.contains("a.txt") ? .before(error) : nil
+        }
+        let summary = try await fixture.backfill()
+        #expect(!summary.isComplete && summary.failures.count == 1, "\(summary.failures)")
+        let copy = try #require(fixture.secondary.snapshot.runs.first).run.id
+        #expect(Set(fixture.secondary.files(of: .run(copy)).keys) == ["b.txt", "c/d.txt"])
+        fixture.primary.setFault(nil)
+        #expect(try await fixture.backfill().isComplete)
+        #expect(try await fixture.verify().differences == [])
+        _ = run
+    }
+
     @Test func oneClosedExperimentOfManyIsNamedAndTheRestIsCopied() async throws {
         let fixture = try MirrorFixture()
         var ids: [ExperimentID] = []

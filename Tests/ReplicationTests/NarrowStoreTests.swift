@@ -39,6 +39,27 @@ import Testing
         #expect(try await fixture.verify(state: "new.db").differences == [])
     }
 
+    /// Its points are there all the same, and a store that keeps them twice must not get them twice.
+    @Test(arguments: [false, true]) func aRunThatIsRestoredThereAfterADeletionHasItsPointsOnce(_ losesState: Bool) async throws {
+        let fixture = try Self.fixture()
+        let run = try await Workload(store: fixture.primary).run(in: ExperimentID("0"), "r")
+        try await fixture.backfill()
+        let copy = try copy(of: run.id, fixture)
+        let before = try #require(fixture.secondary.snapshot.runs.first { $0.run.id == copy.id }).points.mapValues(\.count)
+        #expect(!before.isEmpty)
+        try await fixture.secondary.deleteRun(copy.id)
+        let state = losesState ? "new.db" : "state.db"
+        try await fixture.backfill(state: state)
+        try await fixture.backfill(state: state)
+        try await fixture.secondary.restoreRun(copy.id)
+        let late = MetricRow(key: "loss", point: MetricPoint(value: 9, timestamp: 99_000, step: 999))
+        try await fixture.primary.logBatch(RunBatch(metrics: [late]), toRun: run.id)
+        try await fixture.backfill(state: state)
+        try await fixture.backfill(state: state)
+        let after = try #require(fixture.secondary.snapshot.runs.first { $0.run.id == copy.id }).points.mapValues(\.count)
+        #expect(after == before.merging(["loss": before["loss", default: 0] + 1]) { $1 })
+    }
+
     @Test func theForecastIsWhatIsVerified() async throws {
         let fixture = try Self.fixture()
         try await Workload(store: fixture.primary).everything()

@@ -333,6 +333,35 @@ import Testing
         #expect(summary.accepted == (decision == .renumber ? ["version_number": 1] : [:]))
     }
 
+    /// However often it is looked at.
+    @Test func aVersionThatWasDeletedThereStaysSo() async throws {
+        let name = ModelName("net")
+        let run = try await workload.run(in: ExperimentID("0"), "r")
+        try await primary.createRegisteredModel(name, description: "", tags: [])
+        for _ in 0..<2 { _ = try await primary.createVersion(NewVersion(model: name, source: "\(run.artifactURI)/m", run: run.id)) }
+        try await fixture.backfill()
+        try await secondary.deleteVersion(2, of: name)
+        for look in 1...3 {
+            try await primary.setTag(Tag("look", "\(look)"), ofRegisteredModel: name)
+            let summary = try await fixture.backfill()
+            #expect(summary.failures.contains { $0.contains("gone_from_secondary") }, "\(look): \(summary.failures)")
+            #expect(try await secondary.versions(of: name, nil).elements.map(\.number) == [1])
+        }
+    }
+
+    /// Each of them in turn, however many there are.
+    @Test func allThatWereRenumberedAreGivenTheirNumbers() async throws {
+        let name = ModelName("net")
+        let run = try await workload.run(in: ExperimentID("0"), "r")
+        try await primary.createRegisteredModel(name, description: "", tags: [])
+        for _ in 0..<32 { _ = try await primary.createVersion(NewVersion(model: name, source: "\(run.artifactURI)/m", run: run.id)) }
+        for number in 1...16 { try await primary.deleteVersion(number, of: name) }
+        try await fixture.backfill { $0.rules = ConflictRules([.versionNumber: .renumber]) }
+        #expect(try await secondary.versions(of: name, nil).elements.map(\.number).sorted() == Array(1...16))
+        #expect(try await fixture.backfill { $0.rules = ConflictRules([.versionNumber: .fill]) }.failures == [])
+        #expect(try await secondary.versions(of: name, nil).elements.map(\.number).sorted() == Array(17...32))
+    }
+
     /// A number that was any at first is its own afterwards, as long as that one is to be had.
     @Test(arguments: [0, 1]) func aRenumberedVersionIsGivenItsNumberWhenTheRulesSaySo(_ later: Int) async throws {
         let name = ModelName("net")

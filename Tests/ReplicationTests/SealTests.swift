@@ -56,6 +56,37 @@ import Testing
         #expect(store.files(of: .run(edited.there))["a.txt"] == Array("theirs".utf8))
     }
 
+    /// Its name is free on the primary, and not on the secondary.
+    @Test func aNameThatASealedOneHasGivenUpOnThePrimaryHoldsUpNobody() async throws {
+        let fixture = try MirrorFixture()
+        let sealed = try await fixture.primary.createExperiment(name: "a", tags: [])
+        try await fixture.backfill()
+        try fixture.seal()
+        try await fixture.primary.renameExperiment(sealed, to: "a-old")
+        let next = try await fixture.primary.createExperiment(name: "a", tags: [])
+        let run = try await Workload(store: fixture.primary).run(in: next, "r")
+        fixture.endAfterRequests(2000)
+        #expect(try await fixture.backfill().failures == [])
+        #expect(try withState(fixture) { try $0.secondaryID(.run, run.id.rawValue) } != nil)
+        #expect(
+            try await fixture.secondary.experiment(named: "a")?.tags.contains(Tag("mlmirror.primary.experiment_id", sealed.rawValue))
+                == true)
+    }
+
+    /// Another rule for numbers is no reason to take anything away there.
+    @Test func aVersionThatIsSealedKeepsItsNumber() async throws {
+        let fixture = try MirrorFixture()
+        let name = ModelName("net")
+        let run = try await Workload(store: fixture.primary).run(in: ExperimentID("0"), "r")
+        try await fixture.primary.createRegisteredModel(name, description: "", tags: [])
+        for _ in 0..<2 { _ = try await fixture.primary.createVersion(NewVersion(model: name, source: "\(run.artifactURI)/m", run: run.id)) }
+        try await fixture.primary.deleteVersion(1, of: name)
+        try await fixture.backfill { $0.rules = ConflictRules([.versionNumber: .renumber]) }
+        try fixture.seal()
+        try await fixture.backfill()
+        #expect(try await fixture.secondary.versions(of: name, nil).elements.map(\.number) == [1])
+    }
+
     @Test func whatIsEditedThereStaysAndWhatIsNewComes() async throws {
         let fixture = try MirrorFixture()
         let edited = try await edited(fixture)

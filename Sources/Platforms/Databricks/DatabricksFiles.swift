@@ -35,7 +35,7 @@ struct DatabricksFiles: ArtifactService {
         for file in answer.files ?? [] {
             let isDirectory = file.isDir ?? false
             let size = file.fileSize?.value ?? 0
-            if let fault = ArtifactPath.fault(ofEntry: file.path, under: path) ?? (size < 0 ? "a negative size" : nil) {
+            if let fault = ArtifactPath.fault(ofEntry: file.path, under: path) ?? ArtifactPath.fault(ofSize: size) {
                 let name = String(file.path.prefix(300))
                 result.undecodable.append(Undecodable(kind: owner.kind, id: name, reason: "\(fault): \(name.debugDescription)"))
             } else {
@@ -88,7 +88,8 @@ struct DatabricksFiles: ArtifactService {
         let now = BearerTokens.continuousSeconds()
         let found = try await addresses.address(path, of: owner.id, isFresh: isFresh, now: now) { try await ask($0, owner, now) }
         guard let found else {
-            throw StoreError(.setAside, .notFound, "\(service.failure.store): there is no file \(path) of \(owner)")
+            throw StoreError(
+                .setAside, .malformed, "\(service.failure.store): no address is given for the file \(path) of \(owner), which is listed")
         }
         return found
     }
@@ -110,7 +111,7 @@ struct DatabricksFiles: ArtifactService {
         repeat {
             let (credentials, next) = try await page(paths, owner, token)
             for credential in credentials {
-                guard let url = credential.signedUri.nonEmpty, let path = credential.path ?? (paths.count == 1 ? paths[0] : nil) else {
+                guard let url = credential.signedUri.nonEmpty, let path = paths.count == 1 ? paths[0] : credential.path else {
                     continue
                 }
                 let headers = (credential.headers ?? []).map { HTTPHeader($0.name, $0.value) }

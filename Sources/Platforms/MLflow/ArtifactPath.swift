@@ -2,6 +2,11 @@ import Replication
 
 /// What a file's path may look like: it comes from a server and is never trusted.
 enum ArtifactPath {
+    /// No store keeps a file of more than a petabyte; in an answer it is a mistake.
+    static func fault(ofSize bytes: Int64) -> String? {
+        bytes < 0 ? "a negative size" : bytes > 1 << 50 ? "a size of more than a petabyte" : nil
+    }
+
     /// Why a relative path is no path of a file below some root; nil where it is one.
     static func fault(_ path: String) -> String? {
         if path.isEmpty { return "an empty name" }

@@ -10,6 +10,8 @@ struct MLflowFailure: Sendable {
     var access: @Sendable (MLflowCall) -> String = { _ in "give the credentials' owner access to this" }
     /// What a service without the feature that was asked for means; nil: a name was given that only another server knows.
     var withoutFeature: String?
+    /// Calls that this server has answered.
+    var answered = AnsweredCalls()
     /// The time of reading, in seconds since 1970: for a `Retry-After` that is a date.
     var now: @Sendable () -> Double = { Date().timeIntervalSince1970 }
 
@@ -96,6 +98,11 @@ struct MLflowFailure: Sendable {
         case (401, _): return (.stop, .unauthorized, "check the credentials of this store")
         case (403, _) where Self.isAboutToken(said): return (.stop, .unauthorized, "check the credentials of this store")
         case (403, _), (_, "PERMISSION_DENIED"): return (.setAside, .forbidden, access(call))
+        case (404...501, "") where [404, 405, 501].contains(status) && answered.holds(call):
+            // A server that is being started again, behind something that answers for it.
+            return (
+                .retry(after: RetryAfter.seconds(headers, now: now())), .serverFailure, "it had this call before: see what stands before it"
+            )
         case (404, _), (405, _), (501, _):
             return (.setAside, .unsupported, "this server has no such call: check its version and the address's path")
         case (400, _) where Self.isDuplicateKey(said):

@@ -90,6 +90,7 @@ struct MLflowService: Sendable {
         guard response.body.first(where: { $0 > 0x20 }) != UInt8(ascii: "<") else {
             throw failure.malformed(call, headers: response.headers, body: response.body, text)
         }
+        failure.answered.note(call)
         return response
     }
 
@@ -97,8 +98,14 @@ struct MLflowService: Sendable {
         do {
             return try WireDecoder.decode(type, from: body)
         } catch {
+            guard call.isWrite || !Self.isCut(body) else { throw failure.truncated(call, "the answer ends before its JSON does") }
             throw failure.malformed(call, body: body, WireDecoder.reason(error))
         }
+    }
+
+    /// An object whose end did not come.
+    static func isCut(_ body: [UInt8]) -> Bool {
+        body.first { $0 > 0x20 } == UInt8(ascii: "{") && body.last { $0 > 0x20 } != UInt8(ascii: "}")
     }
 
     /// A read of one thing; nil where the server says that it does not exist.

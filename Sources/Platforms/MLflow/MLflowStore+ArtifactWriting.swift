@@ -115,7 +115,14 @@ extension MLflowStore {
             for (index, target) in targets.enumerated() {
                 let length = min(partSize, size - Int64(index) * partSize)
                 await source.begin(length)
-                let response = try await exchange(call, try partRequest(call, target), size: length) { try await source.next() }
+                let response: HTTPResponse
+                do {
+                    response = try await exchange(call, try partRequest(call, target), size: length) { try await source.next() }
+                } catch let error as StoreError where error.isOfStorage {
+                    // Not of this server's credentials: an address is good for an hour or so, and a source may have stood still.
+                    throw StoreError(
+                        .retry(after: nil), .forbidden, "\(error.message) (the storage behind the server)", exchange: error.exchange)
+                }
                 parts.append(.init(partNumber: target.partNumber.value, etag: response.header("ETag") ?? "", url: target.url))
             }
             guard try await source.isAtEnd() else { throw failure.truncated(call, "the source gave more than the \(size) bytes announced") }
@@ -171,5 +178,12 @@ private actor PartSource {
     func isAtEnd() async throws -> Bool {
         guard held.isEmpty else { return false }
         return try await bytes.next() == nil
+    }
+}
+
+extension StoreError {
+    /// How storage refuses a signed address that has ended, or a part that stood still.
+    fileprivate var isOfStorage: Bool {
+        reason == .forbidden || reason == .unauthorized || reason == .invalid && message.contains("RequestTimeout")
     }
 }

@@ -18,7 +18,7 @@ extension MLflowStore {
             let size = file.fileSize?.value
             let fault =
                 ArtifactPath.fault(ofEntry: name, under: path) ?? ArtifactPath.faultOnServer(name)
-                ?? (isDirectory ? ArtifactPath.faultAsQuery(name) : nil) ?? (size.map { $0 < 0 } ?? false ? "a negative size" : nil)
+                ?? (isDirectory ? ArtifactPath.faultAsQuery(name) : nil) ?? size.flatMap { ArtifactPath.fault(ofSize: $0) }
             if let fault {
                 result.undecodable.append(
                     Undecodable(kind: owner.kind, id: String(name.prefix(300)), reason: "\(fault): \(name.debugDescription.prefix(300))"))

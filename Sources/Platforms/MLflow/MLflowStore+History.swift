@@ -104,8 +104,9 @@ extension MLflowStore {
             await memory.bulkHistoryIsMissing()
             return nil
         }
+        let last = found.lastRun
         var answer = found.close()
-        if found.count >= dialect.bulkHistoryPoints, let last = answer.keys.max() { answer[last] = nil }
+        if found.count >= dialect.bulkHistoryPoints { answer[last] = nil }
         return answer.filter { asked.contains($0.key) }.mapValues(\.inHistoryOrder)
     }
 
@@ -162,6 +163,9 @@ private struct BulkHistory: Sendable {
     private var run: [UInt8] = []
     private var points: [MetricPoint] = []
     private var done: [RunID: [MetricPoint]] = [:]
+
+    /// Whose points came last: by whatever order the data base has.
+    var lastRun: RunID { RunID(String(decoding: run, as: UTF8.self)) }
 
     mutating func append(_ run: UnsafeBufferPointer<UInt8>, _ point: MetricPoint) {
         if !run.elementsEqual(self.run) {

@@ -41,7 +41,8 @@ extension MLflowStore {
         do {
             // Databricks takes 50 at most; the default elsewhere is 100.
             return try await self.page(listing, size: 50, page)
-        } catch let error as StoreError where error.reason == .unsupported {
+        } catch let error as StoreError where error.reason == .unsupported && page == nil {
+            try await confirmIsThere(error)
             return Page([])
         }
     }

@@ -64,7 +64,7 @@ extension MLflowStore {
         return page
     }
 
-    /// The text after the last `"next_page_token"`, of a body that is no JSON. MLflow's tokens are base64, without escapes.
+    /// The text after the last `"next_page_token"`, of a body that is no JSON. A token has no quote in it.
     private static func lastToken(of body: [UInt8]) -> PageToken? {
         let name = Array("\"next_page_token\"".utf8)
         var start = body.count - name.count
@@ -72,6 +72,6 @@ extension MLflowStore {
         guard start >= 0 else { return nil }
         let rest = body[(start + name.count)...].drop { $0 != UInt8(ascii: "\"") }.dropFirst()
         let token = rest.prefix { $0 != UInt8(ascii: "\"") }
-        return token.isEmpty ? nil : PageToken(rawValue: String(decoding: token, as: UTF8.self))
+        return token.isEmpty ? nil : PageToken(rawValue: JSONSpan.unescaped(token))
     }
 }

@@ -13,7 +13,7 @@ extension TrackingStore {
                 let page: Page<ArtifactEntry>
                 do {
                     page = try await artifacts(of: owner, under: folder, token)
-                } catch let error as StoreError where error.reason == .notFound {
+                } catch let error as StoreError where error.reason == .notFound && token == nil {
                     break
                 }
                 for item in page.undecodable { try refused(item.id ?? "?", item.reason) }

@@ -140,7 +140,8 @@ struct MetricWriter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
             try await send(MetricRow(key: key, point: point), FieldDigest(key), known.isEmpty ? before : nil, &round, &group)
         }
         round.series[FieldDigest(key)] = now
-        round.recent.append(RecentPoints.Note(key: key, points: new, isCompleteFrom: min(since, mark.last.timestamp + 1)))
+        round.recent.append(
+            RecentPoints.Note(key: key, points: new, isCompleteFrom: mark.last.timestamp == .max ? .max : mark.last.timestamp + 1))
         return true
     }
 

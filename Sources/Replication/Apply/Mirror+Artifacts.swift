@@ -16,10 +16,21 @@ extension Mirror {
             let there =
                 manifest.isEmpty && owners.mayHaveFiles
                 ? try await secondary.listing(filesOf: owners.secondary, under: String(owners.folder.dropLast())) : [:]
-            let (isWhole, kept) = try await withThrowingTaskGroup(of: Bool.self) { group in
+            let (isWhole, kept) = try await withThrowingTaskGroup(of: FileOutcome.self) { group in
                 var inFlight = 0
                 var isWhole = true
                 var kept: [String: SHA256Digest] = [:]
+                var failures: [StoreError] = []
+                // What concerns one file alone does not hold up the others; several in a row say something of a store.
+                func take(_ outcome: FileOutcome) throws {
+                    switch outcome {
+                    case .copied: break
+                    case .setAside: isWhole = false
+                    case .failed(let error):
+                        failures.append(error)
+                        if failures.count > Self.mostFailures { throw error }
+                    }
+                }
                 try await primary.walk(filesOf: owners.primary) { file in
                     if let known = leftOut[file.path], known.map({ $0 == ReplicationState.blob(Self.digest(of: file)) }) ?? true {
                         kept[file.path] = Self.digest(of: file)
@@ -40,14 +51,19 @@ extension Mirror {
                         return
                     }
                     if inFlight >= configuration.artifactWindow * 2 {
-                        if let ok = try await group.next() { isWhole = isWhole && ok }
+                        if let outcome = try await group.next() { try take(outcome) }
                         inFlight -= 1
                     }
                     inFlight += 1
                     let sizeThere = manifest[file.path] == nil ? there[owners.there(file.path)] : nil
                     group.addTask {
                         try await filePermits.withPermit {
-                            try await copy(file, owners, manifest[file.path], sizeThere: sizeThere, entry.key, conflicts)
+                            do {
+                                return try await copy(file, owners, manifest[file.path], sizeThere: sizeThere, entry.key, conflicts)
+                                    ? .copied : .setAside
+                            } catch let error as StoreError where error.mayBeOfOneFile {
+                                return .failed(error)
+                            }
                         }
                     }
                 } refused: { path, why in
@@ -55,7 +71,8 @@ extension Mirror {
                         entry.key, path, "refused_name", "its name is refused: \(why). Nothing was written for it.")
                     isWhole = isWhole && !counts
                 }
-                for try await ok in group { isWhole = isWhole && ok }
+                while let outcome = try await group.next() { try take(outcome) }
+                if let error = failures.first { throw error }
                 return (isWhole, kept)
             }
             try state.keepFileLetters(kept, of: entry.key)
@@ -63,6 +80,12 @@ extension Mirror {
             try finish(entry, isWhole: isWhole, conflicts.all)
         }
     }
+
+    private enum FileOutcome: Sendable {
+        case copied, setAside
+        case failed(StoreError)
+    }
+    private static var mostFailures: Int { 3 }
 
     /// A listing shows no times: another file of the same size is told by its bytes alone.
     private struct FileLook: Sendable {
@@ -232,7 +255,11 @@ extension Mirror {
             }
             return true
         } catch let error as StoreError where error.reason == .notFound {
-            // Listed a moment ago, gone now: the next look at its owner settles it.
+            // Listed a moment ago, gone now: the next look at its owner settles it. What is still listed is not gone.
+            guard try await !isListed(file.path, owners.primary) else {
+                throw StoreError(
+                    .retry(after: nil), .serverFailure, "\(error.message); it is listed all the same", exchange: error.exchange)
+            }
             logger.event(.fileVanished, ["entity": "\(key)", "path": "\(file.path)"])
             return true
         } catch let error as StoreError where error.decision == .setAside {
@@ -241,6 +268,19 @@ extension Mirror {
             return try !setFileAside(
                 key, file.path, error.reason.rawValue, error.message, error.exchange, record: Self.digest(of: file))
         }
+    }
+
+    private func isListed(_ path: String, _ owner: ArtifactOwner) async throws -> Bool {
+        let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? ""
+        var (token, seen): (PageToken?, Set<PageToken>) = (nil, [])
+        do {
+            repeat {
+                let page = try await primary.artifacts(of: owner, under: folder, token)
+                if page.elements.contains(where: { $0.path == path && !$0.isDirectory }) { return true }
+                token = page.next
+            } while token.map { seen.insert($0).inserted } ?? false
+        } catch let error as StoreError where error.reason == .notFound {}
+        return false
     }
 
     /// Whether the secondary's file is another one than we left there, and than the primary's.

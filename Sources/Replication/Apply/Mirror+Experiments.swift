@@ -205,7 +205,10 @@ extension Mirror {
             switch try await renameIfNeeded(record, actual, base, isForeign, waits: waits, rules, &conflicts) {
             case .none:
                 // Not carried out, and so not known as done: it is when the seal ends.
-                if rules.isSealed, known != nil, !isForeign, actual.name != wantedName { (isNamed, isLeft) = (false, true) }
+                if rules.isSealed, known != nil, !isForeign, actual.name != wantedName {
+                    (isNamed, isLeft) = (false, true)
+                    fields[Self.nameRefusedField] = FieldDigest(wantedName)
+                }
             case .left:
                 (isNamed, isLeft) = (false, true)
                 // Nobody waits for it to make way.

@@ -93,6 +93,7 @@ extension Mirror {
         let known = try state.identity(.registeredModel, record.name.rawValue)
         var work = RegistryWork(key: entry.key, base: known?.base, rules: try await rules(of: entry.key, in: .model(record.name)))
         work.inDoubt = try state.writesInDoubt(of: entry.key)
+        work.aliasNames = record.aliases.keys.sorted()
         if !secondary.dialect.hasAliases {
             for (alias, number) in record.aliases { work.aliases[number, default: []].append(alias) }
         }
@@ -121,8 +122,10 @@ extension Mirror {
             do {
                 numbers[version.number] = try await writeVersion(version, name, there, &work)
             } catch let refused as SetAside {
+                work.keep(version)
                 setAside(version, refused.reason, refused.message, nil, &work)
             } catch let error as StoreError where error.decision == .setAside {
+                work.keep(version)
                 setAside(version, error.reason.rawValue, error.message, error.exchange, &work)
             }
         }
@@ -256,9 +259,11 @@ extension Mirror {
 /// What one registered model's writes add up to.
 struct RegistryWork {
     let key: EntityKey
-    let base: Base?
+    var base: Base?
     var rules: ThingRules
     var fields = Base()
+    /// The primary's.
+    var aliasNames: [String] = []
     /// Fields that an earlier attempt may have written.
     var inDoubt: Set<FieldDigest> = []
     var conflicts: [Conflict] = []

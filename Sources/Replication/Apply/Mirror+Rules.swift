@@ -93,7 +93,7 @@ extension Mirror {
         let identity = try state.identity(entry.key.kind, entry.key.id)
         guard let identity, try await mayPurge(identity), try await !keepsPurged(entry.key), try !state.isRetired(entry.key),
             try await deleteThere(entry.key, identity)
-        else { return try keepHardDeleted(entry, identity) }
+        else { return try await keepHardDeleted(entry, identity) }
         let conflict = Conflict(
             key: entry.key, field: "lifecycle", kind: .purgedOnPrimary, decision: .replicate,
             detail: "gone from the primary for good; it was deleted on the secondary")
@@ -112,7 +112,12 @@ extension Mirror {
             || subject == .nameless && configuration.rules.keepsSomePurgedExperiments
     }
 
-    private func keepHardDeleted(_ entry: ChangeLogEntry, _ known: Identity?) throws {
+    private func keepHardDeleted(_ entry: ChangeLogEntry, _ known: Identity?) async throws {
+        if let known, known.kind == .registeredModel, try await secondary.registeredModel(ModelName(known.secondaryID)) == nil {
+            // Gone from both: by us, where the answer was lost, or by people. Another one of its name is another one.
+            try state.forget(known)
+            return try acknowledge(Acknowledgement(entry: entry))
+        }
         logger.event(.keptAfterPurge, ["entity": "\(entry.key)"])
         board.count { $0.leftOut["gone from the primary", default: 0] += 1 }
         // With a base nobody waits for it to be finished any more.

@@ -5,6 +5,9 @@ struct RunTarget: Sendable, Hashable {
 }
 
 extension Mirror {
+    /// It was deleted on the secondary by somebody, and was not followed from then on: its points may be there all the same.
+    static var historiesUnknownField: Base.Field { Base.Field("histories_unknown") }
+
     func applyRun(_ taken: ChangeLogEntry) async throws {
         var entry = taken
         let id = RunID(entry.key.id)
@@ -82,7 +85,10 @@ extension Mirror {
                 }
             }
             // Not followed while it is deleted there: when it is back, nothing is known of its histories.
-            if plan.isRespectedDeletion { base.series = [:] }
+            if plan.isRespectedDeletion {
+                base.series = [:]
+                base[Self.historiesUnknownField] = FieldDigest("")
+            }
             let points = written.points
             let identity = Identity(
                 kind: .run, primaryID: id.rawValue, secondaryID: target.id.rawValue, root: target.root,
@@ -130,7 +136,8 @@ extension Mirror {
         if !isNew { try state.noteWrites(plan.tags.map { .tag($0.key) }, of: .run(record.id)) }
         for key in plan.deletedTags { try await secondary.deleteTag(key, ofRun: target.id) }
         let metrics = MetricWriter(
-            mirror: self, run: record.id, target: target.id, gate: gate, saved: known?.base, asksSecondary: !isNew && known?.base == nil)
+            mirror: self, run: record.id, target: target.id, gate: gate, saved: known?.base,
+            asksSecondary: !isNew && (known?.base.map { $0[Self.historiesUnknownField] != nil } ?? true))
         let written = try await metrics.write(params: plan.params, tags: plan.tags, series, into: &base)
         if !plan.datasets.isEmpty || !plan.modelInputs.isEmpty {
             try await logInputs(plan, record, target)

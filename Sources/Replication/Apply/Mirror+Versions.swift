@@ -15,12 +15,13 @@ extension Mirror {
         let run = (isHeld ? holder : nil) ?? version.run.flatMap { map.runs[$0] }
         let tags = versionTags(version, map) + (work.aliases[version.number] ?? []).map { Stamp.tag(ofAlias: $0) }
         let numbers = work.rules.decision(.versionNumber, Self.numberField(version))
-        if let existing = there.first(where: { isOurs($0, version) }), existing.number < version.number, numbers == .fill,
-            work.highestNumber < version.number
+        var existing = there.first { isOurs($0, version) }
+        if let early = existing, early.number < version.number, numbers == .fill, work.highestNumber < version.number, !work.rules.isSealed
         {
-            try await takeBack(version, existing.number, name, work)
+            try await takeBack(version, early.number, name, &work)
+            existing = nil
         }
-        if let existing = there.first(where: { isOurs($0, version) }) {
+        if let existing {
             try refuseAnother(version, existing, run: version.run.flatMap { map.runs[$0] })
             try await updateVersion(version, existing, name, tags, &work)
             if existing.number != version.number { work.conflicts.append(renumbered(version, existing.number, work.key)) }
@@ -202,15 +203,11 @@ extension Mirror {
     }
 
     /// Its own number can still be had: an attempt did not live to take this one back, or the rules let it have any number then.
-    private func takeBack(_ version: ModelVersion, _ number: Int, _ name: ModelName, _ work: RegistryWork) async throws -> Never {
+    private func takeBack(_ version: ModelVersion, _ number: Int, _ name: ModelName, _ work: inout RegistryWork) async throws {
         // First of all: what is gone and was known as written is not brought back.
-        if var base = work.base {
-            base[RegistryWork.descriptionField(version)] = nil
-            try state.save(base, of: .registeredModel, work.key.id)
-        }
+        work.forget(version, there: number)
+        if let base = work.base { try state.save(base, of: .registeredModel, work.key.id) }
         try await secondary.deleteVersion(number, of: name)
-        throw StoreError(
-            .retry(after: 0), .serverFailure, "version \(number) of \"\(name)\" was taken back, to be made as \(version.number)")
     }
 
     static func numberField(_ version: ModelVersion) -> String { "version:\(version.number)" }
@@ -342,6 +339,26 @@ extension RegistryWork {
     /// Whether an earlier apply has written this version.
     func wrote(_ version: ModelVersion) -> Bool { base?[Self.descriptionField(version)] != nil }
     static func descriptionField(_ version: ModelVersion) -> Base.Field { Base.Field("v\(version.number):description") }
+
+    /// It was not looked at: what was written of it before is still known.
+    mutating func keep(_ version: ModelVersion) {
+        guard let base, wrote(version) else { return }
+        let ours = [Stamp.pairKey, Stamp.storeKey, Stamp.versionKey, Stamp.sourceKey]
+        let tags = version.tags.map(\.key) + ours + (aliases[version.number] ?? []).map { Stamp.tag(ofAlias: $0).key }
+        let others = [Self.descriptionField(version), Base.Field("v\(version.number):stage")]
+        for field in others + tags.map({ Base.Field("v\(version.number):tag:\($0)") }) where fields[field] == nil {
+            fields[field] = base[field]
+        }
+    }
+
+    /// Its copy of that number goes: so does what pointed to it.
+    mutating func forget(_ version: ModelVersion, there number: Int) {
+        base?[Self.descriptionField(version)] = nil
+        for alias in aliasNames {
+            let field = Base.Field("alias:\(alias)")
+            if base?[field] == FieldDigest("\(number)") { base?[field] = nil }
+        }
+    }
 
     mutating func noteVersion(_ version: ModelVersion, _ tags: [Tag]) {
         for tag in tags { fields[Base.Field("v\(version.number):tag:\(tag.key)")] = FieldDigest(tag.value) }

@@ -126,7 +126,7 @@ struct Cutover<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         }
         let isEqual = found.summary.areEqual
         let again = !isEqual && !one.acceptsDifferences && one.comparisons + 1 < Self.comparisons
-        if again { try repair(found.differences) }
+        if again { try await repair(found.differences) }
         let step: ModeSwitch.Step = isEqual || one.acceptsDifferences ? .seal : again ? .drain : .verify
         let now = mirror.clock.nowMilliseconds
         let after = try go(one, to: step) { one, head in
@@ -196,13 +196,13 @@ struct Cutover<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         }
     }
 
-    private func repair(_ differences: [Difference]) throws {
+    private func repair(_ differences: [Difference]) async throws {
         var keys: [EntityKey] = []
         for difference in differences {
             guard let kind = EntityKey.Kind(rawValue: difference.kind), let id = difference.primary else { continue }
             let key = EntityKey(kind, id)
             // Of histories and files it is only noted how far they are: that is no longer to be trusted.
-            if !difference.isOfRecord { try state.forgetBase(key) }
+            if !difference.isOfRecord { try await mirror.locks.withLock(key) { try state.forgetBase(key) } }
             if keys.last != key { keys.append(key) }
         }
         try mirror.append(keys)

@@ -109,20 +109,20 @@ struct Resync<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         switch parts[0] {
         case "run":
             guard try await mirror.primary.run(RunID(id)) != nil else { throw unknown("run", id) }
-            try queue([.run(RunID(id)), EntityKey(.runArtifacts, id)])
+            try await queue([.run(RunID(id)), EntityKey(.runArtifacts, id)])
         case "experiment":
             guard try await mirror.primary.experiment(ExperimentID(id)) != nil else { throw unknown("experiment", id) }
-            try queue([.experiment(ExperimentID(id))])
+            try await queue([.experiment(ExperimentID(id))])
             var pages = RunPages(mirror.primary, RunQuery(experiments: [ExperimentID(id)]), mirror.retrying)
             while let page = try await pages.next() {
-                try queue(page.elements.flatMap { [.run($0.id), EntityKey(.runArtifacts, $0.id.rawValue)] })
+                try await queue(page.elements.flatMap { [.run($0.id), EntityKey(.runArtifacts, $0.id.rawValue)] })
             }
         case "model":
             guard try await mirror.primary.registeredModel(ModelName(id)) != nil else { throw unknown("registered model", id) }
-            try queue([.registeredModel(ModelName(id))])
+            try await queue([.registeredModel(ModelName(id))])
         case "logged-model":
             guard try await mirror.primary.loggedModel(LoggedModelID(id)) != nil else { throw unknown("logged model", id) }
-            try queue([.loggedModel(LoggedModelID(id)), EntityKey(.loggedModelArtifacts, id)])
+            try await queue([.loggedModel(LoggedModelID(id)), EntityKey(.loggedModelArtifacts, id)])
         default:
             throw MirrorError(.configuration, "\(parts[0]): expected run, experiment, model or logged-model")
         }
@@ -132,8 +132,9 @@ struct Resync<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         MirrorError(.configuration, "the primary has no \(kind) \(id)")
     }
 
-    private func queue(_ keys: [EntityKey]) throws {
-        for key in keys { try mirror.state.forgetBase(key) }
+    private func queue(_ keys: [EntityKey]) async throws {
+        // What is being applied would note the base again that it has read.
+        for key in keys { try await mirror.locks.withLock(key) { try mirror.state.forgetBase(key) } }
         mirror.fresh.noteChanged(keys)
         try mirror.append(keys)
     }

@@ -56,6 +56,8 @@ public struct StoreError: Error, Sendable, Hashable, CustomStringConvertible {
     public var description: String { message }
     /// Asked for many at once, a store says this of one of them, or of their number: asking for fewer may do.
     var mayBeOfOneAmongMany: Bool { [.forbidden, .notFound, .invalid, .tooLarge].contains(reason) && !isRetriable }
+    /// One file may be the cause, and not a store: it changed while it was read, or its own storage refuses it.
+    var mayBeOfOneFile: Bool { isRetriable && [.truncated, .forbidden, .serverFailure].contains(reason) }
     /// A thing that is closed to who asks, or gone.
     var isClosed: Bool { reason == .forbidden || reason == .notFound }
     public var isRetriable: Bool { if case .retry = decision { true } else { false } }

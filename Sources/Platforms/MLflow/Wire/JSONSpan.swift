@@ -70,6 +70,13 @@ enum JSONSpan {
         value(of: bytes, in: range, at: path).flatMap { try? JSONDecoder().decode(String.self, from: Data(bytes[$0])) }
     }
 
+    /// The text between a string's quotes.
+    static func unescaped(_ text: some Collection<UInt8>) -> String {
+        let plain = String(decoding: text, as: UTF8.self)
+        guard text.contains(UInt8(ascii: "\\")) else { return plain }
+        return (try? JSONDecoder().decode(String.self, from: Data("\"\(plain)\"".utf8))) ?? plain
+    }
+
     /// Where the value that starts at `start` ends. No recursion: depth is a number.
     private static func end(ofValue bytes: [UInt8], _ start: Int, _ limit: Int) throws(Malformed) -> Int {
         var depth = 0

@@ -89,7 +89,7 @@ struct MetricHistoryParser {
                         state = .firstElement
                     } else if scanner.bytes[name].elementsEqual("next_page_token".utf8), try scanner.peek() == UInt8(ascii: "\"") {
                         let text = try scanner.string()
-                        token = String(decoding: scanner.bytes[text], as: UTF8.self)
+                        token = JSONSpan.unescaped(scanner.bytes[text])
                         state = .afterMember
                     } else {
                         try scanner.skipValue()
