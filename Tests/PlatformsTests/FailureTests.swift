@@ -68,7 +68,7 @@ import Testing
         #expect(first.reason == .unsupported && first.decision == .setAside)
         failure.answered.note(write)
         let later = failure.error(write, status: status, headers: [], body: Array("404 page not found".utf8))
-        #expect(later.reason == .serverFailure && later.decision == .retry(after: nil) && !later.isInDoubt)
+        #expect(later.reason == .serverFailure && later.decision == .retry(after: nil) && later.isInDoubt == (status > 500))
         #expect(failure.error(read, status: status, headers: [], body: []).reason == .unsupported)
         let named = failure.error(write, status: status, headers: [], body: Array(Self.json("ENDPOINT_NOT_FOUND").utf8))
         #expect(named.reason == .unsupported)

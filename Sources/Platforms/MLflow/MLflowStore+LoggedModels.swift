@@ -42,7 +42,7 @@ extension MLflowStore {
             // Databricks takes 50 at most; the default elsewhere is 100.
             return try await self.page(listing, size: 50, page)
         } catch let error as StoreError where error.reason == .unsupported && page == nil {
-            try await confirmIsThere(error)
+            try await confirmIsThere("logged models", error)
             return Page([])
         }
     }

@@ -14,16 +14,18 @@ extension MLflowStore {
         do {
             return try await self.page(listing, size: 1000, page)
         } catch let error as StoreError where error.reason == .unsupported && dialect.mayLackRegistry && page == nil {
-            try await confirmIsThere(error)
+            try await confirmIsThere("registered models", error)
             return Page([])
         }
     }
 
     /// A server lacks one call. One that lacks every call is another, which answers for it while it is away.
-    func confirmIsThere(_ lack: StoreError) async throws {
+    func confirmIsThere(_ what: String, _ lack: StoreError) async throws {
+        guard await !memory.isMissing(what) else { return }
         do { _ = try await experiments(nil) } catch let error as StoreError where error.reason == .unsupported {
             throw StoreError(.retry(after: nil), .serverFailure, lack.message, exchange: lack.exchange)
         }
+        await memory.noteMissing(what)
     }
 
     public func registeredModel(_ name: ModelName) async throws -> RegisteredModel? {

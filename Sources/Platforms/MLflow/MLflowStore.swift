@@ -58,6 +58,10 @@ public struct MLflowStore: WritableStore {
         var databaseIsChecked = false
         /// Whether the list of experiments can be had in the order of their ids.
         var ordersExperiments = true
+        /// What it has turned out to lack, while it had the rest.
+        private var lacks: Set<String> = []
+        func isMissing(_ what: String) -> Bool { lacks.contains(what) }
+        func noteMissing(_ what: String) { lacks.insert(what) }
         func experimentsAreUnordered() { ordersExperiments = false }
         func databaseWasChecked() { databaseIsChecked = true }
         func bulkHistoryIsMissing() { hasBulkHistory = false }
