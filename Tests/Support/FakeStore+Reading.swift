@@ -86,10 +86,10 @@ extension FakeStore {
         }
     }
 
-    public func histories(of run: RunID, limit: Int) async throws -> [String: [MetricPoint]]? {
+    public func histories(of run: RunID, limit: Int) async throws -> [FieldDigest: [MetricPoint]]? {
         try await read("wholeRun", run.rawValue) { [self] state throws(StoreError) in
             let metrics = (state.runs[run]?.history ?? [:]).keys
-            let histories = Dictionary(uniqueKeysWithValues: metrics.map { ($0, Self.points(of: run, $0, in: state)) })
+            let histories = Dictionary(uniqueKeysWithValues: metrics.map { (FieldDigest($0), Self.points(of: run, $0, in: state)) })
             return dialect.readsWholeRuns && histories.values.reduce(0, { $0 + $1.count }) <= limit ? histories : nil
         }
     }

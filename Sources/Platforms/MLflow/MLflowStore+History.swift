@@ -21,7 +21,7 @@ extension MLflowStore {
         try await history(of: run, metric: metric, page: nil, receive)
     }
 
-    public func histories(of run: RunID, limit: Int) async throws -> [String: [MetricPoint]]? {
+    public func histories(of run: RunID, limit: Int) async throws -> [FieldDigest: [MetricPoint]]? {
         try await database?.histories(of: run, limit: limit)
     }
 

@@ -5,7 +5,8 @@ final class FreshRecords: Sendable {
     struct FreshRun: Sendable {
         var run: Run
         /// Histories that were read in bulk with it; a metric that is missing is read by itself.
-        var histories: [String: [MetricPoint]] = [:]
+        /// By name as its bytes say it: a `String` takes two Unicode forms of one text for one, and stores do not.
+        var histories: [FieldDigest: [MetricPoint]] = [:]
         var weight: Int { 1 + histories.values.reduce(0) { $0 + $1.count } / 100 }
     }
     enum Record: Sendable {

@@ -9,8 +9,8 @@ extension Mirror {
             guard var identity = try state.identity(.run, id.rawValue), var base = identity.base else { return false }
             // Nothing was looked at since the scope became another one: whether it is in it, the record tells.
             guard identity.record != nil || configuration.scope.hasNoEdge, try !mayHaveLeft(id) else { return false }
-            let series = try state.changedSeries(of: id).sorted { $0.key < $1.key }
-                .map { ChangedSeries(key: $0.key, since: $0.value) }
+            let series = try state.changedSeries(of: id).sorted { $0.metric < $1.metric }
+                .map { ChangedSeries(key: $0.metric, since: $0.since) }
             // What an earlier attempt may have sent, of whatever history, is the whole run's business.
             if !secondary.dialect.metricsAreIdempotent, try state.isNoted(Intent(entry.key, .metrics)) { return false }
             // One that is new to us may be long: its first reading is too.
@@ -64,22 +64,24 @@ extension Mirror {
     ///
     /// - Parameter overflow: those that are in its overflow document.
     func changedSeries(
-        of record: Run, _ entry: ChangeLogEntry, _ base: Base?, _ histories: [String: [MetricPoint]], besides overflow: [String]
+        of record: Run, _ entry: ChangeLogEntry, _ base: Base?, _ histories: [FieldDigest: [MetricPoint]], besides overflow: [String]
     ) throws -> [ChangedSeries] {
-        let named = entry.extent == .whole ? [:] : try state.changedSeries(of: record.id)
+        let changed = entry.extent == .whole ? [] : try state.changedSeries(of: record.id)
+        let named = Dictionary(changed.map { (FieldDigest($0.metric), $0.since) }) { first, _ in first }
         let overflow = Set(overflow)
         return record.latestMetrics.compactMap { metric in
             if overflow.contains(metric.key) { return nil }
-            let since = named[metric.key]
-            let mark = base?.series[FieldDigest(metric.key)]
+            let name = FieldDigest(metric.key)
+            let since = named[name]
+            let mark = base?.series[name]
             let isAsItWas = mark?.latest == SeriesMark.digest(ofLatest: metric.point)
             if entry.extent != .whole, since == nil, isAsItWas { return nil }
-            return ChangedSeries(key: metric.key, latest: metric.point, since: since, prefetched: histories[metric.key])
+            return ChangedSeries(key: metric.key, latest: metric.point, since: since, prefetched: histories[name])
         }
     }
 
     /// Those of a run that is new to us, all at once where the primary can be read so.
-    func wholeHistories(of record: Run, _ base: Base?) async throws -> [String: [MetricPoint]] {
+    func wholeHistories(of record: Run, _ base: Base?) async throws -> [FieldDigest: [MetricPoint]] {
         guard primary.dialect.readsWholeRuns, base?.series.isEmpty ?? true, !record.latestMetrics.isEmpty else { return [:] }
         return HistoryPrefetch.whole(record, try await primary.histories(of: record.id, limit: HistoryPrefetch.pointsOfOneRun))
     }

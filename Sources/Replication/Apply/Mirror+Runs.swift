@@ -17,7 +17,7 @@ extension Mirror {
         let hasSeals = modes.withLock { $0.ledger.hasSeals }
         if entry.extent == .points, !hasSeals, try await applyPoints(entry) { return }
         defer { fresh.finished(id) }
-        var histories: [String: [MetricPoint]] = [:]
+        var histories: [FieldDigest: [MetricPoint]] = [:]
         let found: Run?
         if case .run(let read)? = fresh.take(&entry) {
             found = read.run

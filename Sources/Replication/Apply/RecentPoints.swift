@@ -24,7 +24,7 @@ final class RecentPoints: Sendable {
         var points: [MetricPoint] = []
         var from: Int64
     }
-    private let state = Locked<[RunID: [String: Series]]>([:])
+    private let state = Locked<[RunID: [FieldDigest: Series]]>([:])
     private static let pointsPerSeries = 512
     private static let runs = 1000
 
@@ -33,7 +33,7 @@ final class RecentPoints: Sendable {
         state.withLock { runs in
             if runs[run] == nil, runs.count >= Self.runs { runs = [:] }
             for note in notes {
-                var series = runs[run]?[note.key] ?? Series(from: note.isCompleteFrom)
+                var series = runs[run]?[FieldDigest(note.key)] ?? Series(from: note.isCompleteFrom)
                 series.points += note.points
                 if series.points.count > Self.pointsPerSeries {
                     series.points.sort { $0.timestamp < $1.timestamp }
@@ -41,7 +41,7 @@ final class RecentPoints: Sendable {
                     // Others of the same instant may be among those that were dropped.
                     series.from = (series.points.first?.timestamp ?? 0) + 1
                 }
-                runs[run, default: [:]][note.key] = series
+                runs[run, default: [:]][FieldDigest(note.key)] = series
             }
         }
     }
@@ -49,7 +49,7 @@ final class RecentPoints: Sendable {
     /// Every written point from a timestamp on; nil when that is not known.
     func points(of run: RunID, _ metric: String, since: Int64) -> Set<Key>? {
         state.withLock { runs in
-            guard let series = runs[run]?[metric], series.from <= since else { return nil }
+            guard let series = runs[run]?[FieldDigest(metric)], series.from <= since else { return nil }
             return Set(series.points.lazy.filter { $0.timestamp >= since }.map { Key($0) })
         }
     }
@@ -57,7 +57,7 @@ final class RecentPoints: Sendable {
     /// After a series was written in another way, what is known of it is no longer all.
     func forget(_ run: RunID, _ metrics: some Sequence<String>) {
         state.withLock { runs in
-            for metric in metrics { runs[run]?[metric] = nil }
+            for metric in metrics { runs[run]?[FieldDigest(metric)] = nil }
         }
     }
 }

@@ -11,19 +11,19 @@ enum HistoryPrefetch {
     static func groups(_ runs: [Run], dialect: Dialect, startsSmall: Bool) -> [[Run]] {
         var groups: [[Run]] = []
         var group: [Run] = []
-        var guesses: [String: Int64] = [:]
+        var guesses: [FieldDigest: Int64] = [:]
         let most = most(dialect)
         var size = startsSmall ? sizes.first : sizes.most
         for run in runs {
             var next = guesses
-            for metric in run.latestMetrics { next[metric.key, default: 0] += guess(metric) }
+            for metric in run.latestMetrics { next[FieldDigest(metric.key), default: 0] += guess(metric) }
             let isFull = group.count >= max(1, min(dialect.bulkHistoryRuns, size)) || next.values.contains { $0 > most }
             if isFull, !group.isEmpty {
                 groups.append(group)
                 size = min(size * 2, sizes.most)
                 group = []
                 next = [:]
-                for metric in run.latestMetrics { next[metric.key, default: 0] += guess(metric) }
+                for metric in run.latestMetrics { next[FieldDigest(metric.key), default: 0] += guess(metric) }
             }
             guesses = next
             group.append(run)
@@ -49,20 +49,20 @@ enum HistoryPrefetch {
 
     private static func histories<Store: TrackingStore>(
         of group: [Run], from store: Store, _ reading: Retrying
-    ) async throws -> [RunID: [String: [MetricPoint]]] {
+    ) async throws -> [RunID: [FieldDigest: [MetricPoint]]] {
         if store.dialect.readsWholeRuns { return try await wholeRuns(group, from: store, reading) }
         guard store.dialect.bulkHistoryRuns > 0 else { return [:] }
-        var runsByMetric: [String: [RunID]] = [:]
+        var runsByMetric: [FieldDigest: (metric: String, runs: [RunID])] = [:]
         // What is read ahead lies in memory, and a series that fills an answer by itself would be cut: the rest is read when its turn comes.
         var room = pointsOfOneGroup
         for run in group {
             for metric in run.latestMetrics where guess(metric) <= min(most(store.dialect), room) {
                 room -= guess(metric)
-                runsByMetric[metric.key, default: []].append(run.id)
+                runsByMetric[FieldDigest(metric.key), default: (metric.key, [])].runs.append(run.id)
             }
         }
-        let wanted = runsByMetric.sorted { $0.key < $1.key }
-        var histories: [RunID: [String: [MetricPoint]]] = [:]
+        let wanted = runsByMetric.values.sorted { $0.metric < $1.metric }
+        var histories: [RunID: [FieldDigest: [MetricPoint]]] = [:]
         try await withThrowingTaskGroup(of: (String, [RunID: [MetricPoint]]?).self) { tasks in
             var rest = wanted.makeIterator()
             func start() -> Bool {
@@ -79,7 +79,7 @@ enum HistoryPrefetch {
             }
             for _ in 0..<concurrency where !start() { break }
             while let (metric, found) = try await tasks.next() {
-                for (run, points) in found ?? [:] { histories[run, default: [:]][metric] = points }
+                for (run, points) in found ?? [:] { histories[run, default: [:]][FieldDigest(metric)] = points }
                 _ = start()
             }
         }
@@ -90,18 +90,19 @@ enum HistoryPrefetch {
     static let pointsOfOneRun = 20_000
 
     /// Histories that come by another way than the record may lag behind it: those are left out, and read as any other.
-    static func whole(_ run: Run, _ histories: [String: [MetricPoint]]?) -> [String: [MetricPoint]] {
+    static func whole(_ run: Run, _ histories: [FieldDigest: [MetricPoint]]?) -> [FieldDigest: [MetricPoint]] {
         guard let histories else { return [:] }
-        let pairs = run.latestMetrics.compactMap { metric in
-            histories[metric.key].flatMap { $0.shows(metric.point) ? (metric.key, $0) : nil }
+        let pairs: [(FieldDigest, [MetricPoint])] = run.latestMetrics.compactMap { metric in
+            let name = FieldDigest(metric.key)
+            return histories[name].flatMap { $0.shows(metric.point) ? (name, $0) : nil }
         }
-        return Dictionary(uniqueKeysWithValues: pairs)
+        return Dictionary(pairs) { first, _ in first }
     }
 
     private static func wholeRuns<Store: TrackingStore>(
         _ group: [Run], from store: Store, _ reading: Retrying
-    ) async throws -> [RunID: [String: [MetricPoint]]] {
-        var histories: [RunID: [String: [MetricPoint]]] = [:]
+    ) async throws -> [RunID: [FieldDigest: [MetricPoint]]] {
+        var histories: [RunID: [FieldDigest: [MetricPoint]]] = [:]
         for run in group where !run.latestMetrics.isEmpty {
             do {
                 histories[run.id] = whole(run, try await reading { try await store.histories(of: run.id, limit: pointsOfOneRun) })

@@ -23,11 +23,20 @@ enum RunComparison {
     }
 
     static func dictionary(_ tags: [Tag]) -> [String: String] {
-        Dictionary(tags.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
+        named(tags.map { ($0.key, $0.value) })
+    }
+
+    /// Two Unicode forms of one text are two names to a store, and one to a `String`: the later is told apart by its bytes.
+    private static func named(_ pairs: [(name: String, value: String)]) -> [String: String] {
+        var found: [String: String] = [:]
+        for (name, value) in pairs.sorted(by: { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }) {
+            found[found[name] == nil ? name : "\(name) (\(name.utf8.map { String($0, radix: 16) }.joined()))"] = value
+        }
+        return found
     }
 
     private static func latest(_ run: Run) -> [String: String] {
-        Dictionary(run.latestMetrics.map { ($0.key, text($0.point)) }, uniquingKeysWith: { first, _ in first })
+        named(run.latestMetrics.map { ($0.key, text($0.point)) })
     }
 
     static func text(_ point: MetricPoint) -> String { "\(point.value) at step \(point.step), \(point.timestamp) ms" }

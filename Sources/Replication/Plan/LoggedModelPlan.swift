@@ -28,10 +28,10 @@ public struct LoggedModelPlan: Sendable, Hashable {
         conflicts += plan.conflicts
         tooLong = plan.tooLong.map { "tag:\($0)" }
 
-        let present = Dictionary(actual.params.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
+        let present = Dictionary(actual.params.map { (FieldDigest($0.key), $0.value) }, uniquingKeysWith: { first, _ in first })
         for param in model.params {
             fields[.param(param.key)] = FieldDigest(param.value)
-            switch present[param.key] {
+            switch present[FieldDigest(param.key)] {
             case nil: params.append(param)
             case param.value: break
             default:

@@ -101,14 +101,14 @@ public struct RunPlan: Sendable, Hashable {
     private mutating func planParams(
         _ image: RunImage, _ key: EntityKey, _ base: Base?, _ actual: Run?, _ dialect: Dialect, _ rules: ThingRules
     ) {
-        let present = actual.map { Dictionary($0.params.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first }) }
+        let present = actual.map { Dictionary($0.params.map { (FieldDigest($0.key), $0.value) }, uniquingKeysWith: { first, _ in first }) }
         for param in image.params {
             guard param.value.unicodeScalars.count <= dialect.paramValueLength else {
                 tooLong.append("param:\(param.key)")
                 continue
             }
             let digest = FieldDigest(param.value)
-            let now: Actual = present.map { $0[param.key].map { .value(FieldDigest($0)) } ?? .absent } ?? .unread
+            let now: Actual = present.map { $0[FieldDigest(param.key)].map { .value(FieldDigest($0)) } ?? .absent } ?? .unread
             let field = Base.Field.param(param.key)
             let decision = rules.decision(.param, field.description)
             fields[field] = digest

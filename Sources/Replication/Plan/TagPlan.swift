@@ -18,8 +18,9 @@ public struct TagPlan: Sendable, Hashable {
         keepsForeign: Bool = false, deletesUnknown: Bool = false, inDoubt: Set<FieldDigest> = [], rules: ThingRules = .standard,
         fields: inout Base
     ) {
-        var wanted: Set<String> = []
-        let present = actual.map { Dictionary($0.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first }) }
+        // By names as their bytes say them: a `String` takes two Unicode forms of one text for one, and stores do not.
+        var wanted: Set<FieldDigest> = []
+        let present = actual.map { Dictionary($0.map { (FieldDigest($0.key), $0) }, uniquingKeysWith: { first, _ in first }) }
         func field(_ name: String) -> Base.Field { Base.Field("\(prefix)tag:\(name)") }
         func policy(_ kind: ConflictKind, _ name: String) -> FieldPolicy {
             // Our own marks are nobody's to change.
@@ -27,7 +28,7 @@ public struct TagPlan: Sendable, Hashable {
             return rules.policy(kind, field(name).description, hasBase: base != nil, isMade: isMade)
         }
         for tag in desired {
-            wanted.insert(tag.key)
+            wanted.insert(FieldDigest(tag.key))
             guard tag.value.unicodeScalars.count <= maximumLength else {
                 tooLong.append(tag.key)
                 continue
@@ -35,7 +36,7 @@ public struct TagPlan: Sendable, Hashable {
             let field = field(tag.key)
             let digest = FieldDigest(tag.value)
             let was = base?[field]
-            let now: Actual = present.map { $0[tag.key].map { .value(FieldDigest($0)) } ?? .absent } ?? .unread
+            let now: Actual = present.map { $0[FieldDigest(tag.key)].map { .value(FieldDigest($0.value)) } ?? .absent } ?? .unread
             let isInDoubt = inDoubt.contains(field.digest)
             let kind = ConflictKind.ofTag(tag.key, of: key.kind)
             let policy = policy(kind, tag.key)
@@ -61,7 +62,8 @@ public struct TagPlan: Sendable, Hashable {
             fields[field] = digest
         }
         guard let present else { return }
-        for (name, value) in present.sorted(by: { $0.key < $1.key }) where !wanted.contains(name) {
+        for (id, tag) in present.sorted(by: { $0.value.key < $1.value.key }) where !wanted.contains(id) {
+            let (name, value) = (tag.key, tag.value)
             let field = field(name)
             if rules.leaveOut.holds(tag: name) {
                 // What we know of it is kept, for when it is copied again.

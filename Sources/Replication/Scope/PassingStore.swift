@@ -183,7 +183,7 @@ extension PassingStore: TrackingStore {
     public func histories(of runs: [RunID], metric: String) async throws -> [RunID: [MetricPoint]]? {
         try await asking { try await base.histories(of: runs, metric: metric) }
     }
-    public func histories(of run: RunID, limit: Int) async throws -> [String: [MetricPoint]]? {
+    public func histories(of run: RunID, limit: Int) async throws -> [FieldDigest: [MetricPoint]]? {
         try await asking { try await base.histories(of: run, limit: limit) }
     }
     public func history(of run: RunID, metric: String, fromPlace place: Int, _ receive: @Sendable ([MetricPoint]) async throws -> Void)

@@ -84,11 +84,10 @@ extension ReplicationState {
     }
 
     /// Histories of a waiting run that are known to have grown, each with the earliest timestamp of what is new.
-    public func changedSeries(of run: RunID) throws -> [String: Int64] {
+    public func changedSeries(of run: RunID) throws -> [(metric: String, since: Int64)] {
         try read { db in
             let statement = try db.cachedStatement(sql: "SELECT metric, since FROM changed_series WHERE run = ?")
-            return Dictionary(
-                try Row.fetchAll(statement, arguments: [run.rawValue]).map { ($0[0], $0[1]) }, uniquingKeysWith: { first, _ in first })
+            return try Row.fetchAll(statement, arguments: [run.rawValue]).map { ($0[0], $0[1]) }
         }
     }
 

@@ -108,7 +108,7 @@ public protocol TrackingStore: Sendable {
     func histories(of runs: [RunID], metric: String) async throws -> [RunID: [MetricPoint]]?
     /// All histories of one run, each ordered likewise; nil when it has more points than `limit`, or they cannot be read like this now. Asked
     /// only where `dialect.readsWholeRuns`.
-    func histories(of run: RunID, limit: Int) async throws -> [String: [MetricPoint]]?
+    func histories(of run: RunID, limit: Int) async throws -> [FieldDigest: [MetricPoint]]?
 
     /// One metric's history from a place in its order on (0 is the first point). False, with nothing handed over, when the store turns out
     /// not to know places. Asked only where `dialect.readsHistoryFromPlace`.

@@ -318,6 +318,13 @@ class Workload:
         self.run(experiment, "1500 keys", metrics=[Metric(f"layer/{k:04}/norm", k / 7, T0 + k, 0) for k in range(1500)])
         self.run(experiment, "long", metrics=self.curve("loss", 6000, 3, 0.1))
         self.run(experiment, "no metrics at all")
+        # The Greek letter and the sign for ohm: one text to Unicode, two names to a server.
+        for order in (1, -1):
+            letters = ("\u03a9", "\u2126")[::order]
+            ohm = self.run(experiment, f"two forms of one name {order}", params={f"R {c}": n for n, c in enumerate(letters)}, status=None)
+            self.batch(ohm, [Metric(f"{c} now", float(n * 10 + s), T0 + s, s) for n, c in enumerate(letters) for s in range(3 + n)],
+                       tags={f"unit {c}": str(n) for n, c in enumerate(letters)})  # fmt: skip
+            self.finish(ohm)
 
     def edge_values(self):
         experiment = self.experiment("edge/Ünïcode 実験 — 100% 🧪 #1+2", {

@@ -31,13 +31,13 @@ extension MLflowDatabase {
     ///
     /// - Returns: nil when the run has more points than `limit`, or when they cannot be read like this.
     /// - Throws: `StoreError`, `CancellationError`.
-    public func histories(of run: RunID, limit: Int) async throws -> [String: [MetricPoint]]? {
-        var found: [String: [MetricPoint]] = [:]
+    public func histories(of run: RunID, limit: Int) async throws -> [FieldDigest: [MetricPoint]]? {
+        var found: [FieldDigest: [MetricPoint]] = [:]
         var count = 0
         let isWhole = try await forEachPage(of: run, metric: nil) { page in
             count += page.entries.count
             guard count <= limit else { return false }
-            for entry in page.entries { found[entry.metric, default: []].append(entry.point) }
+            for entry in page.entries { found[FieldDigest(entry.metric), default: []].append(entry.point) }
             return true
         }
         return isWhole ? found.mapValues(\.inHistoryOrder) : nil
