@@ -27,6 +27,45 @@ import Testing
         _ = run
     }
 
+    /// Another scope, and a backfill that does not live to list it: whoever comes next lists it.
+    @Test func aBackfillThatEndsAmidAnotherScopeLeavesAListingToBeDone() async throws {
+        let fixture = try MirrorFixture()
+        try await Workload(store: fixture.primary).run(in: try await fixture.primary.createExperiment(name: "a/1", tags: []), "r")
+        try await Workload(store: fixture.primary).run(in: try await fixture.primary.createExperiment(name: "b/1", tags: []), "r")
+        func scope(_ pattern: String) -> (inout MirrorConfiguration) -> Void { { $0.scope.experiments = PatternList([pattern]) } }
+        try await fixture.backfill(state: "state.db", scope("a/**"))
+        fixture.primary.setFault { $0.name == "runs" ? .before(StoreError(.stop, .unauthorized, "the token has ended")) : nil }
+        await #expect(throws: StoreError.self) { try await fixture.backfill(state: "state.db", scope("*/**")) }
+        fixture.primary.setFault(nil)
+        func isAsked() throws -> Bool {
+            let state = try ReplicationState.open(path: fixture.statePath)
+            defer { try? state.close() }
+            return try state.control(.reconciling) != nil
+        }
+        #expect(try isAsked())
+        try await fixture.backfill(state: "state.db", scope("*/**"))
+        #expect(try !isAsked())
+        #expect(fixture.secondary.snapshot.runs.count == 2)
+    }
+
+    /// Its drain would let go what is not in its own scope.
+    @Test func aRepairOfAPartIsRefusedWhileOtherChangesWait() async throws {
+        let fixture = try MirrorFixture()
+        let other = try await fixture.primary.createExperiment(name: "b/1", tags: [])
+        try await Workload(store: fixture.primary).run(in: try await fixture.primary.createExperiment(name: "a/1", tags: []), "r")
+        try await fixture.backfill()
+        let late = try await Workload(store: fixture.primary).run(in: other, "late")
+        let state = try ReplicationState.open(path: fixture.statePath)
+        try state.append([Change(.run(late.id))], at: 1)
+        try state.close()
+        await #expect(throws: MirrorError.self) {
+            try await fixture.verify(repairing: true) { $0.scope.experiments = PatternList(["a/**"]) }
+        }
+        try await fixture.verify(repairing: true)
+        #expect(try await fixture.verify().differences == [])
+        try await fixture.verify(repairing: true) { $0.scope.experiments = PatternList(["a/**"]) }
+    }
+
     @Test func oneClosedExperimentOfManyIsNamedAndTheRestIsCopied() async throws {
         let fixture = try MirrorFixture()
         var ids: [ExperimentID] = []

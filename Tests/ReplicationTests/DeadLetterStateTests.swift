@@ -7,6 +7,29 @@ import Testing
 
 /// What the state file knows of what was set aside.
 @Suite struct DeadLetterStateTests {
+    /// That an experiment's runs could not be listed is settled by a listing, and by nothing else.
+    @Test func whatCouldNotBeListedIsNotSettledByALookAtOneThing() throws {
+        let folder = try TemporaryFolder()
+        let state = try ReplicationState.open(path: folder.file("state.db"))
+        let key = EntityKey.experiment(ExperimentID("7"))
+        try state.setAside(DeadLetter(key: key, path: "contents", reason: "forbidden", message: "closed"), entry: nil, at: 1)
+        #expect(try state.requeue(LetterSelection(numbers: [1]), listsAgain: true, at: 2) == 1)
+        #expect(try state.control(.reconciling) != nil)
+        let entry = try state.entry(key)
+        #expect(entry != nil)
+        try state.acknowledge(Acknowledgement(entry: entry), at: 3)
+        #expect(try state.deadLetterCount() == 1)
+        // Listed, and refused again; listed, and not.
+        try state.questionListingLetters()
+        try state.setAside(DeadLetter(key: key, path: "contents", reason: "forbidden", message: "closed"), entry: nil, at: 4)
+        try state.dropQuestionedListingLetters()
+        #expect(try state.letters(LetterSelection(numbers: [1]), limit: 9).map(\.tries) == [2])
+        try state.questionListingLetters()
+        try state.dropQuestionedListingLetters()
+        #expect(try state.deadLetterCount() == 0)
+        try state.close()
+    }
+
     let folder: TemporaryFolder
     init() throws { folder = try TemporaryFolder() }
 

@@ -102,6 +102,18 @@ import Testing
         }
     }
 
+    /// A copy of what is gone from the primary for good, and nobody has said so, has nothing that could be looked at once more.
+    @Test func whatIsThereTooMuchIsFound() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let run = try await Workload(store: fixture.pair.primary).run(in: ExperimentID("0"), "gone")
+        try await fixture.live { daemon in
+            try await daemon.settled()
+            fixture.pair.primary.collect(run.id)
+            let (summary, found) = try await verify(fixture)
+            #expect(summary.differences == 1 && found.map(\.field) == ["extra"], "\(found)")
+        }
+    }
+
     /// What is only late is none.
     @Test func whatIsBeingCarriedAcrossIsNoDifference() async throws {
         let fixture = LiveFixture(try MirrorFixture())
@@ -143,6 +155,8 @@ import Testing
             try await daemon.until("seen") { try daemon.state.backlog().count > 0 }
             let (summary, found) = try await verify(fixture)
             #expect(found == [] && summary.leftOut["things that change at the moment"] == 1, "\(found) \(summary.leftOut)")
+            // Nobody writes to it, and it has not come: that is no proof.
+            #expect(summary.areEqual && !summary.isProven && summary.overdue == 1)
         }
     }
 }

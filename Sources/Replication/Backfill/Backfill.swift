@@ -29,9 +29,11 @@ public struct Backfill<Primary: TrackingStore, Secondary: WritableStore>: Sendab
     public func run() async throws -> BackfillSummary {
         let start = clock.monotonicSeconds
         let mirror = try await prepare(configuration)
-        if try state.enter(configuration.scope) {
+        // One that is interrupted leaves a listing to be done, by whoever comes next.
+        if try state.enter(configuration.scope, reconciles: true) {
             logger.event(.scopeChanged)
         }
+        let asked = try state.control(.reconciling)
         try await Adoption(mirror: mirror).run()
         try await mirror.takeOffEndedMarks()
         try state.requeue(.all, at: clock.nowMilliseconds)
@@ -48,8 +50,10 @@ public struct Backfill<Primary: TrackingStore, Secondary: WritableStore>: Sendab
             group.addTask {
                 try await Replicator(mirror: mirror, wakeup: wakeup).drain { isEnumerated.withLock { $0 } ? .complete : .listing }
             }
-            try await group.waitForAll()
+            // The first failure ends the others: `waitForAll` would wait for a drain that waits for the listing.
+            while try await group.next() != nil {}
         }
+        if let asked { try state.endReconciliation(asked) }
         board.update { $0.phase = "done" }
         return try summary(since: start)
     }

@@ -16,6 +16,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     private var scope: Scope { mirror.configuration.scope }
 
     func run() async throws {
+        if !isDryRun { try state.questionListingLetters() }
         board.update { $0.phase = "experiments" }
         let (experiments, known) = try await enumerateExperiments()
         board.update { $0.phase = "runs" }
@@ -29,6 +30,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         }
         try await inGroups(experiments) { note(leftOut: try await primary.uncopied(in: $0)) }
         note(leftOut: try await primary.uncopiedModels())
+        if !isDryRun { try state.dropQuestionedListingLetters() }
         board.update {
             $0.enumerationComplete = true
             $0.phase = "copying"

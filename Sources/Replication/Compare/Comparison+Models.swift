@@ -15,8 +15,7 @@ extension Comparison {
                     }
                 }
             } catch let error as StoreError where !hasBegun && (group.count > 1 ? error.mayBeOfOneAmongMany : error.isClosed) {
-                // A closed one was told of when its runs were to be compared.
-                if group.count > 1 { groups += group.halves.reversed() }
+                if group.count > 1 { groups += group.halves.reversed() } else { try await unreadable(group, error) }
             }
         }
     }

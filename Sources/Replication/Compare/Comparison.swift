@@ -154,11 +154,13 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 if run.lifecycle == .deleted { return tally.leftOut("gone from the primary") }
                 if try await mirror.keepsPurged(.run(of)) { return tally.accepted(.purgedOnPrimary) }
             }
-            try await tally.note([
-                Difference(
-                    kind: .run, primary: of.rawValue, secondary: run.id.rawValue, field: isDouble ? "doubled" : "extra",
-                    secondaryValue: run.name)
-            ])
+            let difference = Difference(
+                kind: .run, primary: of.rawValue, secondary: run.id.rawValue, field: isDouble ? "doubled" : "extra",
+                secondaryValue: run.name)
+            // One that was made, and carried across, between the two listings is looked at once more.
+            var isNew = !isDouble && tally.looksAgain
+            if isNew { isNew = try await isCopyOfOneThatIsThere(run.id, of) }
+            try await tally.note([difference], repair: isNew ? .run(of) : nil)
         case .matched(let here, let there):
             tally.compared("runs")
             mirror.board.update { $0.runsTotal += 1 }
@@ -184,6 +186,11 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 try await compareFiles(EntityKey(.runArtifacts, here.id.rawValue), of: here, there)
             }
         }
+    }
+
+    private func isCopyOfOneThatIsThere(_ copy: RunID, _ run: RunID) async throws -> Bool {
+        guard try state.secondaryID(.run, run.rawValue) == copy.rawValue else { return false }
+        return try await mirror.retrying { try await mirror.primary.run(run) } != nil
     }
 
     func compareFiles(_ key: EntityKey, of here: Run, _ there: Run) async throws {

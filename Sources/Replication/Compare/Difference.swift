@@ -39,9 +39,13 @@ public struct VerifySummary: Sendable, Hashable {
     public var accepted: [String: Int] = [:]
     /// Of what was found to differ beside a daemon, what that still has to carry across. Not among the differences.
     public var waiting = 0
+    /// And of those, what had not been carried across although the daemon was waited for: it is paused, held up or far behind.
+    public var overdue = 0
     public var seconds = 0.0
     public init() {}
     public var areEqual: Bool { differences == 0 && unreadable == 0 }
+    /// Equal, and nothing that is known to be missing was left out.
+    public var isProven: Bool { areEqual && overdue == 0 }
 }
 
 /// Collects the differences of one entity; every comparison is of text.

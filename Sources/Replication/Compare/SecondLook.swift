@@ -41,38 +41,44 @@ struct SecondLook<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     private var mirror: Mirror<Primary, Secondary> { comparison.mirror }
 
-    /// - Returns: differences, things of which nothing can be said because they do not stand still, and of those the ones that the daemon
-    ///   still has to carry across, although nobody writes to them.
-    func run(_ first: Suspects) async throws -> (differences: Int, moving: Int, waiting: Int) {
+    /// - Returns: differences, things of which nothing can be said because they do not stand still, of those the ones that the daemon still
+    ///   has to carry across, although nobody writes to them, and of these the ones that it had not when it was waited for.
+    func run(_ first: Suspects) async throws -> (differences: Int, moving: Int, waiting: Int, overdue: Int) {
         var suspects = first.all
+        var known = LSN(rawValue: 0)
+        var counted = 0
         var records: [RunID: SHA256Digest] = [:]
         for _ in 0..<Self.rounds where !suspects.isEmpty {
             records = try await activeRuns(suspects.map(\.key))
-            try await waitForOwner()
+            known = try await waitForOwner()
             let again = Suspects()
             let tally = Tally(suspects: again, clock: mirror.clock, report)
             let comparison = Comparison(
                 mirror: mirror, deep: comparison.deep, tally: tally, primaryHasLoggedModels: comparison.primaryHasLoggedModels)
             for (key, _) in suspects { try await comparison.compare(key) }
             suspects = again.all
+            counted = tally.summary.differences
         }
         let since = try await activeRuns(suspects.map(\.key))
-        var (differences, moving, waiting) = (0, 0, 0)
+        var (differences, moving, waiting, overdue) = (counted, 0, 0, 0)
         for (key, found) in suspects {
             let isActive = key.run.map { since[$0] != nil } ?? false
             // One that is refused there does not come because it goes on here.
             let isHopeful = try mirror.state.secondaryID(.run, key.id) != nil && !mirror.state.isSetAside(key)
             let hasMoved = isActive && isHopeful && (key.run.map { records[$0] != since[$0] } ?? false)
-            let isInLog = try mirror.state.entry(key) != nil
-            guard !hasMoved, !isInLog else {
+            let entry = try mirror.state.entry(key)
+            guard !hasMoved, entry == nil else {
                 moving += 1
-                if isInLog, !isActive { waiting += 1 }
+                if let entry, !isActive {
+                    waiting += 1
+                    if entry.lsn <= known { overdue += 1 }
+                }
                 continue
             }
             differences += found.count
             for difference in found { try await report(difference) }
         }
-        return (differences, moving, waiting)
+        return (differences, moving, waiting, overdue)
     }
 
     /// The records of those among them that are being written.
@@ -86,15 +92,18 @@ struct SecondLook<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     }
 
     /// Until everything that is known now is on the secondary. One that is paused, or whose store is away, is not waited for forever.
-    private func waitForOwner() async throws {
+    ///
+    /// - Returns: what was known then.
+    private func waitForOwner() async throws -> LSN {
         let head = try mirror.state.head()
         let end = mirror.clock.monotonicSeconds + Self.patience
         // The feed may take a moment to see what the comparison saw.
         try await mirror.clock.sleep(seconds: 2)
         while mirror.clock.monotonicSeconds < end {
-            if try mirror.state.checkpoint() >= head { return }
+            if try mirror.state.checkpoint() >= head { return head }
             try await mirror.clock.sleep(seconds: 0.25)
         }
+        return head
     }
 }
 

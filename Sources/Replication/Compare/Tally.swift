@@ -4,6 +4,7 @@ final class Tally: Sendable {
     private let repairs: ReplicationState?
     private let report: @Sendable (Difference) async throws -> Void
 
+    private let closed = Locked<Set<String>>([])
     private let suspects: Suspects?
     private let clock: any ReplicationClock
 
@@ -18,6 +19,8 @@ final class Tally: Sendable {
         self.report = report
     }
 
+    /// What differs is looked at once more.
+    var looksAgain: Bool { suspects != nil }
     var summary: VerifySummary { state.withLock { $0 } }
     func compared(_ label: String, _ count: Int = 1) { state.withLock { $0.compared[label, default: 0] += count } }
     func converted(_ label: String, _ count: Int = 1) {
@@ -50,7 +53,10 @@ final class Tally: Sendable {
         for difference in differences { try await report(difference) }
     }
 
+    /// An experiment that is closed is so for its runs and its logged models, and is told of once.
     func unreadable(_ kind: EntityKey.Kind, _ id: String, _ why: String) async throws {
+        let isNew = kind != .experiment || closed.withLock { $0.insert(id).inserted }
+        guard isNew else { return }
         state.withLock { $0.unreadable += 1 }
         try await report(Difference(kind: kind, primary: id, secondary: nil, field: "unreadable", primaryValue: nil, secondaryValue: why))
     }

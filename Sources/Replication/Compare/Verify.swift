@@ -44,6 +44,7 @@ public struct Verify<Primary: TrackingStore, Secondary: WritableStore>: Sendable
             primary: primary, secondary: secondary, state: state, configuration: configuration,
             stamp: Stamp(pair: pair.name, store: pair.primary), board: board, clock: clock, logger: logger)
         try mirror.obeyModes()
+        if repairing { try expectNothingElseWaits() }
         if !isVisitor { try await Adoption(mirror: mirror).run() }
         let suspects = isVisitor ? Suspects() : nil
         let tally = Tally(repairing: repairing ? state : nil, suspects: suspects, clock: clock, report)
@@ -66,11 +67,25 @@ public struct Verify<Primary: TrackingStore, Secondary: WritableStore>: Sendable
             board.update { $0.phase = "what differed, once more" }
             let look = SecondLook(comparison: comparison, report: report)
             let found = try await look.run(suspects)
-            (summary.differences, summary.waiting) = (found.differences, found.waiting)
+            // What could not wait for a second look is counted already.
+            summary.differences += found.differences
+            (summary.waiting, summary.overdue) = (found.waiting, found.overdue)
             if found.moving > 0 { summary.leftOut[SecondLook<Primary, Secondary>.movingLabel] = found.moving }
         }
         board.update { $0.phase = "done" }
         summary.seconds = clock.monotonicSeconds - start
         return summary
+    }
+
+    /// A repair carries out the whole change log by its own scope: what waits there by another one would be let go.
+    private func expectNothingElseWaits() throws {
+        let (count, held, _) = try state.backlog()
+        guard count + held > 0, try state.differences(to: configuration.scope) != nil, try !state.isMirroring(configuration.scope) else {
+            return
+        }
+        throw MirrorError(
+            .configuration,
+            "\(count + held) changes of another scope than this one wait in \(state.path): nothing is repaired before they are carried across. "
+                + "Let the daemon or `mlmirror backfill` finish with the configuration's own scope, or repair with that.")
     }
 }

@@ -124,8 +124,11 @@ struct Cutover<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             try go(one, to: .drain) { one, head in one.drainsTo = head.rawValue }
             return
         }
-        let isEqual = found.summary.areEqual
-        let again = !isEqual && !one.acceptsDifferences && one.comparisons + 1 < Self.comparisons
+        let isNothing =
+            one.scope != .everything && found.summary.compared["experiments", default: 0] == 0
+            && found.summary.compared["registered models", default: 0] == 0
+        let isEqual = found.summary.areEqual && !isNothing
+        let again = !isEqual && !isNothing && !one.acceptsDifferences && one.comparisons + 1 < Self.comparisons
         if again { try await repair(found.differences) }
         let step: ModeSwitch.Step = isEqual || one.acceptsDifferences ? .seal : again ? .drain : .verify
         let now = mirror.clock.nowMilliseconds
@@ -139,8 +142,11 @@ struct Cutover<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             one.blockedAt = step == .verify ? now : nil
             if again { one.drainsTo = head.rawValue }
             one.waitsFor =
-                step == .verify
-                ? "\(one.differences) differences: mend them (`mlmirror verify` names all), or ask again with --accept-differences" : nil
+                step != .verify
+                ? nil
+                : isNothing
+                    ? "a name: no experiment and no model is called so; take it back with `mlmirror mode dual`, or accept that with --accept-differences"
+                    : "\(one.differences) differences: mend them (`mlmirror verify` names all), or ask again with --accept-differences"
         }
         if step == .verify, let after {
             notes.restsUntil[one.askedAt] = mirror.clock.monotonicSeconds + Self.patience

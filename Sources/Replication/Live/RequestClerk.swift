@@ -77,9 +77,12 @@ struct RequestClerk<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
                     desk.reconcile.raise()
                     open[request.id] = Open()
                 case .requeue:
-                    try state.requeue(try LetterSelection(encoded: request.argument), at: mirror.clock.nowMilliseconds)
+                    try state.requeue(
+                        try LetterSelection(encoded: request.argument), listsAgain: true, at: mirror.clock.nowMilliseconds)
                     desk.wakeup.raise()
-                    open[request.id] = Open(upTo: try state.head())
+                    desk.reconcile.raise()
+                    let lists = try state.control(.reconciling) != nil
+                    open[request.id] = Open(upTo: lists ? nil : try state.head())
                 case .discard:
                     let count = try state.discard(try LetterSelection(encoded: request.argument), at: mirror.clock.nowMilliseconds)
                     try state.answer(request.id, .done, "\(count)")
@@ -116,6 +119,10 @@ struct Resync<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             var pages = RunPages(mirror.primary, RunQuery(experiments: [ExperimentID(id)]), mirror.retrying)
             while let page = try await pages.next() {
                 try await queue(page.elements.flatMap { [.run($0.id), EntityKey(.runArtifacts, $0.id.rawValue)] })
+            }
+            guard mirror.primary.dialect.hasLoggedModels else { return }
+            try await mirror.retrying.pages({ try await mirror.primary.loggedModels(in: [ExperimentID(id)], $0) }) { page in
+                try await queue(page.elements.flatMap { [.loggedModel($0.id), EntityKey(.loggedModelArtifacts, $0.id.rawValue)] })
             }
         case "model":
             guard try await mirror.primary.registeredModel(ModelName(id)) != nil else { throw unknown("registered model", id) }

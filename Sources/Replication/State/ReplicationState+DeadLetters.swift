@@ -85,14 +85,28 @@ extension ReplicationState {
     }
 
     /// Of files only the owner's own letter: the others were questioned when the look at them began.
+    /// That something could not be listed: no look at a single thing settles it, only another listing does.
+    static let ofListings = "path IN ('contents', 'registry') OR id = '?'"
+
+    /// Before everything is listed: a letter that is not noted anew goes when that ends.
+    func questionListingLetters() throws {
+        try transaction("listing") { try $0.execute(sql: "UPDATE dead_letter SET in_question = 1 WHERE \(Self.ofListings)") }
+    }
+
+    func dropQuestionedListingLetters() throws {
+        try transaction("listed") {
+            try $0.execute(sql: "DELETE FROM dead_letter WHERE in_question = 1 AND (\(Self.ofListings))")
+        }
+    }
+
     static func questionLetters(of key: EntityKey, _ db: Database) throws {
-        let part = key.isOfFiles ? " AND path = ''" : ""
+        let part = key.isOfFiles ? " AND path = ''" : " AND NOT (\(ofListings))"
         try db.cachedStatement(sql: "UPDATE dead_letter SET in_question = 1 WHERE kind = ? AND id = ?\(part)")
             .execute(arguments: [key.kind.rawValue, key.id])
     }
 
     static func dropQuestionedLetters(of key: EntityKey, _ db: Database) throws {
-        try db.cachedStatement(sql: "DELETE FROM dead_letter WHERE kind = ? AND id = ? AND in_question = 1")
+        try db.cachedStatement(sql: "DELETE FROM dead_letter WHERE kind = ? AND id = ? AND in_question = 1 AND NOT (\(ofListings))")
             .execute(arguments: [key.kind.rawValue, key.id])
     }
 

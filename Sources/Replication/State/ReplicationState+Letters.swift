@@ -55,17 +55,22 @@ extension ReplicationState {
 
     /// Puts what is meant back into the change log, also what was discarded and is named by number. A letter stays until it is finished.
     ///
+    /// - Parameter listsAgain: where one says that something could not be listed, everything is to be listed again.
     /// - Returns: how many letters were meant.
     @discardableResult
-    public func requeue(_ selection: LetterSelection, at milliseconds: Int64) throws -> Int {
+    public func requeue(_ selection: LetterSelection, listsAgain: Bool = false, at milliseconds: Int64) throws -> Int {
         try transaction("requeue") { db in
             let (condition, arguments) = Self.condition(selection, discarded: false)
             let rows = try Row.fetchAll(
                 db, sql: "SELECT DISTINCT kind, id FROM dead_letter WHERE \(condition) ORDER BY kind, id", arguments: arguments)
+            let asks = try Bool.fetchOne(
+                db, sql: "SELECT EXISTS (SELECT 1 FROM dead_letter WHERE (\(condition)) AND (\(Self.ofListings)))", arguments: arguments)
+            if listsAgain, asks == true { try Self.askForReconciliation("what could not be listed", db) }
             try db.execute(sql: "UPDATE dead_letter SET discarded_at = NULL WHERE \(condition)", arguments: arguments)
             let count = db.changesCount
             try Self.append(
-                rows.compactMap { row in EntityKey.Kind(rawValue: row[0]).map { EntityKey($0, row[1]) } }, at: milliseconds, db)
+                rows.compactMap { row in EntityKey.Kind(rawValue: row[0]).map { EntityKey($0, row[1]) } }.filter { $0.id != "?" },
+                at: milliseconds, db)
             return count
         }
     }

@@ -63,7 +63,9 @@ struct DeadLetterRequeueCommand: SessionCommand {
         }
         let letters = Quantity.count(decision.count, "letter")
         guard decision.hasOwner else {
-            try await session.withState(path) { _ = try $0.requeue(decision.selection, at: session.clock.nowMilliseconds) }
+            try await session.withState(path) {
+                _ = try $0.requeue(decision.selection, listsAgain: true, at: session.clock.nowMilliseconds)
+            }
             return session.answer(
                 output, DecisionDocument("requeue", .waiting, letters: decision.count),
                 "\(letters) put back; no daemon runs: the next start or backfill tries again.")

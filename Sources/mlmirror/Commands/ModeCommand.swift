@@ -104,7 +104,8 @@ struct ModeCommand: SessionCommand {
             }
             if one.isBlocked {
                 _ = try show(state, session)
-                return Outcome(.differences, "\(scope.text): \(Quantity.count(one.differences, "difference")); nothing was switched")
+                let why = one.differences > 0 ? Quantity.count(one.differences, "difference") : "it waits for \(one.waitsFor ?? "people")"
+                return Outcome(.differences, "\(scope.text): \(why); nothing was switched")
             }
             let line = "\(scope.text): \(one.progress)"
             if line != said { session.console.message(line) }

@@ -13,7 +13,8 @@ struct VerifyCommand: MirrorCommand {
               mlmirror verify --config mlmirror.yaml --repair
 
             Ends with 0 when both sides agree, and with 4 when there is a difference.
-            Beside a daemon, what differs is looked at again once that has caught up.
+            Beside a daemon, what differs is looked at again once that has caught up;
+            what it does not carry across meanwhile makes the end 3.
             """
     )
 
@@ -47,6 +48,7 @@ struct VerifyCommand: MirrorCommand {
             ])
         if result.differences > 0 { return Outcome(.differences, Quantity.count(result.differences, "difference")) }
         if result.unreadable > 0 { return Outcome(.incomplete, "\(Quantity.count(result.unreadable)) could not be read") }
+        if result.overdue > 0 { return Outcome(.incomplete, "\(Quantity.count(result.overdue, "change")) had not been carried across") }
         return .ok
     }
 
@@ -125,7 +127,7 @@ private struct VerifyRun<Primary: TrackingStore, Secondary: WritableStore>: Send
 
     /// For who watches. Of a part of what is mirrored it is not said; and who may only read the state file cannot say it.
     func noteSuccess(_ summary: VerifySummary) {
-        guard summary.areEqual, (try? state.isMirroring(settings.scope)) == true else { return }
+        guard summary.isProven, (try? state.isMirroring(settings.scope)) == true else { return }
         try? state.noteVerified(at: session.clock.nowMilliseconds)
     }
 

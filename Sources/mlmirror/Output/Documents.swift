@@ -94,7 +94,7 @@ struct VerifyDocument: Encodable {
     var differencesAfterRepair: Int?
 
     init(_ summary: VerifySummary, afterRepair: VerifySummary?) {
-        isComplete = (afterRepair ?? summary).unreadable == 0
+        isComplete = (afterRepair ?? summary).unreadable == 0 && (afterRepair ?? summary).overdue == 0
         compared = summary.compared
         differences = summary.differences
         unreadable = summary.unreadable

@@ -34,6 +34,10 @@ struct VerifyText {
             return style.bad("\(Quantity.count(summary.differences, "difference"))\(also) (\(took)).")
         }
         if summary.unreadable > 0 { return style.bad("No difference in what could be read, but \(unread) (\(took)).") }
+        if summary.overdue > 0 {
+            let waits = Quantity.count(summary.overdue, "change waits", "changes wait")
+            return style.bad("No difference in what was carried across, but \(waits) in the daemon's log (\(took)).")
+        }
         return style.good("Both sides agree (\(took)).")
     }
 }
