@@ -12,7 +12,7 @@ import Testing
         StoreError(.retry(after: nil), .forbidden, "403"),
     ]) func aFileThatIsListedAndNeverComes(_ error: StoreError) async throws {
         let fixture = try MirrorFixture()
-        let run = try await Workload(store: fixture.primary).run(
+        try await Workload(store: fixture.primary).run(
             in: ExperimentID("0"), "r", files: ["a.txt": "1", "b.txt": "2", "c/d.txt": "3"])
         fixture.primary.setFault { operation in
             operation.name == "readArtifact" && operation.target.contains("a.txt") ? .before(error) : nil
@@ -24,7 +24,6 @@ import Testing
         fixture.primary.setFault(nil)
         #expect(try await fixture.backfill().isComplete)
         #expect(try await fixture.verify().differences == [])
-        _ = run
     }
 
     /// Another scope, and a backfill that does not live to list it: whoever comes next lists it.

@@ -84,7 +84,6 @@ extension ReplicationState {
         }
     }
 
-    /// Of files only the owner's own letter: the others were questioned when the look at them began.
     /// That something could not be listed: no look at a single thing settles it, only another listing does.
     static let ofListings = "path IN ('contents', 'registry') OR id = '?'"
 
@@ -99,6 +98,7 @@ extension ReplicationState {
         }
     }
 
+    /// Of files only the owner's own letter: the others were questioned when the look at them began.
     static func questionLetters(of key: EntityKey, _ db: Database) throws {
         let part = key.isOfFiles ? " AND path = ''" : " AND NOT (\(ofListings))"
         try db.cachedStatement(sql: "UPDATE dead_letter SET in_question = 1 WHERE kind = ? AND id = ?\(part)")

@@ -63,9 +63,10 @@ extension ReplicationState {
             let (condition, arguments) = Self.condition(selection, discarded: false)
             let rows = try Row.fetchAll(
                 db, sql: "SELECT DISTINCT kind, id FROM dead_letter WHERE \(condition) ORDER BY kind, id", arguments: arguments)
-            let asks = try Bool.fetchOne(
-                db, sql: "SELECT EXISTS (SELECT 1 FROM dead_letter WHERE (\(condition)) AND (\(Self.ofListings)))", arguments: arguments)
-            if listsAgain, asks == true { try Self.askForReconciliation("what could not be listed", db) }
+            let ofListings = "SELECT EXISTS (SELECT 1 FROM dead_letter WHERE (\(condition)) AND (\(Self.ofListings)))"
+            if listsAgain, try Bool.fetchOne(db, sql: ofListings, arguments: arguments) == true {
+                try Self.askForReconciliation("what could not be listed", db)
+            }
             try db.execute(sql: "UPDATE dead_letter SET discarded_at = NULL WHERE \(condition)", arguments: arguments)
             let count = db.changesCount
             try Self.append(
