@@ -44,7 +44,10 @@ final class Follower: Sendable {
             pair.primary.url, "--seconds", "\(seconds)", "--clients", "8", "--seed", "\(seed)", "--models", "--prefix", "s\(seed)",
         ]
         let result = try await pair.python("live_workload.py", arguments)
-        guard result.status == 0 else { throw RealPair.ScriptFailed(text: result.output + result.errors) }
+        guard result.status == 0 else {
+            let server = (try? String(contentsOf: pair.primary.folder.appendingPathComponent("server.log"), encoding: .utf8)) ?? ""
+            throw RealPair.ScriptFailed(text: "\(result.output)\(result.errors)\nThe server said:\n\(server.suffix(4000))")
+        }
     }
 
     /// kill -9 at moments that a seed gives, each time followed by a new start.

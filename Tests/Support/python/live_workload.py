@@ -118,13 +118,23 @@ class Shared:
     def __init__(self, options):
         self.uri, self.prefix = options.uri.rstrip("/"), options.prefix
         self.client = mlflow.MlflowClient(self.uri, self.uri)
-        self.experiment = self.take("live/shared")
-        self.doomed_experiment = self.take("live/doomed")
-        self.runs = [self.start(self.experiment, f"shared {n}") for n in range(2)]
-        self.doomed = [self.start(self.doomed_experiment, f"doomed {n}") for n in range(2)]
+        self.experiment = self.insist(self.take, "live/shared")
+        self.doomed_experiment = self.insist(self.take, "live/doomed")
+        self.runs = [self.insist(self.start, self.experiment, f"shared {n}") for n in range(2)]
+        self.doomed = [self.insist(self.start, self.doomed_experiment, f"doomed {n}") for n in range(2)]
         self.models = []
         if options.models:
-            self.models = [self.registered(f"live shared {n}") for n in range(2)]
+            self.models = [self.insist(self.registered, f"live shared {n}") for n in range(2)]
+
+    def insist(self, do, *arguments):
+        """A server whose database is busy answers 500 or 503 now and then, which the clients tolerate later on too."""
+        for left in range(4, -1, -1):
+            try:
+                return do(*arguments)
+            except mlflow.MlflowException as error:
+                if error.error_code not in ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE") or not left:
+                    raise
+                time.sleep(1)
 
     def take(self, name):
         found = self.client.get_experiment_by_name(self.prefix + name)
