@@ -74,6 +74,17 @@ import Testing
         #expect(named.reason == .unsupported)
     }
 
+    /// There are as many of them as there are files.
+    @Test func filesTakeNoRoomAmongTheAnsweredRoutes() throws {
+        let calls = AnsweredCalls()
+        for number in 0..<500 {
+            calls.note(
+                MLflowCall(method: .put, path: "/api/2.0/mlflow-artifacts/artifacts/0/r/artifacts/\(number)", subject: "", isWrite: true))
+        }
+        calls.note(write)
+        #expect(calls.holds(write))
+    }
+
     private static func azure(_ errorCode: String, _ code: String) -> String {
         """
         {"Error":{"Code":"\(code)","Severity":null,"Message":"the reason given","MessageFormat":null,"Details":[],"InnerError":null},

@@ -81,6 +81,15 @@ import Testing
         #expect(try await reader.changes() == [Change(EntityKey(.run, "r"), .points, series: ["loss": 50])])
     }
 
+    @Test func twoUnicodeFormsOfAMetricAreTwo() async throws {
+        try set.install()
+        let reader = try await FeedReader(feed())
+        try fixture.point("r", "\u{3a9}", 1, at: 30)
+        try fixture.point("r", "\u{2126}", 1, at: 10)
+        let series = try #require(try await reader.changes().first).series
+        #expect(series.count == 2 && series["\u{3a9}"] == 30 && series["\u{2126}"] == 10)
+    }
+
     /// An outer `OR IGNORE` and `OR REPLACE` override what triggers say of conflicts, but not upserts.
     @Test func outerConflictRulesDoNotReachTheTriggers() async throws {
         try set.install()

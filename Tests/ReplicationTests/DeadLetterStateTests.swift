@@ -63,6 +63,25 @@ import Testing
         try state.close()
     }
 
+    @Test func aFileMayBeCalledAsAListingIs() throws {
+        let state = try open()
+        let files = EntityKey(.runArtifacts, "r")
+        for path in ["contents", "registry"] {
+            try state.setAside(DeadLetter(key: files, path: path, reason: "invalid", message: "a file"), entry: nil, at: 1)
+        }
+        try state.setAside(
+            DeadLetter(key: EntityKey(.experiment, "1"), path: "contents", reason: "forbidden", message: ""), entry: nil, at: 1)
+        try state.questionListingLetters()
+        try state.dropQuestionedListingLetters()
+        #expect(try state.letters(.all, limit: 9).map(\.letter.key) == [files, files])
+        // A look at the owner that does not meet them any more is what takes them away.
+        try state.append([Change(files)], at: 0)
+        _ = try state.questionFileLetters(of: files)
+        try state.acknowledge(Acknowledgement(entry: try state.entry(files)), at: 2)
+        #expect(try state.letterCount(.all) == 0)
+        try state.close()
+    }
+
     @Test func anAcknowledgementLeavesWhatItSaysIsStillWrong() throws {
         let state = try open()
         for path in ["", "tag:a", "tag:b"] { try state.setAside(letter(run, path), entry: nil, at: 0) }

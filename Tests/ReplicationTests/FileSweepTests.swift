@@ -97,6 +97,20 @@ import Testing
         }
     }
 
+    /// It has no files that could have been missed.
+    @Test func whatIsGoneLeavesNoGap() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let primary = fixture.pair.primary
+        let gone = try await primary.createExperiment(name: "gone", tags: [])
+        try await fixture.live({ $0.fileGrace = 0 }) { try await $0.settled() }
+        primary.setFault { operation in
+            operation.name == "runs" && operation.target == gone.rawValue ? .before(StoreError(.setAside, .notFound, "404")) : nil
+        }
+        try await fixture.live(Self.quick) { daemon in
+            try await daemon.until("swept") { try FileSweep<FakeStore, FakeStore>.place(in: daemon.state)?.finishedStart != nil }
+        }
+    }
+
     /// Nothing is said to be checked that is not.
     @Test func aPlaceThatIsRefusedLeavesTheOthers() async throws {
         let fixture = LiveFixture(try MirrorFixture())

@@ -38,6 +38,23 @@ final class ScriptedFeed: ChangeFeed {
     func release(upTo cursor: String) async throws {}
 }
 
+/// Holds up one kind of call until it is opened.
+final class Gate: FakeStore.Passage {
+    private let name: String
+    private let state = Locked((isReached: false, isOpen: false))
+    init(on name: String) { self.name = name }
+    var isReached: Bool { state.withLock { $0.isReached } }
+    func open() { state.withLock { $0.isOpen = true } }
+
+    func request(_ operation: FakeStore.Operation, at store: String) async throws -> @Sendable () async throws -> Void {
+        if operation.name == name {
+            state.withLock { $0.isReached = true }
+            while !state.withLock({ $0.isOpen }) { try await Task.sleep(for: .milliseconds(2)) }
+        }
+        return {}
+    }
+}
+
 /// Two stores in memory and a daemon between them.
 final class LiveFixture: Sendable {
     let pair: MirrorFixture

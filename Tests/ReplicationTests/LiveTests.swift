@@ -278,6 +278,59 @@ import Testing
         #expect(try await fixture.pair.verify().differences == [])
     }
 
+    @Test func aResyncSaysWhatIsNotThereAfterIt() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let (primary, secondary) = (fixture.pair.primary, fixture.pair.secondary)
+        let workload = Workload(store: primary)
+        let run = try await workload.run(in: ExperimentID("0"), "one", files: ["a.txt": "right"])
+        let outside = try await workload.run(in: try await primary.createExperiment(name: "outside", tags: []), "two", start: 5)
+        let experiments = PatternList(["Default"])
+        try await fixture.live({ $0.mirror.scope.experiments = experiments }) { daemon in
+            try await daemon.settled()
+            secondary.setFault { $0.name == "writeArtifact" ? .before(StoreError(.setAside, .invalid, "no")) : nil }
+            primary.replace("a.txt", of: .run(run.id), with: Array("other".utf8))
+            let visitor = try ReplicationState.visit(path: fixture.pair.statePath)
+            let of = ["run \(run.id)", "experiment 0", "run \(outside.id)", "experiment \(outside.experiment)", "model nobody"]
+            let numbers = try of.map { try visitor.ask(.resync, $0, at: 0) }
+            try await daemon.until("answered") {
+                try numbers.allSatisfy { [.done, .refused].contains(try visitor.request($0)?.state) }
+            }
+            let answers = try numbers.map { try visitor.request($0) }
+            #expect(answers.map { $0?.state } == [.done, .done, .refused, .refused, .refused])
+            // One for the file, and one that says that there is one.
+            #expect(answers[0]?.message == "2" && answers[1]?.message == "2")
+            #expect(answers[2]?.message.contains("out of scope") == true)
+            secondary.setFault(nil)
+            let again = try visitor.ask(.resync, "run \(run.id)", at: 0)
+            try await daemon.until("copied") { try visitor.request(again)?.state == .done }
+            #expect(try visitor.request(again)?.message == "")
+            try visitor.close()
+        }
+        #expect(try await fixture.pair.verify { $0.scope.experiments = experiments }.differences == [])
+    }
+
+    /// Files that are being copied hold it up, and a pause is what may be wanted then.
+    @Test func aResyncThatWaitsHoldsUpNoOtherRequest() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let run = try await Workload(store: fixture.pair.primary).run(in: ExperimentID("0"), "one", files: ["a.txt": "1"])
+        let gate = Gate(on: "writeArtifact")
+        try await FakeStore.$passage.withValue(gate) {
+            try await fixture.live { daemon in
+                try await daemon.until("copying") { gate.isReached }
+                let visitor = try ReplicationState.visit(path: fixture.pair.statePath)
+                let resync = try visitor.ask(.resync, "run \(run.id)", at: 0)
+                try await daemon.until("begun") { try visitor.request(resync)?.state == .running }
+                let other = try visitor.ask(.resync, "run nobody", at: 0)
+                try await daemon.until("answered") { try visitor.request(other)?.state == .refused }
+                #expect(try visitor.request(resync)?.state == .running)
+                gate.open()
+                try await daemon.until("done") { try visitor.request(resync)?.state == .done }
+                try visitor.close()
+            }
+        }
+        #expect(try await fixture.pair.verify().differences == [])
+    }
+
     @Test func aBackfillCanBeAskedFor() async throws {
         let fixture = LiveFixture(try MirrorFixture())
         let workload = Workload(store: fixture.pair.primary)

@@ -87,6 +87,13 @@ final class MirrorFixture: Sendable {
         }
     }
 
+    /// What is set aside: `KIND ID` and which part of it.
+    func letters() throws -> [String] {
+        let state = try ReplicationState.open(path: statePath)
+        defer { try? state.close() }
+        return try state.letters(.all, limit: 100).map { "\($0.letter.key) \($0.letter.path)" }
+    }
+
     /// The differences, by a state file that a daemon has open.
     func verifyOpen(_ state: ReplicationState) async throws -> [Difference] {
         let found = Locked<[Difference]>([])

@@ -208,7 +208,7 @@ import Testing
             secondary.forgetWrites()
             for step in 1...20 {
                 try await log(step)
-                let series = Dictionary(uniqueKeysWithValues: (0..<6).map { ("m\($0)", Int64(step)) })
+                let series = Dictionary(uniqueKeysWithValues: (0..<6).map { (ExactName("m\($0)"), Int64(step)) })
                 fixture.feed.say([Change(.run(run.id), .points, series: series)])
                 try await daemon.until("read") { try daemon.state.cursor(of: "scripted") == "\(step)" }
                 try await daemon.settled()

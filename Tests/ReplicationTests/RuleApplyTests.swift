@@ -163,7 +163,49 @@ import Testing
         try await expectVerdict(decision, rules)
     }
 
+    /// What was written before, and not this time because its version is set aside, is ours all the same.
+    @Test func anAliasOfAVersionThatIsSetAsideStaysOurs() async throws {
+        let name = ModelName("net")
+        let run = try await workload.run(in: ExperimentID("0"), "r")
+        try await primary.createRegisteredModel(name, description: "", tags: [])
+        _ = try await primary.createVersion(NewVersion(model: name, source: "\(run.artifactURI)/m", run: run.id))
+        try await primary.setAlias("champion", to: 1, ofRegisteredModel: name)
+        try await fixture.backfill()
+        #expect(try await secondary.registeredModel(name)?.aliases == ["champion": 1])
+        try await primary.setDescription("new", ofVersion: 1, of: name)
+        secondary.setFault { $0.name == "setVersionDescription" ? .before(StoreError(.setAside, .invalid, "no")) : nil }
+        try await fixture.backfill()
+        #expect(try fixture.letters() == ["registered_model net version 1"])
+        secondary.setFault(nil)
+        try await primary.deleteAlias("champion", ofRegisteredModel: name)
+        try await fixture.backfill()
+        #expect(try await secondary.registeredModel(name)?.aliases == [:])
+        #expect(try await fixture.verify().differences == [])
+    }
+
     // MARK: Deletions
+
+    /// Also where only its files are looked at.
+    @Test func nothingIsPutIntoACopyWhoseDeletionIsRespected() async throws {
+        let run = try await workload.run(in: ExperimentID("0"), "r", files: ["a.txt": "1"])
+        try await fixture.backfill()
+        let copy = RunID(try there(.run, run.id.rawValue))
+        try await secondary.deleteRun(copy)
+        try await primary.logBatch(RunBatch(tags: [Tag("a", "1")]), toRun: run.id)
+        try await fixture.backfill()
+        primary.replace("late.txt", of: .run(run.id), with: [1])
+        secondary.forgetWrites()
+        try await fixture.backfill { _ in
+        } prepare: {
+            try $0.append([Change(EntityKey(.runArtifacts, run.id.rawValue))], at: 0)
+        }
+        #expect(secondary.writes.map(\.description) == [])
+        // When it is back, so is what came meanwhile.
+        try await secondary.restoreRun(copy)
+        try await primary.logBatch(RunBatch(tags: [Tag("a", "2")]), toRun: run.id)
+        try await fixture.backfill()
+        #expect(secondary.files(of: .run(copy))["late.txt"] == [1])
+    }
 
     @Test(arguments: [ConflictDecision.respect, .restore]) func deletedOnTheSecondary(_ decision: ConflictDecision) async throws {
         let rules = ConflictRules([.deletedOnSecondary: decision])

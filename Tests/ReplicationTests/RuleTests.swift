@@ -181,7 +181,7 @@ import Testing
                     for tag in first.set { secondary[tag.key] = tag.value }
                     for name in first.delete { secondary[name] = nil }
                     base = fields
-                    rules.standing = Dictionary(first.conflicts.map { ($0.field, $0.decision) }) { $1 }
+                    rules.standing = Dictionary(first.conflicts.map { (ExactName($0.field), $0.decision) }) { $1 }
                     edited.subtract(first.set.map(\.key) + first.delete)
                     let (second, after) = plan()
                     #expect(second.set.isEmpty && second.delete.isEmpty, "seed \(seed)")

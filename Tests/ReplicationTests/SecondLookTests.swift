@@ -70,6 +70,46 @@ import Testing
         #expect(try await fixture.verify().differences == [])
     }
 
+    /// It is out of scope, and was only brought: no listing tells of it.
+    @Test func whatWaitsIsNotForgottenWithAnotherScope() async throws {
+        let fixture = try MirrorFixture()
+        let dev = try await fixture.primary.createExperiment(name: "dev", tags: [])
+        let run = try await Workload(store: fixture.primary).run(in: dev, "trained", files: ["model/x": "1"])
+        let name = ModelName("net")
+        try await fixture.primary.createRegisteredModel(name, description: "", tags: [])
+        _ = try await fixture.primary.createVersion(NewVersion(model: name, source: "\(run.artifactURI)/model", run: run.id))
+        func narrow(_ configuration: inout MirrorConfiguration) { configuration.scope.experiments = PatternList(["prod"]) }
+        fixture.secondary.setFault { operation in
+            operation.name == "writeArtifact" ? .before(StoreError(.stop, .unauthorized, "it ends here")) : nil
+        }
+        await #expect(throws: StoreError.self) { try await fixture.backfill(narrow) }
+        fixture.secondary.setFault(nil)
+        let copy = try #require(fixture.secondary.snapshot.runs.first { $0.run.name == "trained" })
+        let summary = try await fixture.backfill {
+            narrow(&$0)
+            $0.scope.since = 1
+        } prepare: {
+            let pending = try $0.pending()
+            #expect(pending[.runArtifacts] == 1)
+        }
+        #expect(summary.failures == [])
+        #expect(fixture.secondary.files(of: .run(copy.run.id)) == ["model/x": Array("1".utf8)])
+    }
+
+    /// It is gone from the primary: no listing tells of that either.
+    @Test func aPurgeThatWaitsIsNotForgottenWithAnotherScope() async throws {
+        let fixture = try MirrorFixture()
+        let run = try await Workload(store: fixture.primary).run(in: ExperimentID("0"), "purged")
+        func replicate(_ configuration: inout MirrorConfiguration) { configuration.rules = ConflictRules([.purgedOnPrimary: .replicate]) }
+        try await fixture.backfill {
+            replicate(&$0)
+            $0.scope.artifacts = false
+        }
+        fixture.primary.collect(run.id)
+        try await fixture.backfill(replicate) { try $0.append([Change(.run(run.id))], at: 0) }
+        #expect(fixture.secondary.snapshot.runs.map(\.run.lifecycle) == [.deleted])
+    }
+
     @Test func whatWaitsOutsideANarrowerScopeIsNotWritten() async throws {
         let fixture = try MirrorFixture()
         for name in ["a", "b"] {

@@ -143,7 +143,7 @@ import Testing
         }
     }
 
-    @Test func whatIsHeldIsSaidToMove() async throws {
+    @Test(arguments: [true, false]) func whatIsHeldIsSaidToMove(_ hasEnded: Bool) async throws {
         let fixture = LiveFixture(try MirrorFixture())
         let workload = Workload(store: fixture.pair.primary)
         try await workload.everything()
@@ -153,7 +153,7 @@ import Testing
             try somebody.setPause(.everything)
             try somebody.close()
             try await Task.sleep(for: .milliseconds(100))
-            let run = try await workload.run(in: ExperimentID("0"), "held")
+            let run = try await workload.run(in: ExperimentID("0"), "held", end: hasEnded)
             fixture.feed.say([Change(.run(run.id))])
             try await daemon.until("seen") { try daemon.state.backlog().count > 0 }
             let (summary, found) = try await verify(fixture)

@@ -137,7 +137,10 @@ struct Users: Sendable {
     }
 
     private func toggle(_ run: Run) async throws {
-        if run.lifecycle == .active { try await store.deleteRun(run.id) } else { try await store.restoreRun(run.id) }
+        if run.lifecycle == .active { return try await store.deleteRun(run.id) }
+        try await store.restoreRun(run.id)
+        // By polling nobody sees points that came before it was deleted once more, where nothing else of it has changed.
+        if !pointsOfLongEnded { try await store.logBatch(RunBatch(tags: [Tag("restored", "\(clock.nowMilliseconds)")]), toRun: run.id) }
     }
 
     private func logInput(_ now: FakeStore.Snapshot) async throws {

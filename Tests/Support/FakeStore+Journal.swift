@@ -43,11 +43,11 @@ extension FakeStore.State {
         return run == record.run
     }
 
-    private func series(_ record: FakeStore.RunRecord, _ old: FakeStore.RunRecord?) -> [String: Int64] {
-        var series: [String: Int64] = [:]
+    private func series(_ record: FakeStore.RunRecord, _ old: FakeStore.RunRecord?) -> [ExactName: Int64] {
+        var series: [ExactName: Int64] = [:]
         for (metric, points) in record.history {
             let new = points.subtracting(old?.history[metric] ?? [])
-            if let since = new.map(\.timestamp).min() { series[metric] = since }
+            if let since = new.map(\.timestamp).min() { series[ExactName(metric)] = since }
         }
         return series
     }

@@ -172,7 +172,7 @@ struct DeadLetterCommandTests {
         }
         for _ in 0..<2000 where await world.run(["status", "--state", state]).rawValue == 2 { try await Task.sleep(for: .milliseconds(5)) }
         #expect(await letters("requeue", ["1"]) == .incomplete, "\(world.printed)\(world.complained)")
-        #expect(world.printed.hasPrefix("Tried again: 1 of 1 letter set aside again:\n#1  run "), "\(world.printed)")
+        #expect(world.printed.hasPrefix("Tried again: 1 letter, 1 set aside again:\n#1  run "), "\(world.printed)")
         #expect(await letters("requeue", ["--all", "--no-wait"]) == .ok)
         #expect(world.printed == "Noted: 1 letter.\n")
         world.secondary.setFault(nil)

@@ -101,7 +101,7 @@ struct RunFiles: ArtifactService {
 
     /// What was declared and never written is no file.
     private func files(_ paths: [String], _ place: Place, _ owner: ArtifactOwner) async throws -> [ArtifactEntry] {
-        var sizes: [String: Int64] = [:]
+        var sizes: [ExactName: Int64] = [:]
         try await withThrowingTaskGroup(of: (String, Int64?).self) { group in
             var rest = paths[...]
             func addNext() {
@@ -110,11 +110,11 @@ struct RunFiles: ArtifactService {
             }
             for _ in 0..<8 { addNext() }
             while let (path, size) = try await group.next() {
-                sizes[path] = size
+                sizes[ExactName(path)] = size
                 addNext()
             }
         }
-        return paths.compactMap { path in sizes[path].map { ArtifactEntry(path: path, isDirectory: false, size: $0) } }
+        return paths.compactMap { path in sizes[ExactName(path)].map { ArtifactEntry(path: path, isDirectory: false, size: $0) } }
     }
 
     private func size(_ path: String, _ place: Place, _ owner: ArtifactOwner) async throws -> Int64? {

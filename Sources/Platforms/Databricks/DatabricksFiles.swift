@@ -105,8 +105,8 @@ struct DatabricksFiles: ArtifactService {
     }
 
     /// The addresses of some files, by their paths.
-    private func ask(_ paths: [String], _ owner: ArtifactOwner, _ now: Double) async throws -> [String: SignedAddress] {
-        var found: [String: SignedAddress] = [:]
+    private func ask(_ paths: [String], _ owner: ArtifactOwner, _ now: Double) async throws -> [ExactName: SignedAddress] {
+        var found: [ExactName: SignedAddress] = [:]
         var token: String?
         repeat {
             let (credentials, next) = try await page(paths, owner, token)
@@ -115,7 +115,7 @@ struct DatabricksFiles: ArtifactService {
                     continue
                 }
                 let headers = (credential.headers ?? []).map { HTTPHeader($0.name, $0.value) }
-                found[path] = SignedAddress(url: url, headers: headers, askedAt: now)
+                found[ExactName(path)] = SignedAddress(url: url, headers: headers, askedAt: now)
             }
             guard next == nil || next != token else { break }
             token = next

@@ -17,9 +17,9 @@ extension SignedAddress: CustomStringConvertible, CustomDebugStringConvertible, 
 
 /// Gets addresses in batches, for the file that is wanted and those listed after it: just before they are used, for they end.
 actor SignedAddresses {
-    typealias Ask = @Sendable ([String]) async throws -> [String: SignedAddress]
+    typealias Ask = @Sendable ([String]) async throws -> [ExactName: SignedAddress]
     private var listed: [ArtifactOwner.ID: [String]] = [:]
-    private var held: [ArtifactOwner.ID: [String: SignedAddress]] = [:]
+    private var held: [ArtifactOwner.ID: [ExactName: SignedAddress]] = [:]
     private static let batch = 50
     /// Seconds: far below the life of any.
     private static let life = 300.0
@@ -29,29 +29,30 @@ actor SignedAddresses {
 
     func note(_ files: [String], of owner: ArtifactOwner.ID) {
         if listed[owner] == nil, listed.count >= Self.most { (listed, held) = ([:], [:]) }
-        let new = Set(files)
-        listed[owner] = Array((listed[owner, default: []].filter { !new.contains($0) } + files).suffix(Self.mostFiles))
+        let new = Set(files.map { ExactName($0) })
+        listed[owner] = Array((listed[owner, default: []].filter { !new.contains(ExactName($0)) } + files).suffix(Self.mostFiles))
     }
 
     /// - Parameter isFresh: one that was held is not good any more.
     func address(_ path: String, of owner: ArtifactOwner.ID, isFresh: Bool, now: Double, _ ask: Ask) async throws -> SignedAddress? {
+        let name = ExactName(path)
         if isFresh { held[owner] = nil }
-        if let found = held[owner]?.removeValue(forKey: path), now - found.askedAt < Self.life { return found }
+        if let found = held[owner]?.removeValue(forKey: name), now - found.askedAt < Self.life { return found }
         var batch = [path]
-        if let files = listed[owner], let at = files.firstIndex(of: path) {
+        if let files = listed[owner], let at = files.firstIndex(where: path.isExactly) {
             batch += files[(at + 1)...].prefix(Self.batch - 1)
             listed[owner] = Array(files[..<at] + files[(at + 1)...].dropFirst(batch.count - 1))
         }
-        var found: [String: SignedAddress]
+        var found: [ExactName: SignedAddress]
         do {
             found = try await ask(batch)
         } catch let error as StoreError where error.decision == .setAside && batch.count > 1 {
             found = try await ask([path])
         }
-        var wanted = found.removeValue(forKey: path)
+        var wanted = found.removeValue(forKey: name)
         // Another one may have asked for others meanwhile.
         if !found.isEmpty { held[owner, default: [:]].merge(found) { $1 } }
-        if wanted == nil, batch.count > 1 { wanted = try await ask([path])[path] }
+        if wanted == nil, batch.count > 1 { wanted = try await ask([path])[name] }
         return wanted
     }
 }

@@ -7,6 +7,7 @@ final class AnsweredCalls: Sendable {
     private static let most = 200
 
     func note(_ call: MLflowCall) {
+        guard call.requestClass != .files else { return }
         routes.withLock { routes in
             if routes.count < Self.most { routes.insert(call.route) }
         }

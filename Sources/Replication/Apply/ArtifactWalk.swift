@@ -46,10 +46,10 @@ extension TrackingStore {
     func listing(
         filesOf owner: ArtifactOwner, under start: String = "",
         refused: (_ path: String, _ why: String) throws -> Void = { _, _ in }
-    ) async throws -> [String: Int64] {
-        var sizes: [String: Int64] = [:]
+    ) async throws -> [ExactName: Int64] {
+        var sizes: [ExactName: Int64] = [:]
         try await walk(filesOf: owner, under: start) {
-            sizes[$0.path] = $0.size ?? 0
+            sizes[ExactName($0.path)] = $0.size ?? 0
         } refused: {
             try refused($0, $1)
         }

@@ -4,17 +4,17 @@ final class FileConflicts: Sendable {
     private let rules: ThingRules
     /// Somebody may have changed the secondary's files.
     private let mayBeEdited: Bool
-    private let found: Locked<[String: Conflict]>
+    private let found: Locked<[ExactName: Conflict]>
 
     init(_ key: EntityKey, _ rules: ThingRules, mayBeEdited: Bool) {
         self.key = key
         self.mayBeEdited = mayBeEdited
         self.rules = rules
-        var standing: [String: Conflict] = [:]
+        var standing: [ExactName: Conflict] = [:]
         for (field, decision) in rules.standing {
-            guard decision.stands, field.hasPrefix(Self.prefix) else { continue }
+            guard decision.stands, field.text.hasPrefix(Self.prefix) else { continue }
             standing[field] = Conflict(
-                key: key, field: field, kind: .artifact, decision: decision, detail: Conflict.detail(ofEdit: decision))
+                key: key, field: field.text, kind: .artifact, decision: decision, detail: Conflict.detail(ofEdit: decision))
         }
         found = Locked(standing)
     }
@@ -28,30 +28,30 @@ final class FileConflicts: Sendable {
     private func decision(_ path: String) -> ConflictDecision { rules.decision(.artifact, field(path)) }
 
     /// The secondary's own by an earlier decision, which still holds.
-    func isTheirs(_ path: String) -> Bool { rules.standing[field(path)] == .secondary && decision(path) == .secondary }
+    func isTheirs(_ path: String) -> Bool { rules.standing[ExactName(field(path))] == .secondary && decision(path) == .secondary }
 
     /// No conflict that was noted before has to be looked at again.
-    func mayRest(_ path: String) -> Bool { rules.standing[field(path)].map { !$0.stands } ?? true }
+    func mayRest(_ path: String) -> Bool { rules.standing[ExactName(field(path))].map { !$0.stands } ?? true }
 
     /// What is decided where the secondary's file has changed; nil: it is written over without a look.
     func asks(_ path: String) -> ConflictDecision? {
-        guard mayBeEdited || rules.isSealed || rules.resolutions[field(path)] != nil else { return nil }
+        guard mayBeEdited || rules.isSealed || rules.resolutions[ExactName(field(path))] != nil else { return nil }
         let decision = decision(path)
         return decision == .primary ? nil : decision
     }
 
     func note(_ path: String, _ decision: ConflictDecision, _ detail: String) {
         let conflict = Conflict(key: key, field: field(path), kind: .artifact, decision: decision, detail: detail)
-        found.withLock { $0[conflict.field] = conflict }
+        found.withLock { $0[ExactName(conflict.field)] = conflict }
     }
 
     /// Told of each file that was written: what stood is over.
     func overwrote(_ path: String) {
-        let field = field(path)
+        let field = ExactName(field(path))
         found.withLock { found in
             guard found.removeValue(forKey: field) != nil else { return }
             found[field] = Conflict(
-                key: key, field: field, kind: .artifact, decision: .primary,
+                key: key, field: field.text, kind: .artifact, decision: .primary,
                 detail: "edited on the secondary; the primary's file was written")
         }
     }

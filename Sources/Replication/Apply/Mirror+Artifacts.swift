@@ -4,6 +4,8 @@ import Logging
 extension Mirror {
     /// Copies the files of a run or logged model that are not on the secondary yet.
     func applyArtifacts(_ entry: ChangeLogEntry) async throws {
+        // What waited when the scope was another one.
+        guard configuration.scope.artifacts else { return try acknowledge(Acknowledgement(entry: entry)) }
         try await holdIfPaused(filesOf: entry.key)
         guard let owners = try await artifactOwners(entry.key) else { return try acknowledge(Acknowledgement(entry: entry)) }
         try await locks.withLock(entry.key) {
@@ -19,7 +21,7 @@ extension Mirror {
             let (isWhole, kept) = try await withThrowingTaskGroup(of: FileOutcome.self) { group in
                 var inFlight = 0
                 var isWhole = true
-                var kept: [String: SHA256Digest] = [:]
+                var kept: [ExactName: SHA256Digest] = [:]
                 var failures: [StoreError] = []
                 // What concerns one file alone does not hold up the others; several in a row say something of a store.
                 func take(_ outcome: FileOutcome) throws {
@@ -32,8 +34,9 @@ extension Mirror {
                     }
                 }
                 try await primary.walk(filesOf: owners.primary) { file in
-                    if let known = leftOut[file.path], known.map({ $0 == ReplicationState.blob(Self.digest(of: file)) }) ?? true {
-                        kept[file.path] = Self.digest(of: file)
+                    let name = ExactName(file.path)
+                    if let known = leftOut[name], known.map({ $0 == ReplicationState.blob(Self.digest(of: file)) }) ?? true {
+                        kept[name] = Self.digest(of: file)
                         return
                     }
                     if entry.key.kind == .runArtifacts, file.path.hasPrefix(Overflow.folder), secondary.dialect.runLimits != nil {
@@ -45,7 +48,7 @@ extension Mirror {
                         return
                     }
                     if conflicts.isTheirs(file.path) { return }
-                    if let known = manifest[file.path], known.size == file.size ?? 0, !look.mustRead(known),
+                    if let known = manifest[name], known.size == file.size ?? 0, !look.mustRead(known),
                         conflicts.mayRest(file.path)
                     {
                         return
@@ -55,11 +58,11 @@ extension Mirror {
                         inFlight -= 1
                     }
                     inFlight += 1
-                    let sizeThere = manifest[file.path] == nil ? there[owners.there(file.path)] : nil
+                    let sizeThere = manifest[name] == nil ? there[ExactName(owners.there(file.path))] : nil
                     group.addTask {
                         try await filePermits.withPermit {
                             do {
-                                return try await copy(file, owners, manifest[file.path], sizeThere: sizeThere, entry.key, conflicts)
+                                return try await copy(file, owners, manifest[name], sizeThere: sizeThere, entry.key, conflicts)
                                     ? .copied : .setAside
                             } catch let error as StoreError where error.mayBeOfOneFile {
                                 return .failed(error)
@@ -148,6 +151,8 @@ extension Mirror {
         let here: ArtifactOwner
         var subject = RuleSubject.nameless
         if isRun {
+            // Somebody deleted the copy, and that is respected: nothing is put into it.
+            guard identity.base?[Self.historiesUnknownField] == nil else { return nil }
             guard let record = try await artifactRoot(ofRun: RunID(key.id)) else { return nil }
             if hasEdge, try identity.record == nil || mayHaveLeft(RunID(key.id)), let run = try await readRun(RunID(key.id)),
                 try await !isInScope(run)

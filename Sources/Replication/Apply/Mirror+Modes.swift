@@ -34,9 +34,16 @@ struct ModesNow: Sendable {
 }
 
 extension Mirror {
+    /// Tells of each seal that has ended.
     func obeyModes() throws {
         let ledger = try state.modes
-        modes.withLock { $0.set(ledger) }
+        let before = modes.withLock { modes in
+            defer { modes.set(ledger) }
+            return modes.ledger.sealedScopes
+        }
+        for scope in before where !ledger.sealedScopes.contains(scope) {
+            logger.event(.modeStep, ["step": Mode.dual.rawValue, "names": scope.text])
+        }
     }
 
     /// Whether the secondary is the system of record for it: then nothing there is written over.

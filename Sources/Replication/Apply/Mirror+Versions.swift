@@ -296,10 +296,12 @@ extension Mirror {
             let field = "alias:\(alias)"
             guard let target = numbers[number] else {
                 note(conversions: ["alias_without_version:\(alias)"], of: work.key)
+                // Its version was set aside now: what we wrote before stays ours.
+                work.fields[Base.Field(field)] = work.base?[Base.Field(field)]
                 continue
             }
             if isForeign, work.base?[Base.Field(field)] == nil, let theirs = actual.aliases[alias], theirs != target,
-                work.rules.resolutions[field] != .primary
+                work.rules.resolutions[ExactName(field)] != .primary
             {
                 work.conflicts.append(
                     Conflict(

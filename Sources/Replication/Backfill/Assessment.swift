@@ -131,7 +131,7 @@ public struct Assess<Primary: TrackingStore>: Sendable {
     }
 
     private func assessFiles(of owner: ArtifactOwner) async throws {
-        let files: [String: Int64]
+        let files: [ExactName: Int64]
         do { files = try await retrying { try await primary.listing(filesOf: owner) } } catch let error as StoreError
             where error.decision == .setAside
         {

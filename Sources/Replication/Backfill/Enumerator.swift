@@ -37,6 +37,18 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         }
     }
 
+    /// Once more what could not be listed, alone.
+    ///
+    /// - Parameter key: of the letter that says so.
+    /// - Throws: `StoreError` when it cannot be listed now either.
+    func list(_ key: EntityKey) async throws {
+        guard key.kind == .experiment else { return try await enumerateRegisteredModels() }
+        let id = ExperimentID(key.id)
+        guard let experiment = try await retrying({ try await primary.experiment(id) }), scope.contains(experiment) else { return }
+        try await enumerateRuns([id], asksForInputs: try await mayHaveModelInputs([id]))
+        if primary.dialect.hasLoggedModels { try await enumerateLoggedModels([id]) }
+    }
+
     // MARK: Experiments
 
     private func enumerateExperiments() async throws -> (inScope: [ExperimentID], all: [ExperimentID]) {
@@ -119,8 +131,18 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         }
         for group in HistoryPrefetch.groups(todo, dialect: primary.dialect, startsSmall: startsSmall) {
             try await mirror.fresh.waitForRoom()
-            let read = try await HistoryPrefetch.read(group, from: primary, asksForInputs: asksForInputs, mirror.retrying)
+            let read = try await readAhead(group, asksForInputs: asksForInputs)
             try append(zip(group, read).map { (.run($0.id), $1.map { .run($0) }) }, readAfter: mark)
+        }
+    }
+
+    /// What cannot be read ahead is read when its turn comes.
+    private func readAhead(_ group: [Run], asksForInputs: Bool) async throws -> [FreshRecords.FreshRun?] {
+        do {
+            return try await HistoryPrefetch.read(group, from: primary, asksForInputs: asksForInputs, mirror.retrying)
+        } catch let error as StoreError {
+            guard await primary.failsAlone(error) else { throw error }
+            return group.map { _ in nil }
         }
     }
 
@@ -137,6 +159,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     }
 
     private func enumerateRegisteredModels() async throws {
+        var hasStumbled = false
         try await pages({ try await primary.registeredModels($0) }) { models, mark in
             for model in models {
                 if model.isPrompt {
@@ -149,9 +172,16 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 }
                 let versions: [ModelVersion]
                 do {
-                    versions = try await retrying { try await mirror.allVersions(primary, model.name) }
+                    let read = { try await mirror.allVersions(primary, model.name) }
+                    versions = try await hasStumbled ? read() : retrying(read)
                 } catch let error as StoreError where error.decision == .setAside {
                     try setAside(DeadLetter(key: .registeredModel(model.name), error))
+                    continue
+                } catch let error as StoreError {
+                    // Where each model stumbles, only the first is tried again here. The replicator reads it, and has patience with each.
+                    guard await primary.failsAlone(error) else { throw error }
+                    hasStumbled = true
+                    try append([(.registeredModel(model.name), nil)], readAfter: mark)
                     continue
                 }
                 let digest = model.recordDigest(with: versions)
@@ -224,12 +254,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     }
 
     private func note(_ undecodable: [Undecodable]) throws {
-        for item in undecodable {
-            try setAside(
-                DeadLetter(
-                    key: EntityKey(item.kind, item.id ?? "?"), path: "record", reason: "undecodable", message: item.reason,
-                    record: .of(item.reason.utf8)))
-        }
+        for item in undecodable { try setAside(DeadLetter(item)) }
     }
 
     private func setAside(_ letter: DeadLetter) throws {

@@ -24,7 +24,7 @@ extension Comparison {
 struct Acceptance {
     let rules: ThingRules
     let base: Base?
-    let manifest: [String: ManifestRow]
+    let manifest: [ExactName: ManifestRow]
     let key: EntityKey
 
     /// - Returns: the conflict that a difference stands for; nil for one that is to be mended.
@@ -36,7 +36,7 @@ struct Acceptance {
     }
 
     private func isNoted(_ field: String, _ kind: ConflictKind, _ decision: ConflictDecision) -> Bool {
-        guard rules.standing[field] == decision else { return false }
+        guard rules.standing[ExactName(field)] == decision else { return false }
         return switch decision {
         case .secondary, .keep: true
         // By default these are told of as differences: here somebody has said that they are none.
@@ -63,7 +63,7 @@ struct Acceptance {
 
     private func fileMoved(_ difference: Difference, _ field: String) -> Bool {
         guard difference.primaryValue != nil else { return true }
-        guard let known = manifest[String(field.dropFirst("file:".count))] else { return false }
+        guard let known = manifest[ExactName(String(field.dropFirst("file:".count)))] else { return false }
         let isOfBytes = difference.field.hasSuffix(Self.digestSuffix)
         return difference.primaryValue == (isOfBytes ? known.sha256.hex : "\(known.size) bytes")
     }

@@ -5,15 +5,21 @@ extension Comparison {
         var groups = Array(experiments.chunks(of: min(50, mirror.primary.dialect.experimentsPerSearch)).reversed())
         while let group = groups.popLast() {
             var hasBegun = false
+            var listed: Set<LoggedModelID> = []
             do {
                 try await mirror.retrying.pages({ try await mirror.primary.loggedModels(in: group, $0) }) { page in
                     hasBegun = true
-                    for bad in page.undecodable { try await tally.unreadable(.loggedModel, bad.id ?? "?", bad.reason) }
+                    for bad in page.undecodable {
+                        try await tally.unreadable(.loggedModel, bad.id ?? "?", bad.reason)
+                        if let id = bad.id { listed.insert(LoggedModelID(id)) }
+                    }
+                    listed.formUnion(page.elements.map(\.id))
                     for model in page.elements where mirror.configuration.scope.contains(model) {
                         tally.compared("logged models")
                         try await compare(model)
                     }
                 }
+                try await compareLeftLoggedModels(in: group, besides: listed)
             } catch let error as StoreError where !hasBegun && (group.count > 1 ? error.mayBeOfOneAmongMany : error.isClosed) {
                 if group.count > 1 { groups += group.halves.reversed() } else { try await unreadable(group, error) }
             }
@@ -81,9 +87,14 @@ extension Comparison {
     // MARK: Registry
 
     func compareRegisteredModels() async throws {
+        var listed: Set<ModelName> = []
         try await mirror.retrying.pages({ try await mirror.primary.registeredModels($0) }) { page in
-            for bad in page.undecodable { try await tally.unreadable(.registeredModel, bad.id ?? "?", bad.reason) }
+            for bad in page.undecodable {
+                try await tally.unreadable(.registeredModel, bad.id ?? "?", bad.reason)
+                if let name = bad.id { listed.insert(ModelName(name)) }
+            }
             for model in page.elements {
+                listed.insert(model.name)
                 if model.isPrompt {
                     tally.leftOut("prompts")
                 } else if !mirror.configuration.scope.contains(model.name) {
@@ -94,6 +105,7 @@ extension Comparison {
                 }
             }
         }
+        try await compareLeftRegisteredModels(besides: listed)
     }
 
     func compare(_ here: RegisteredModel) async throws {

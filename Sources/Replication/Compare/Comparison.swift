@@ -19,9 +19,14 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     /// - Returns: the experiments in scope that have a counterpart.
     func compareExperiments() async throws -> [ExperimentID] {
         var mapped: [ExperimentID] = []
+        var listed: Set<ExperimentID> = []
         try await mirror.retrying.pages({ try await mirror.primary.experiments($0) }) { page in
-            for bad in page.undecodable { try await tally.unreadable(.experiment, bad.id ?? "?", bad.reason) }
+            for bad in page.undecodable {
+                try await tally.unreadable(.experiment, bad.id ?? "?", bad.reason)
+                if let id = bad.id { listed.insert(ExperimentID(id)) }
+            }
             for experiment in page.elements {
+                listed.insert(experiment.id)
                 guard mirror.configuration.scope.contains(experiment) else {
                     tally.leftOut("experiments outside the scope")
                     continue
@@ -30,6 +35,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 if try await compare(experiment) { mapped.append(experiment.id) }
             }
         }
+        try await compareLeftExperiments(besides: listed)
         return mapped
     }
 
@@ -73,6 +79,17 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     }
 
     // MARK: Runs
+
+    /// What is in them.
+    func compareContents(of experiments: [ExperimentID]) async throws {
+        let (primary, secondary) = (mirror.primary, mirror.secondary)
+        mirror.board.update { $0.phase = "runs" }
+        for group in experiments.chunks(of: min(primary.dialect.experimentsPerSearch, secondary.dialect.experimentsPerSearch)) {
+            try await compareRuns(group)
+        }
+        mirror.board.update { $0.phase = "models" }
+        if primary.dialect.hasLoggedModels { try await compareLoggedModels(experiments) }
+    }
 
     func compareRuns(_ experiments: [ExperimentID]) async throws {
         let scope = mirror.configuration.scope
@@ -266,9 +283,10 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         let listed = try await mirror.retrying { try await mirror.secondary.listing(filesOf: there, under: folder) }
         let added = try folder.isEmpty ? mirror.added(toFilesOf: there) : []
         let leaveOut = mirror.configuration.scope.passage.leaveOut
-        var theirs: [String: Int64] = [:]
-        var places: [String: String] = [:]
-        for (place, size) in listed {
+        var theirs: [ExactName: Int64] = [:]
+        var places: [ExactName: String] = [:]
+        for (listed, size) in listed {
+            let place = listed.text
             var path = place
             if !folder.isEmpty {
                 path = String(place.dropFirst(folder.count + 1))
@@ -280,8 +298,8 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 continue
             }
             if leaveOut.holds(file: path) { continue }
-            theirs[path] = size
-            places[path] = place
+            theirs[ExactName(path)] = size
+            places[ExactName(path)] = place
         }
         guard !ours.isEmpty || !theirs.isEmpty else { return }
         let secondaryID =
@@ -290,15 +308,17 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             case .loggedModel(let id): id.rawValue
             }
         var fields = FieldComparison(key.kind, key.id, secondaryID)
+        var shown: Set<String> = []
         for path in Set(ours.keys).union(theirs.keys).sorted() {
             tally.compared("files")
-            fields.compare("file:\(path)", ours[path].map { "\($0) bytes" }, theirs[path].map { "\($0) bytes" })
+            let field = "file:" + (shown.insert(path.text).inserted ? path.text : path.spelled)
+            fields.compare(field, ours[path].map { "\($0) bytes" }, theirs[path].map { "\($0) bytes" })
             if deep, let size = ours[path], theirs[path] == size {
-                let one = try await mirror.retrying { try await mirror.digest(mirror.primary, path, here, size) }
+                let one = try await mirror.retrying { try await mirror.digest(mirror.primary, path.text, here, size) }
                 let other = try await mirror.retrying {
-                    try await mirror.digest(mirror.secondary, places[path] ?? path, there, size)
+                    try await mirror.digest(mirror.secondary, places[path] ?? path.text, there, size)
                 }
-                fields.compare("file:\(path):sha256", one.hex, other.hex)
+                fields.compare(field + ":sha256", one.hex, other.hex)
             }
         }
         try await note(fields.differences, repair: key, in: subject)

@@ -29,8 +29,8 @@ enum RunComparison {
     /// Two Unicode forms of one text are two names to a store, and one to a `String`: the later is told apart by its bytes.
     private static func named(_ pairs: [(name: String, value: String)]) -> [String: String] {
         var found: [String: String] = [:]
-        for (name, value) in pairs.sorted(by: { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }) {
-            found[found[name] == nil ? name : "\(name) (\(name.utf8.map { String($0, radix: 16) }.joined()))"] = value
+        for (name, value) in pairs.map({ (ExactName($0.name), $0.value) }).sorted(by: { $0.0 < $1.0 }) {
+            found[found[name.text] == nil ? name.text : name.spelled] = value
         }
         return found
     }

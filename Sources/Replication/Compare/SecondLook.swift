@@ -43,10 +43,12 @@ struct SecondLook<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     /// - Returns: differences, things of which nothing can be said because they do not stand still, of those the ones that the daemon still
     ///   has to carry across, although nobody writes to them, and of these the ones that it had not when it was waited for.
-    func run(_ first: Suspects) async throws -> (differences: Int, moving: Int, waiting: Int, overdue: Int) {
+    func run(_ first: Suspects) async throws -> (
+        differences: Int, unreadable: Int, moving: Int, waiting: Int, overdue: Int
+    ) {
         var suspects = first.all
         var known = LSN(rawValue: 0)
-        var counted = 0
+        var (counted, unreadable) = (0, 0)
         var records: [RunID: SHA256Digest] = [:]
         for _ in 0..<Self.rounds where !suspects.isEmpty {
             records = try await activeRuns(suspects.map(\.key))
@@ -54,10 +56,14 @@ struct SecondLook<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             let again = Suspects()
             let tally = Tally(suspects: again, clock: mirror.clock, report)
             let comparison = Comparison(
-                mirror: mirror, deep: comparison.deep, tally: tally, primaryHasLoggedModels: comparison.primaryHasLoggedModels)
-            for (key, _) in suspects { try await comparison.compare(key) }
+                mirror: mirror, deep: comparison.deep, tally: tally, primaryHasLoggedModels: comparison.primaryHasLoggedModels,
+                foundations: comparison.foundations)
+            for (key, found) in suspects {
+                try await comparison.compare(key, wasMissing: found.contains { $0.field == "missing" })
+            }
             suspects = again.all
-            counted = tally.summary.differences
+            counted += tally.summary.differences
+            unreadable += tally.summary.unreadable
         }
         let since = try await activeRuns(suspects.map(\.key))
         var (differences, moving, waiting, overdue) = (counted, 0, 0, 0)
@@ -69,16 +75,18 @@ struct SecondLook<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             let entry = try mirror.state.entry(key)
             guard !hasMoved, entry == nil else {
                 moving += 1
-                if let entry, !isActive {
-                    waiting += 1
-                    if entry.lsn <= known { overdue += 1 }
+                if let entry {
+                    if !isActive { waiting += 1 }
+                    // One that is being written may be under way for long; one that is held back is not.
+                    let isHeld = try mirror.state.pause != .nothing || mirror.state.isHeld(entry.key)
+                    if entry.lsn <= known, !isActive || isHeld { overdue += 1 }
                 }
                 continue
             }
             differences += found.count
             for difference in found { try await report(difference) }
         }
-        return (differences, moving, waiting, overdue)
+        return (differences, unreadable, moving, waiting, overdue)
     }
 
     /// The records of those among them that are being written.
@@ -109,12 +117,14 @@ struct SecondLook<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
 extension Comparison {
     /// One thing, by the primary's id. What is gone from the primary meanwhile has no difference.
-    func compare(_ key: EntityKey) async throws {
+    func compare(_ key: EntityKey, wasMissing: Bool) async throws {
         let mirror = mirror
         switch key.kind {
         case .experiment, .experimentDeletion:
             guard let here = try await mirror.retrying({ try await mirror.primary.experiment(ExperimentID(key.id)) }) else { return }
-            _ = try await compare(here)
+            // What had no counterpart at the first look has shown nothing of what is in it.
+            guard try await compare(here), wasMissing else { return }
+            try await compareContents(of: [here.id])
         case .run:
             guard let (here, there) = try await runs(key) else { return }
             try await take(there.map { .matched(primary: here, secondary: $0) } ?? .missing(primary: here))

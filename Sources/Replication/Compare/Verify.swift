@@ -53,14 +53,7 @@ public struct Verify<Primary: TrackingStore, Secondary: WritableStore>: Sendable
             foundations: Foundations(configuration.scope))
         board.update { $0.phase = "experiments" }
         let experiments = try await comparison.compareExperiments()
-        board.update { $0.phase = "runs" }
-        for group in experiments.chunks(of: min(primary.dialect.experimentsPerSearch, secondary.dialect.experimentsPerSearch)) {
-            try await comparison.compareRuns(group)
-        }
-        board.update { $0.phase = "models" }
-        if primary.dialect.hasLoggedModels {
-            try await comparison.compareLoggedModels(experiments)
-        }
+        try await comparison.compareContents(of: experiments)
         try await comparison.compareRegisteredModels()
         var summary = tally.summary
         if let suspects {
@@ -69,6 +62,7 @@ public struct Verify<Primary: TrackingStore, Secondary: WritableStore>: Sendable
             let found = try await look.run(suspects)
             // What could not wait for a second look is counted already.
             summary.differences += found.differences
+            summary.unreadable += found.unreadable
             (summary.waiting, summary.overdue) = (found.waiting, found.overdue)
             if found.moving > 0 { summary.leftOut[SecondLook<Primary, Secondary>.movingLabel] = found.moving }
         }

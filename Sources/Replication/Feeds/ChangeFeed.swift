@@ -14,9 +14,9 @@ public struct Change: Sendable, Hashable {
     public var key: EntityKey
     public var extent: Extent
     /// Metrics of a run whose histories have grown, each with the earliest timestamp (milliseconds since 1970) of what is new.
-    public var series: [String: Int64]
+    public var series: [ExactName: Int64]
 
-    public init(_ key: EntityKey, _ extent: Extent = .whole, series: [String: Int64] = [:]) {
+    public init(_ key: EntityKey, _ extent: Extent = .whole, series: [ExactName: Int64] = [:]) {
         self.key = key
         self.extent = extent
         self.series = series
@@ -26,6 +26,8 @@ public struct Change: Sendable, Hashable {
 /// What a feed has seen since a cursor.
 public struct FeedReading: Sendable, Hashable {
     public var changes: [Change]
+    /// What it could not see, or not understand.
+    public var letters: [DeadLetter] = []
     /// Where the feed stands after them; committed with them in one transaction.
     public var cursor: String
     /// More is there already.

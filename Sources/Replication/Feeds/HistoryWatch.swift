@@ -24,7 +24,16 @@ struct HistoryWatch: Sendable {
     ///   - changed: those of them that are reported anyway.
     mutating func due(_ runs: [Run], changed: Set<RunID>, now: Double) -> [RunID] {
         var due: [RunID] = []
-        for run in runs where !run.latestMetrics.isEmpty && run.lifecycle == .active {
+        for run in runs where !run.latestMetrics.isEmpty {
+            if run.lifecycle == .deleted {
+                // It takes none now; before it was deleted it may have, while nobody looked.
+                if turns[run.id] == nil, !changed.contains(run.id) {
+                    guard due.count < Self.most else { continue }
+                    due.append(run.id)
+                }
+                turns[run.id] = Turn(next: .infinity, pause: Self.shortest, seenAt: now)
+                continue
+            }
             var turn = turns[run.id] ?? Turn(next: now + Self.shortest, pause: Self.shortest, seenAt: now)
             turn.seenAt = now
             if changed.contains(run.id) {

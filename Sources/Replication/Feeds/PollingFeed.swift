@@ -35,9 +35,7 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
     private let rotation = Locked<Rotation?>(nil)
     private let active = Locked(ActiveRuns())
     private let histories: Locked<HistoryWatch>
-    /// Experiments that are closed to us, and until when they are not asked for (monotonic seconds): each would have its group split anew.
-    private let closed = Locked<[ExperimentID: Double]>([:])
-    private static var closedFor: Double { 600 }
+    private let unseen = Locked(Unseen())
 
     private struct Cursor: Codable {
         /// Milliseconds since 1970: what started, or ended, before has been seen.
@@ -75,7 +73,11 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
 
     public func read(after text: String) async throws -> FeedReading {
         comparer.beginReading()
-        do { return try await look(after: text) } catch {
+        do {
+            var reading = try await look(after: text)
+            reading.letters = unseen.withLock { $0.takeLetters() }
+            return reading
+        } catch {
             comparer.forgetReading()
             throw error
         }
@@ -98,14 +100,13 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
         // They carry the lag where the searches do not come round in one cycle.
         async let reading = goesOn ? readActiveRuns(from: now, to: end) : []
         repeat {
-            let open = closed.withLock { closed in
-                closed = closed.filter { $0.value > now }
-                return rotation.next(atMost: store.dialect.experimentsPerSearch).filter { closed[$0] == nil }
-            }
-            try await store.inGroups(open) {
+            let next = rotation.next(atMost: store.dialect.experimentsPerSearch)
+            let open = unseen.withLock { unseen in next.filter { !unseen.isClosed($0, at: now) } }
+            try await store.inGroups(open, wasAnswered: unseen.withLock { $0.wasAnswered(at: now) }) {
                 try await look(at: $0, rotation, &changes, &seen)
-            } closed: { id, _ in
-                closed.withLock { $0[id] = now + Self.closedFor }
+                unseen.withLock { $0.noteAnswer(at: now) }
+            } closed: { id, error in
+                unseen.withLock { $0.noteClosed(id, error, at: now) }
             }
         } while !rotation.isWhole && clock.monotonicSeconds < end
         let read = try await reading.filter { seen[$0.id] == nil }
@@ -187,6 +188,11 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
     }
     private static var readsAtOnce: Int { 8 }
 
+    private func note(_ undecodable: [Undecodable]) {
+        guard !undecodable.isEmpty else { return }
+        unseen.withLock { $0.note(undecodable, at: clock.monotonicSeconds) }
+    }
+
     private func encode(_ cursor: Cursor) throws -> String { String(decoding: try JSONEncoder().encode(cursor), as: UTF8.self) }
 
     // MARK: One hot cycle
@@ -201,6 +207,8 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
     private func changedExperiments(_ changes: inout [Change]) async throws -> [ExperimentID] {
         var ids: [ExperimentID] = []
         try await budget.pages(.experiments, { try await store.experiments($0) }) { page in
+            note(page.undecodable)
+            let page = page.elements
             let inScope = page.filter { scope.contains($0) }
             ids += inScope.map(\.id)
             // One that was copied and has another name now: that it is followed no longer is to be known.
@@ -221,7 +229,8 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
         let started = RunQuery(experiments: group, startedFrom: rotation.since)
         for query in rotation.isFull ? [active, started, ended] : [started] {
             try await budget.pages(.runs, { try await store.runs(query, $0) }) { page in
-                let runs = page.filter { scope.contains($0) }
+                note(page.undecodable)
+                let runs = page.elements.filter { scope.contains($0) }
                 for run in runs { seen[run.id] = run }
                 changes += try comparer.changed(runs)
             }
@@ -240,7 +249,8 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
     private func changedRegisteredModels(_ changes: inout [Change]) async throws {
         let isPrimed = schedule.withLock { $0.isPrimed }
         try await budget.pages(.registry, { try await store.registeredModels($0) }) { page in
-            for model in page where !model.isPrompt && scope.contains(model.name) {
+            note(page.undecodable)
+            for model in page.elements where !model.isPrompt && scope.contains(model.name) {
                 let key = EntityKey.registeredModel(model.name)
                 let isNew = try comparer.isUnknown(key)
                 if comparer.differs(key, model.recordDigest(with: []).hex + "\(model.lastUpdateTime ?? 0)"), isPrimed || isNew {

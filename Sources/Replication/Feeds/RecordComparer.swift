@@ -64,6 +64,11 @@ final class RecordComparer: Sendable {
 
     func isUnknown(_ key: EntityKey) throws -> Bool { try state.records(key.kind, [key.id])[key.id] == nil }
 
+    /// That it cannot be read is said once, until it was read again.
+    func isNewlyUnread(_ key: EntityKey, _ error: StoreError) -> Bool { differs(unread(key), error.reason.rawValue) }
+    func noteRead(_ key: EntityKey) { seen.withLock { _ = $0.removeValue(forKey: unread(key)) } }
+    private func unread(_ key: EntityKey) -> EntityKey { EntityKey(key.kind, "unread " + key.id) }
+
     func differs(_ key: EntityKey, _ now: String) -> Bool {
         seen.withLock { seen in
             if seen[key] == now { return false }

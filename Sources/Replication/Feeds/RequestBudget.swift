@@ -46,12 +46,12 @@ actor RequestBudget {
 extension RequestBudget {
     /// Hands over a listing's pages, each within the allowance. A listing that names itself as its own next page ends there.
     nonisolated func pages<Element: Sendable>(
-        _ endpoint: Endpoint, _ read: (PageToken?) async throws -> Page<Element>, _ take: ([Element]) async throws -> Void
+        _ endpoint: Endpoint, _ read: (PageToken?) async throws -> Page<Element>, _ take: (Page<Element>) async throws -> Void
     ) async throws {
         var token: PageToken?
         repeat {
             let page = try await patiently(endpoint) { try await read(token) }
-            try await take(page.elements)
+            try await take(page)
             guard page.next != token else { break }
             token = page.next
         } while token != nil

@@ -12,7 +12,14 @@ final class Sweep<Store: TrackingStore>: Sendable {
         var finishedStart: Int64?
         /// A place was refused, so that not everything has been compared.
         var hasGaps = false
+        /// Since when, and how often, the place that it is at has failed; monotonic seconds.
+        var failing: (since: Double, count: Int)?
     }
+    /// A place that has failed as often and for as long as this, where everything else is answered, is left out.
+    private static var mostFailures: Int { 5 }
+    /// Models of one page whose versions fail.
+    private static var mostStumbles: Int { 3 }
+    private static var longestFailure: Double { 60 }
     private let store: Store
     private let scope: Scope
     private let comparer: RecordComparer
@@ -68,17 +75,28 @@ final class Sweep<Store: TrackingStore>: Sendable {
                     next = try await registry(token, &changes)
                 }
             } catch let error as StoreError {
-                guard error.decision == .setAside else { return changes }
+                guard error.decision == .setAside || hasFailedForLong(error) else { return changes }
                 if split(stage) { continue }
                 next = after(refused: stage, groups)
                 state.withLock { $0.hasGaps = true }
             }
             state.withLock { state in
                 state.stage = next
+                state.failing = nil
                 if next == nil, !state.hasGaps { state.finishedStart = state.startedAt }
             }
         }
         return changes
+    }
+
+    private func hasFailedForLong(_ error: StoreError) -> Bool {
+        guard error.isRetriable, error.reason != .throttled else { return false }
+        let now = clock.monotonicSeconds
+        return state.withLock { state in
+            let failing = (since: state.failing?.since ?? now, count: (state.failing?.count ?? 0) + 1)
+            state.failing = failing
+            return failing.count >= Self.mostFailures && now - failing.since >= Self.longestFailure
+        }
     }
 
     /// Some experiments of many may be closed to us: a search over all of them then fails, and is split until only those fail.
@@ -138,16 +156,24 @@ final class Sweep<Store: TrackingStore>: Sendable {
 
     private func registry(_ token: PageToken?, _ changes: inout [Change]) async throws -> Stage? {
         let page = try await store.registeredModels(token)
+        var stumbles = 0
         for model in page.elements where !model.isPrompt && scope.contains(model.name) {
             var versions: [ModelVersion] = []
             do {
-                try await budget.pages(.registry, { try await store.versions(of: model.name, $0) }) { versions += $0 }
-            } catch let error as StoreError where error.decision == .setAside {
+                try await budget.pages(.registry, { try await store.versions(of: model.name, $0) }) { versions += $0.elements }
+            } catch let error as StoreError {
+                if error.decision != .setAside {
+                    stumbles += 1
+                    guard stumbles <= Self.mostStumbles, await store.failsAlone(error) else { throw error }
+                }
                 state.withLock { $0.hasGaps = true }
+                // Who reads it by itself says what is wrong with it.
+                if comparer.isNewlyUnread(.registeredModel(model.name), error) { changes.append(Change(.registeredModel(model.name))) }
                 continue
             }
             let digest = model.recordDigest(with: versions)
             let key = EntityKey.registeredModel(model.name)
+            comparer.noteRead(key)
             if try comparer.differs(fromCopied: key, digest) { changes.append(Change(key)) }
         }
         guard let next = page.next, next != token else { return nil }

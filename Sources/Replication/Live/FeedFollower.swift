@@ -9,6 +9,7 @@ struct FeedFollower: Sendable {
     let logger: Logger
     let desk: LiveDesk
     let pause: Double
+    let setAside: @Sendable (DeadLetter) throws -> Void
 
     /// Runs until it is cancelled. What keeps the feed from being read is told once, and waited for.
     func run() async throws {
@@ -36,6 +37,7 @@ struct FeedFollower: Sendable {
             return (true, false)
         }
         let reading = try await feed.read(after: cursor)
+        for letter in reading.letters { try setAside(letter) }
         guard reading.cursor != cursor || !reading.changes.isEmpty else { return (reading.hasMore, reading.isWhole) }
         fresh.noteChanged(reading.changes.map(\.key))
         try state.append(

@@ -115,13 +115,12 @@ final class FileSweep<Primary: TrackingStore, Secondary: WritableStore>: Sendabl
                 if !page.elements.isEmpty { try note(place) }
             }
             guard mirror.primary.dialect.hasLoggedModels else { return }
-            var token: PageToken?
-            repeat {
+            try await mirror.retrying.pages {
                 try await turn(.loggedModels)
-                let page = try await mirror.retrying { try await self.mirror.primary.loggedModels(in: [experiment], token) }
+                return try await self.mirror.primary.loggedModels(in: [experiment], $0)
+            } _: { page in
                 for model in page.elements { try await look(at: model, &place) }
-                token = page.next == token ? nil : page.next
-            } while token != nil
+            }
         } catch let error as StoreError {
             try await leaveGap(error, &place)
         }
@@ -129,6 +128,8 @@ final class FileSweep<Primary: TrackingStore, Secondary: WritableStore>: Sendabl
 
     /// What concerns one place alone does not hold up the others.
     private func leaveGap(_ error: StoreError, _ place: inout Place) async throws {
+        // What is gone has no files that were missed.
+        if error.reason == .notFound { return }
         if error.decision != .setAside {
             guard await health.suspect(error) else {
                 if try Self.place(in: mirror.state) != place { try note(place) }
@@ -162,7 +163,7 @@ final class FileSweep<Primary: TrackingStore, Secondary: WritableStore>: Sendabl
         let manifest = try mirror.state.manifest(of: files)
         var others: [String] = []
         try await mirror.primary.walk(filesOf: owner) { file in
-            if manifest[file.path]?.size != file.size ?? 0 { others.append("\(file.size ?? 0) \(file.path)") }
+            if manifest[ExactName(file.path)]?.size != file.size ?? 0 { others.append("\(file.size ?? 0) \(file.path)") }
         } refused: { path, _ in
             others.append(path)
         } before: {

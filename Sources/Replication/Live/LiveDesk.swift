@@ -4,6 +4,7 @@ final class LiveDesk: Sendable {
         var feedLastSuccessAt: Int64?
         var feedAnswers = 0
         var feedTrouble: String?
+        var listingTrouble: String?
         var pause = Pause.nothing
         var isListing = false
         var isReplicating = false
@@ -20,6 +21,8 @@ final class LiveDesk: Sendable {
     /// How often it has said everything that it knew.
     var feedAnswers: Int { state.withLock { $0.feedAnswers } }
     var feedTrouble: String? { state.withLock { $0.feedTrouble } }
+    /// What kept the last listing of everything from its end.
+    var listingTrouble: String? { state.withLock { $0.listingTrouble } }
     var pause: Pause { state.withLock { $0.pause } }
     var canary: CanaryReport? { state.withLock { $0.canary } }
     /// Everything's files have been compared since then; nil before the first whole sweep.
@@ -36,6 +39,8 @@ final class LiveDesk: Sendable {
             state.feedTrouble = nil
         }
     }
+    func listed() { state.withLock { $0.listingTrouble = nil } }
+    func listingFailed(_ why: String) { state.withLock { $0.listingTrouble = why } }
     func feedFailed(_ why: String) { state.withLock { $0.feedTrouble = why } }
     func set(pause: Pause) {
         state.withLock { $0.pause = pause }

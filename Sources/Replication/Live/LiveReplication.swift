@@ -73,7 +73,10 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
         try mirror.obeyModes()
         let feed = try makeFeed()
         let follower = FeedFollower(
-            feed: feed, state: state, fresh: mirror.fresh, clock: clock, logger: logger, desk: desk, pause: configuration.feedPause)
+            feed: feed, state: state, fresh: mirror.fresh, clock: clock, logger: logger, desk: desk, pause: configuration.feedPause
+        ) { letter in
+            mirror.tell(letter, try state.setAside(letter, entry: nil, at: clock.nowMilliseconds), again: false)
+        }
         try await withThrowingTaskGroup(of: Void.self) { group in
             // Changes are seen and noted also while the secondary is away.
             group.addTask { try await follower.run() }

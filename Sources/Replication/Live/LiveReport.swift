@@ -17,6 +17,8 @@ public struct LiveReport: Sendable, Hashable, Codable {
     public var feedLastSuccessAt: Int64?
     /// What keeps the feed from being read.
     public var feedTrouble: String?
+    /// What keeps the primary from being listed to its end, where everything is to be compared.
+    public var listingTrouble: String?
     /// Every run has been compared since then; nil where the feed misses nothing.
     public var sweepOldestAt: Int64?
     /// The names and sizes of everything's files have been compared since then; nil before the first whole sweep.

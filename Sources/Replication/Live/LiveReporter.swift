@@ -68,6 +68,7 @@ struct LiveReporter<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
         report.feed = feed.name
         report.feedLastSuccessAt = desk.feedLastSuccessAt
         report.feedTrouble = desk.feedTrouble
+        report.listingTrouble = desk.listingTrouble
         report.sweepOldestAt = feed.sweepOldestAt
         report.filesSweptSince = desk.filesSweptSince
         report.outages = health.outages

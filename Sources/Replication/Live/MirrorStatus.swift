@@ -61,6 +61,7 @@ public struct MirrorStatus: Sendable, Hashable {
         guard let report, !report.hasEnded else { return }
         troubles = report.outages.map { "\($0.store) is away: \($0.message)" }
         if let trouble = report.feedTrouble { troubles.append("the feed cannot be read: \(trouble)") }
+        if let trouble = report.listingTrouble { troubles.append("the primary cannot be listed to its end: \(trouble)") }
         if report.canary?.missingSince != nil { troubles.append("the canary does not arrive: \(report.canary?.why ?? "")") }
         if !troubles.isEmpty { condition = .failing }
     }

@@ -9,31 +9,40 @@ struct RequestClerk<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
 
     private var state: ReplicationState { mirror.state }
 
-    /// What a request that is under way waits for.
-    private struct Open {
-        /// Nothing up to here is left in the log; nil: not known before the listing is over.
-        var upTo: LSN?
+    /// How far a request is that is under way.
+    private enum Open: Sendable {
+        /// What it means is being put into the log.
+        case isQueued
+        /// Done when nothing up to there is left in the log; nil: not known before the listing is over.
+        case waits(upTo: LSN?, things: Set<EntityKey> = [])
+        case failed(any Error)
+    }
+    private let open = Locked<[Int64: Open]>([:])
+
+    init(mirror: Mirror<Primary, Secondary>, desk: LiveDesk, pause: Double) {
+        self.mirror = mirror
+        self.desk = desk
+        self.pause = pause
     }
 
     func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            defer { group.cancelAll() }
+            try await goOn(&group)
+        }
+    }
+
+    private func goOn(_ group: inout ThrowingTaskGroup<Void, any Error>) async throws {
         var version: Int64?
-        var open: [Int64: Open] = [:]
         while true {
             let now = try state.foreignVersion()
             if now != version {
                 version = now
                 try obey()
                 if try mirror.takeResolutions() { desk.wakeup.raise() }
-                try await take(&open)
+                try take(&group)
             }
-            for (id, request) in open where try isDone(request) {
-                try state.answer(id, .done)
-                open[id] = nil
-            }
-            if try state.control(.reconciling) == nil {
-                let head = try state.head()
-                for (id, request) in open where request.upTo == nil { open[id] = Open(upTo: head) }
-            }
+            for (id, request) in open.withLock({ $0 }) { try look(at: request, id) }
             try await mirror.clock.sleep(seconds: pause)
         }
     }
@@ -48,11 +57,7 @@ struct RequestClerk<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
             mirror.logger.event(.pausedByName, ["experiments": "\(scope.experiments)", "models": "\(scope.models)"])
             desk.wakeup.raise()
         }
-        let seals = mirror.modes.withLock { $0.ledger.sealedScopes }
         try mirror.obeyModes()
-        for scope in seals where try !state.modes.sealedScopes.contains(scope) {
-            mirror.logger.event(.modeStep, ["step": Mode.dual.rawValue, "names": scope.text])
-        }
         if try state.control(.reconciling) != nil { desk.reconcile.raise() }
         let pause = try state.pause
         guard pause != desk.pause else { return }
@@ -60,89 +65,70 @@ struct RequestClerk<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
         mirror.logger.event(pause == .nothing ? .resumed : .paused, ["what": "\(pause.rawValue)"])
     }
 
-    private func isDone(_ request: Open) throws -> Bool {
-        guard let upTo = request.upTo else { return false }
-        return try state.checkpoint() >= upTo
+    private func look(at request: Open, _ id: Int64) throws {
+        switch request {
+        case .isQueued: return
+        case .failed(let error as StoreError): try state.answer(id, .refused, error.message)
+        case .failed(let error as MirrorError): try state.answer(id, .refused, error.description)
+        case .failed(let error): throw error
+        case .waits(nil, let things):
+            guard try state.control(.reconciling) == nil else { return }
+            let head = try state.head()
+            return open.withLock { $0[id] = .waits(upTo: head, things: things) }
+        case .waits(let upTo?, let things):
+            guard try state.checkpoint() >= upTo else { return }
+            let left = try state.letterCount(of: things)
+            try state.answer(id, .done, left > 0 ? "\(left)" : "")
+        }
+        open.withLock { $0[id] = nil }
     }
 
-    private func take(_ open: inout [Int64: Open]) async throws {
-        for request in try state.openRequests() where open[request.id] == nil {
+    private func take(_ group: inout ThrowingTaskGroup<Void, any Error>) throws {
+        for request in try state.openRequests() where open.withLock({ $0[request.id] == nil }) {
             mirror.logger.event(.asked, ["what": "\(request.what.rawValue)", "argument": "\(request.argument)"])
+            try state.answer(request.id, .running)
             do {
-                try state.answer(request.id, .running)
-                switch request.what {
-                case .backfill:
-                    try state.requeue(.all, at: mirror.clock.nowMilliseconds)
-                    try state.beginReconciliation(nil, why: "asked for")
-                    desk.reconcile.raise()
-                    open[request.id] = Open()
-                case .requeue:
-                    try state.requeue(
-                        try LetterSelection(encoded: request.argument), listsAgain: true, at: mirror.clock.nowMilliseconds)
-                    desk.wakeup.raise()
-                    desk.reconcile.raise()
-                    let lists = try state.control(.reconciling) != nil
-                    open[request.id] = Open(upTo: lists ? nil : try state.head())
-                case .discard:
-                    let count = try state.discard(try LetterSelection(encoded: request.argument), at: mirror.clock.nowMilliseconds)
-                    try state.answer(request.id, .done, "\(count)")
-                case .resync:
-                    try await Resync(mirror: mirror).run(request.argument)
-                    desk.wakeup.raise()
-                    open[request.id] = Open(upTo: try state.head())
-                }
-            } catch let error as StoreError {
-                try state.answer(request.id, .refused, error.message)
+                if let begun = try begin(request, &group) { open.withLock { $0[request.id] = begun } }
             } catch let error as MirrorError {
                 try state.answer(request.id, .refused, error.description)
             }
         }
     }
-}
 
-/// Queues one thing again, whole, as if nothing were known of its content.
-struct Resync<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
-    let mirror: Mirror<Primary, Secondary>
-
-    /// - Parameter argument: `run ID`, `experiment ID`, `model NAME` or `logged-model ID`, by the primary's id.
-    func run(_ argument: String) async throws {
-        let parts = argument.split(separator: " ", maxSplits: 1).map(String.init)
-        guard parts.count == 2 else { throw MirrorError(.configuration, "\(argument): expected a kind and an id") }
-        let id = parts[1]
-        switch parts[0] {
-        case "run":
-            guard try await mirror.primary.run(RunID(id)) != nil else { throw unknown("run", id) }
-            try await queue([.run(RunID(id)), EntityKey(.runArtifacts, id)])
-        case "experiment":
-            guard try await mirror.primary.experiment(ExperimentID(id)) != nil else { throw unknown("experiment", id) }
-            try await queue([.experiment(ExperimentID(id))])
-            var pages = RunPages(mirror.primary, RunQuery(experiments: [ExperimentID(id)]), mirror.retrying)
-            while let page = try await pages.next() {
-                try await queue(page.elements.flatMap { [.run($0.id), EntityKey(.runArtifacts, $0.id.rawValue)] })
+    /// - Returns: nil when it is answered already, or goes on by itself.
+    private func begin(_ request: OwnerRequest, _ group: inout ThrowingTaskGroup<Void, any Error>) throws -> Open? {
+        let now = mirror.clock.nowMilliseconds
+        switch request.what {
+        case .backfill:
+            try state.requeue(.all, at: now)
+            try state.beginReconciliation(nil, why: "asked for")
+            desk.reconcile.raise()
+            return .waits(upTo: nil)
+        case .requeue:
+            try state.requeue(try LetterSelection(encoded: request.argument), listsAgain: true, at: now)
+            desk.wakeup.raise()
+            desk.reconcile.raise()
+            let lists = try state.control(.reconciling) != nil
+            return .waits(upTo: lists ? nil : try state.head())
+        case .discard:
+            let count = try state.discard(try LetterSelection(encoded: request.argument), at: now)
+            try state.answer(request.id, .done, "\(count)")
+            return nil
+        case .resync:
+            // It waits for what is being copied of the thing at the moment; a pause, or another request, does not wait for that.
+            open.withLock { $0[request.id] = .isQueued }
+            group.addTask { [self] in
+                let resync = Resync(mirror: mirror)
+                do {
+                    try await resync.run(request.argument)
+                    desk.wakeup.raise()
+                    let head = try state.head()
+                    open.withLock { $0[request.id] = .waits(upTo: head, things: resync.queued.withLock { $0 }) }
+                } catch {
+                    open.withLock { $0[request.id] = .failed(error) }
+                }
             }
-            guard mirror.primary.dialect.hasLoggedModels else { return }
-            try await mirror.retrying.pages({ try await mirror.primary.loggedModels(in: [ExperimentID(id)], $0) }) { page in
-                try await queue(page.elements.flatMap { [.loggedModel($0.id), EntityKey(.loggedModelArtifacts, $0.id.rawValue)] })
-            }
-        case "model":
-            guard try await mirror.primary.registeredModel(ModelName(id)) != nil else { throw unknown("registered model", id) }
-            try await queue([.registeredModel(ModelName(id))])
-        case "logged-model":
-            guard try await mirror.primary.loggedModel(LoggedModelID(id)) != nil else { throw unknown("logged model", id) }
-            try await queue([.loggedModel(LoggedModelID(id)), EntityKey(.loggedModelArtifacts, id)])
-        default:
-            throw MirrorError(.configuration, "\(parts[0]): expected run, experiment, model or logged-model")
+            return nil
         }
-    }
-
-    private func unknown(_ kind: String, _ id: String) -> MirrorError {
-        MirrorError(.configuration, "the primary has no \(kind) \(id)")
-    }
-
-    private func queue(_ keys: [EntityKey]) async throws {
-        // What is being applied would note the base again that it has read.
-        for key in keys { try await mirror.locks.withLock(key) { try mirror.state.forgetBase(key) } }
-        mirror.fresh.noteChanged(keys)
-        try mirror.append(keys)
     }
 }

@@ -6,6 +6,7 @@ public protocol EntityID: RawRepresentable, Hashable, Comparable, Sendable, Cust
 extension EntityID {
     public init(_ text: String) { self.init(rawValue: text) }
     public var description: String { rawValue }
+    public static func == (a: Self, b: Self) -> Bool { a.rawValue.isExactly(b.rawValue) }
     public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
 }
 

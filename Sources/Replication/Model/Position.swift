@@ -35,4 +35,5 @@ public struct EntityKey: Hashable, Sendable, CustomStringConvertible {
     public static func loggedModel(_ id: LoggedModelID) -> Self { .init(.loggedModel, id.rawValue) }
     public static func registeredModel(_ name: ModelName) -> Self { .init(.registeredModel, name.rawValue) }
     public var description: String { "\(kind.rawValue) \(id)" }
+    public static func == (a: Self, b: Self) -> Bool { a.kind == b.kind && a.id.isExactly(b.id) }
 }

@@ -73,9 +73,9 @@ public struct ConflictRules: Sendable, Hashable {
 public struct ThingRules: Sendable, Hashable {
     public var decisions: ConflictRules.Decisions
     /// By field.
-    public var resolutions: [String: ConflictDecision]
+    public var resolutions: [ExactName: ConflictDecision]
     /// By field, with what was decided then.
-    public var standing: [String: ConflictDecision]
+    public var standing: [ExactName: ConflictDecision]
     /// Nobody but us has written to it since it was made: what it has without a base is ours.
     public var isOurs: Bool
     /// What the secondary has too much goes, whoever put it there.
@@ -88,8 +88,8 @@ public struct ThingRules: Sendable, Hashable {
     public var leaveOut = LeaveOut()
 
     public init(
-        _ decisions: ConflictRules.Decisions = [:], resolutions: [String: ConflictDecision] = [:],
-        standing: [String: ConflictDecision] = [:], isOurs: Bool = false
+        _ decisions: ConflictRules.Decisions = [:], resolutions: [ExactName: ConflictDecision] = [:],
+        standing: [ExactName: ConflictDecision] = [:], isOurs: Bool = false
     ) {
         self.decisions = decisions
         self.resolutions = resolutions
@@ -101,13 +101,13 @@ public struct ThingRules: Sendable, Hashable {
     public static let standard = ThingRules()
 
     public func decision(_ kind: ConflictKind, _ field: String) -> ConflictDecision {
-        if let decided = resolutions[field], kind.allowed.contains(decided) { return decided }
+        if let decided = resolutions[ExactName(field)], kind.allowed.contains(decided) { return decided }
         return decisions[kind] ?? kind.standard
     }
 
     /// Somebody has said what is done, so that it also holds where the base is lost.
     func says(_ decision: ConflictDecision, of kind: ConflictKind, _ field: String) -> Bool {
-        (resolutions[field] ?? decisions[kind]) == decision
+        (resolutions[ExactName(field)] ?? decisions[kind]) == decision
     }
 
     /// - Parameters:
@@ -115,7 +115,7 @@ public struct ThingRules: Sendable, Hashable {
     ///   - isMade: the part that the field belongs to was made by us, and the base does not know it yet.
     func policy(_ kind: ConflictKind, _ field: String, hasBase: Bool, isMade: Bool = false) -> FieldPolicy {
         // Of what else can stand over a field, like a name that is taken, nothing follows for its value.
-        let noted = standing[field].flatMap { $0 == .secondary || $0 == .park ? $0 : nil }
+        let noted = standing[ExactName(field)].flatMap { $0 == .secondary || $0 == .park ? $0 : nil }
         var policy = FieldPolicy(
             decision: decision(kind, field), standing: noted,
             knowledge: isMade ? .ours : (hasBase ? .known : (isOurs ? .ours : .unknown)))

@@ -46,7 +46,7 @@ public struct TagPlan: Sendable, Hashable {
             switch FieldRule.decide(desired: digest, base: was, actual: now, isInDoubt: isInDoubt, policy: policy) {
             case .nothing, .delete: break
             case .write:
-                if keepsForeign, was == nil, !isInDoubt, case .value = now, rules.resolutions[field.description] != .primary {
+                if keepsForeign, was == nil, !isInDoubt, case .value = now, rules.resolutions[ExactName(field.description)] != .primary {
                     note(.secondary, "the secondary's own value was left as it is")
                     continue
                 }

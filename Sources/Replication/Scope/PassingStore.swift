@@ -19,20 +19,21 @@ public struct PassingStore<Base: TrackingStore>: Sendable {
         case isMasked(Mask.Form)
     }
     private struct Decisions {
-        var tags: [String: Fate] = [:]
-        var params: [String: Fate] = [:]
+        var tags: [ExactName: Fate] = [:]
+        var params: [ExactName: Fate] = [:]
         static var most: Int { 10_000 }
     }
 
     private var leaveOut: LeaveOut { scope.passage.leaveOut }
     private var mask: Mask { scope.passage.mask }
 
-    private func fate(_ key: String, in list: WritableKeyPath<Decisions, [String: Fate]>, _ decide: () -> Fate) -> Fate {
-        if let known = decisions.withLock({ $0[keyPath: list][key] }) { return known }
+    private func fate(_ key: String, in list: WritableKeyPath<Decisions, [ExactName: Fate]>, _ decide: () -> Fate) -> Fate {
+        let name = ExactName(key)
+        if let known = decisions.withLock({ $0[keyPath: list][name] }) { return known }
         let fate = decide()
         decisions.withLock { decisions in
             if decisions[keyPath: list].count >= Decisions.most { decisions[keyPath: list] = [:] }
-            decisions[keyPath: list][key] = fate
+            decisions[keyPath: list][name] = fate
         }
         return fate
     }

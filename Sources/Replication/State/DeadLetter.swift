@@ -23,6 +23,12 @@ public struct DeadLetter: Sendable, Hashable {
         self.record = record
     }
 
+    init(_ item: Undecodable) {
+        self.init(
+            key: EntityKey(item.kind, item.id ?? "?"), path: "record", reason: "undecodable", message: item.reason,
+            record: .of(item.reason.utf8))
+    }
+
     init(key: EntityKey, path: String = "", _ error: StoreError, record: SHA256Digest? = nil) {
         self.init(
             key: key, path: path, reason: error.reason.rawValue, message: error.message, exchange: error.exchange, record: record)

@@ -225,15 +225,15 @@ extension ReplicationState {
 
     // MARK: Artifact manifest
 
-    public func manifest(of owner: EntityKey) throws -> [String: ManifestRow] {
+    public func manifest(of owner: EntityKey) throws -> [ExactName: ManifestRow] {
         try read { db in
             let statement = try db.cachedStatement(
                 sql: "SELECT path, size, sha256, settled FROM artifact WHERE owner_kind = ? AND owner = ?")
-            var rows: [String: ManifestRow] = [:]
+            var rows: [ExactName: ManifestRow] = [:]
             for row in try Row.fetchAll(statement, arguments: [owner.kind.rawValue, owner.id]) {
                 let file = ManifestRow(
                     path: row[0], size: row[1], sha256: SHA256Digest(bytes: [UInt8](row[2] as Data)), isSettled: row[3])
-                rows[file.path] = file
+                rows[ExactName(file.path)] = file
             }
             return rows
         }

@@ -69,7 +69,7 @@ extension ReplicationState {
                 lsn, change.key.kind.rawValue, change.key.id, change.extent == .whole ? lsn : 0, change.extent <= .record ? lsn : 0,
                 milliseconds,
             ])
-            for (metric, since) in change.series { try noteSeries(change.key.id, metric, since: since, lsn, db) }
+            for (metric, since) in change.series { try noteSeries(change.key.id, metric.text, since: since, lsn, db) }
             return LSN(rawValue: lsn)
         }
     }

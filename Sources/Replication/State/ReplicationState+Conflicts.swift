@@ -62,8 +62,9 @@ extension ReplicationState {
         let noted = try String.fetchAll(
             db.cachedStatement(sql: "SELECT field FROM conflict WHERE kind = ? AND id = ?"), arguments: thing)
         guard !noted.isEmpty else { return }
-        for field in Set(noted).subtracting(conflicts.map(\.field)) {
-            try db.cachedStatement(sql: "DELETE FROM conflict WHERE kind = ? AND id = ? AND field = ?").execute(arguments: thing + [field])
+        for field in Set(noted.map { ExactName($0) }).subtracting(conflicts.map { ExactName($0.field) }) {
+            try db.cachedStatement(sql: "DELETE FROM conflict WHERE kind = ? AND id = ? AND field = ?").execute(
+                arguments: thing + [field.text])
         }
     }
 
@@ -71,10 +72,10 @@ extension ReplicationState {
     func rules(of key: EntityKey, _ decisions: ConflictRules.Decisions) throws -> ThingRules {
         try read { db in
             let thing: StatementArguments = [key.kind.rawValue, key.id]
-            func noted(in table: String) throws -> [String: ConflictDecision] {
+            func noted(in table: String) throws -> [ExactName: ConflictDecision] {
                 let statement = try db.cachedStatement(sql: "SELECT field, decision FROM \(table) WHERE kind = ? AND id = ?")
-                var found: [String: ConflictDecision] = [:]
-                for row in try Row.fetchAll(statement, arguments: thing) { found[row[0]] = ConflictDecision(rawValue: row[1]) }
+                var found: [ExactName: ConflictDecision] = [:]
+                for row in try Row.fetchAll(statement, arguments: thing) { found[ExactName(row[0])] = ConflictDecision(rawValue: row[1]) }
                 return found
             }
             let made = try db.cachedStatement(sql: "SELECT 1 FROM intent WHERE kind = ? AND id = ? AND operation = 'made'")

@@ -61,31 +61,35 @@ extension ReplicationState {
     /// Before an owner's files are looked at again: a letter that is not noted anew, or kept, goes when that look ends.
     ///
     /// - Returns: the files that are left out by decision, each with the digest of what it was then, where that is known.
-    func questionFileLetters(of owner: EntityKey) throws -> [String: Data?] {
+    func questionFileLetters(of owner: EntityKey) throws -> [ExactName: Data?] {
         try transaction("clear") { db in
             let key: StatementArguments = [owner.kind.rawValue, owner.id]
             try db.cachedStatement(sql: "UPDATE dead_letter SET in_question = 1 WHERE kind = ? AND id = ? AND path <> ''")
                 .execute(arguments: key)
             let statement = try db.cachedStatement(
                 sql: "SELECT path, record FROM dead_letter WHERE kind = ? AND id = ? AND path <> '' AND discarded_at IS NOT NULL")
-            return Dictionary(try Row.fetchAll(statement, arguments: key).map { ($0[0], $0[1]) }, uniquingKeysWith: { first, _ in first })
+            return Dictionary(
+                try Row.fetchAll(statement, arguments: key).map { (ExactName($0[0]), $0[1]) }, uniquingKeysWith: { first, _ in first })
         }
     }
 
     /// Files that were found as they were when they were left out.
-    func keepFileLetters(_ files: [String: SHA256Digest], of owner: EntityKey) throws {
+    func keepFileLetters(_ files: [ExactName: SHA256Digest], of owner: EntityKey) throws {
         guard !files.isEmpty else { return }
         try transaction("keep") { db in
             let statement = try db.cachedStatement(
                 sql: "UPDATE dead_letter SET in_question = 0, record = ? WHERE kind = ? AND id = ? AND path = ?")
             for (path, record) in files {
-                try statement.execute(arguments: [Self.blob(record), owner.kind.rawValue, owner.id, path])
+                try statement.execute(arguments: [Self.blob(record), owner.kind.rawValue, owner.id, path.text])
             }
         }
     }
 
     /// That something could not be listed: no look at a single thing settles it, only another listing does.
-    static let ofListings = "path IN ('contents', 'registry') OR id = '?'"
+    static let ofListings = """
+        path IN ('contents', 'registry') AND kind NOT IN \
+        ('\(EntityKey.Kind.runArtifacts.rawValue)', '\(EntityKey.Kind.loggedModelArtifacts.rawValue)') OR id = '?'
+        """
 
     /// Before everything is listed: a letter that is not noted anew goes when that ends.
     func questionListingLetters() throws {
@@ -96,6 +100,20 @@ extension ReplicationState {
         try transaction("listed") {
             try $0.execute(sql: "DELETE FROM dead_letter WHERE in_question = 1 AND (\(Self.ofListings))")
         }
+    }
+
+    /// What could not be listed, those first that were tried longest ago.
+    func unlisted(limit: Int) throws -> [NotedLetter] {
+        let sql = """
+            SELECT number FROM dead_letter WHERE (\(Self.ofListings)) AND path <> 'record' AND discarded_at IS NULL
+            ORDER BY last_at LIMIT ?
+            """
+        let numbers = try read { try Int64.fetchAll($0, sql: sql, arguments: [limit]) }
+        return numbers.isEmpty ? [] : try letters(LetterSelection(numbers: numbers), limit: limit)
+    }
+
+    func dropUnlisted(_ number: Int64) throws {
+        try transaction("listed") { try $0.execute(sql: "DELETE FROM dead_letter WHERE number = ?", arguments: [number]) }
     }
 
     /// Of files only the owner's own letter: the others were questioned when the look at them began.

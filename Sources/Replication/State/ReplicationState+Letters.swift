@@ -27,6 +27,39 @@ extension ReplicationState {
         }
     }
 
+    /// Of these things, without what is left out by decision.
+    public func letters(of things: Set<EntityKey>, limit: Int) throws -> [NotedLetter] {
+        try read { db in
+            let statement = try db.cachedStatement(
+                sql: "SELECT \(Self.columns) FROM dead_letter WHERE kind = ? AND id = ? AND discarded_at IS NULL")
+            var found: [NotedLetter] = []
+            for key in things where found.count < limit {
+                found += try Row.fetchAll(statement, arguments: [key.kind.rawValue, key.id]).compactMap(Self.letter)
+            }
+            return Array(found.sorted { $0.number < $1.number }.prefix(limit))
+        }
+    }
+
+    public func letterCount(of things: Set<EntityKey>) throws -> Int {
+        try read { db in
+            let statement = try db.cachedStatement(
+                sql: "SELECT count(*) FROM dead_letter WHERE kind = ? AND id = ? AND discarded_at IS NULL")
+            return try things.reduce(0) { $0 + (try Int.fetchOne(statement, arguments: [$1.kind.rawValue, $1.id]) ?? 0) }
+        }
+    }
+
+    /// What the letters are about.
+    public func things(_ selection: LetterSelection, limit: Int) throws -> Set<EntityKey> {
+        try read { db in
+            let (condition, arguments) = Self.condition(selection, discarded: false)
+            let sql = "SELECT DISTINCT kind, id FROM dead_letter WHERE \(condition) LIMIT ?"
+            return Set(
+                try Row.fetchAll(db, sql: sql, arguments: arguments + [limit]).compactMap { row in
+                    EntityKey.Kind(rawValue: row[0]).map { EntityKey($0, row[1]) }
+                })
+        }
+    }
+
     /// The number of the newest letter; 0 when there never was one.
     public func lastLetterNumber() throws -> Int64 {
         try read { try Int64.fetchOne($0, sql: "SELECT max(number) FROM dead_letter") ?? 0 }

@@ -63,7 +63,8 @@ extension ReplicationState {
     }
 
     /// Notes what is mirrored from now on. When that was something else, every record counts as changed: what was left out of a thing
-    /// because of the scope (a parent, files) is looked at again. What waits in the log is found again by the next enumeration.
+    /// because of the scope (a parent, files) is looked at again. What waits in the log is judged by the new scope when its turn comes: of what
+    /// was deleted for good, or brought although it was out of scope, no enumeration tells.
     ///
     /// - Parameter reconciles: asks for a reconciliation in the same step.
     /// - Returns: whether the scope was another one.
@@ -81,7 +82,8 @@ extension ReplicationState {
             try db.execute(sql: "UPDATE identity SET record = NULL")
             try db.execute(sql: "DELETE FROM changed_series")
             try db.execute(
-                sql: "DELETE FROM change_log WHERE kind <> ?", arguments: [EntityKey.Kind.experimentDeletion.rawValue])
+                sql: "UPDATE change_log SET whole_at = latest, record_at = latest WHERE kind <> ?",
+                arguments: [EntityKey.Kind.experimentDeletion.rawValue])
             if reconciles { try Self.askForReconciliation("another scope", db) }
             return true
         }

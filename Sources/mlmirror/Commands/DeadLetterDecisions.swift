@@ -80,8 +80,9 @@ struct DeadLetterRequeueCommand: SessionCommand {
 
     private func tell(_ decision: LetterDecision, _ path: String, _ session: Session) async throws -> Outcome {
         let shown = 20
+        // Of a thing that is set aside again, another part or another reason may be to blame now.
         let (rest, count) = try await session.visitingState(path) { state in
-            (try state.letters(decision.selection, limit: shown), try state.letterCount(decision.selection))
+            (try state.letters(of: decision.things, limit: shown), try state.letterCount(of: decision.things))
         }
         let document = DecisionDocument("requeue", .done, letters: decision.count, remaining: rest, remainingCount: count)
         guard count > 0 else {
@@ -89,8 +90,10 @@ struct DeadLetterRequeueCommand: SessionCommand {
         }
         let text = LetterText(now: session.clock.nowMilliseconds, style: session.style(output.color))
         let more = count > rest.count ? "  and \(Quantity.count(count - rest.count)) more\n" : ""
-        let message = "\(Quantity.count(count)) of \(Quantity.count(decision.count, "letter")) set aside again"
-        _ = session.answer(output, document, "Tried again: \(message):\n" + (rest.map(text.line).joined() + more).dropLast())
+        let message = "\(Quantity.count(count)) set aside again"
+        _ = session.answer(
+            output, document,
+            "Tried again: \(Quantity.count(decision.count, "letter")), \(message):\n" + (rest.map(text.line).joined() + more).dropLast())
         return Outcome(.incomplete, message)
     }
 }
@@ -149,17 +152,21 @@ struct DeadLetterDiscardCommand: SessionCommand {
 
 /// What is decided about, and who is to carry it out.
 private struct LetterDecision {
+    private static let mostThings = 20_000
     var selection: LetterSelection
     var count: Int
+    /// What they are about.
+    var things: Set<EntityKey>
     /// A daemon, or a command that copies: it alone writes to the letters.
     var hasOwner: Bool
     var isPaused: Bool
 
     init(_ choice: LetterChoice, _ path: String, _ session: Session) async throws {
-        (selection, count, hasOwner, isPaused) = try await session.visitingState(path) { state in
+        (selection, count, things, hasOwner, isPaused) = try await session.visitingState(path) { state in
             let (selection, count) = try choice.resolved(state)
             let status = try MirrorStatus(of: state, at: session.clock.nowMilliseconds)
-            return (selection, count, status.condition != .stopped, status.pause != .nothing)
+            let things = try state.things(selection, limit: Self.mostThings)
+            return (selection, count, things, status.condition != .stopped, status.pause != .nothing)
         }
     }
 

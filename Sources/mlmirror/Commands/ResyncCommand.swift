@@ -12,7 +12,8 @@ struct ResyncCommand: SessionCommand {
               mlmirror resync --state mirror.db model churn
 
             The id is the primary's. A daemon does it at once; without one it is done
-            when the next one starts.
+            when the next one starts. Ends with 0 when all of it is copied, with 3 when
+            some of it is set aside, and refuses what is out of scope.
             """
     )
 
@@ -44,6 +45,12 @@ struct ResyncCommand: SessionCommand {
             }
             let request = try await OwnerWait(state, clock: session.clock).answer(to: number)
             guard request.state == .done else { return Outcome(.failed, request.message) }
+            if let left = Int(request.message) {
+                _ = session.answer(
+                    output, RequestDocument(state: request.state.rawValue, setAside: left),
+                    "\(kind.rawValue) \(id): tried, \(Quantity.count(left, "letter")) set aside; `mlmirror dead-letters` shows them")
+                return Outcome(.incomplete, "\(Quantity.count(left, "letter")) set aside")
+            }
             return session.answer(output, RequestDocument(state: request.state.rawValue), "\(kind.rawValue) \(id): done")
         }
     }
@@ -52,6 +59,8 @@ struct ResyncCommand: SessionCommand {
 struct RequestDocument: Encodable {
     var messageType = "request"
     var state: String
+    /// How many letters say what of it is not on the secondary.
+    var setAside: Int?
 }
 
 /// Waits for the owner's answer to a request.

@@ -416,7 +416,8 @@ class Workload:
             "root.txt": b"root\n", "empty": b"", "a/b/c/d/e/f/g/h/deep.bin": self.bytes(1000), "a/b/empty.dat": b"",
             "with space/in both.txt": b"space", "größe/模型 🧪.txt": "ünï".encode(), "plus+and&and=.txt": b"plus",
             "100% sure.txt": b"percent", "semi;colon,comma'quote(1)[2]{3}~!@$^.txt": b"signs", ".hidden/.file": b"hidden",
-            "tilde~/back`tick.txt": b"tick", "name.tar.gz": self.bytes(70_000), "e\u0301 decomposed.txt": b"nfd",
+            "tilde~/back`tick.txt": b"tick", "name.tar.gz": self.bytes(70_000), "e\u0301 decomposed.txt": b"nfd", "é decomposed.txt": b"NFC",
+            "e\u0301/one.txt": b"d", "é/one.txt": b"c",
             "noextension": b"\x00\xff\x00", "html/page.html": b"<html></html>", "json/data.json": b'{"a": 1}',
         })  # fmt: skip
         self.files(run_id, {"late.txt": b"under"}, "nested/by path")

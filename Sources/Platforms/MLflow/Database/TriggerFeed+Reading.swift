@@ -50,7 +50,8 @@ private struct MergedChanges {
         }
         changes[place].extent = min(changes[place].extent, extent)
         guard extent == .points, let since else { return }
-        changes[place].series[metric] = min(changes[place].series[metric] ?? since, since)
+        let name = ExactName(metric)
+        changes[place].series[name] = min(changes[place].series[name] ?? since, since)
     }
 }
 
