@@ -324,7 +324,8 @@ private final class Workspace: Sendable {
 
     /// Storage, behind a workspace that signs for it: `signed` counts the addresses.
     private func with(
-        names: [String] = ["a"], _ storage: @escaping @Sendable (RawRequest, RawConnection, _ number: Int) throws -> Void,
+        names: [String] = ["a"], root: String = "dbfs:/x",
+        _ storage: @escaping @Sendable (RawRequest, RawConnection, _ number: Int) throws -> Void,
         _ body: (MLflowStore, Workspace) async throws -> Void
     ) async throws {
         let count = Locked(0)
@@ -335,7 +336,7 @@ private final class Workspace: Sendable {
                 try storage(request, connection, number)
             } else if request.target.contains("artifacts/list") {
                 let files = names.map { "{\"path\":\"\($0)\",\"is_dir\":false,\"file_size\":300000}" }
-                try connection.json("{\"root_uri\":\"dbfs:/x\",\"files\":[\(files.joined(separator: ","))]}")
+                try connection.json("{\"root_uri\":\"\(root)\",\"files\":[\(files.joined(separator: ","))]}")
             } else if request.target.contains("credentials-for-read") {
                 struct Body: Decodable { var path: [String] }
                 let paths = try JSONDecoder().decode(Body.self, from: Data(request.body)).path
@@ -354,6 +355,20 @@ private final class Workspace: Sendable {
             return true
         }
         try await workspace.with(["DATABRICKS_TOKEN": "canary-pat"]) { try await body($0, workspace) }
+    }
+
+    /// Such a listing has one page, and does not say whether that was all.
+    @Test(arguments: [
+        ("dbfs:/Volumes/c/s/v/1", 1000, true), ("dbfs:///Volumes/c/s/v/1", 1000, true), ("dbfs:/Volumes/c/s/v/1", 999, false),
+        ("dbfs:/databricks/mlflow-tracking/1", 1000, false),
+    ])
+    func aFolderOfAVolumeThatMayBeCutIsNotWhole(_ root: String, _ count: Int, _ isCut: Bool) async throws {
+        try await with(names: (0..<count).map { "f\($0)" }, root: root) { _, connection, _ in
+            try connection.answer(500, [], body: [])
+        } _: { store, _ in
+            let page = try await store.artifacts(of: Self.owner, under: "", nil)
+            #expect(page.elements.count == count && page.undecodable.isEmpty != isCut, "\(page.undecodable)")
+        }
     }
 
     private static func whole(_ connection: RawConnection) throws { try connection.answer(200, ["ETag: \"e\""], body: content) }

@@ -45,6 +45,21 @@ import Testing
         #expect(try await fixture.verify().differences == [])
     }
 
+    /// It is asked for before any run is: whether there are logged models at all.
+    @Test func oneExperimentWithoutItsLoggedModelsHoldsUpNoRun() async throws {
+        let ids = try await make()
+        primary.setFault { operation in
+            operation.name == "loggedModels" && operation.target.split(separator: ",").contains(Substring(ids[2].rawValue))
+                ? .before(Self.stumbles) : nil
+        }
+        #expect(try await fixture.backfill().failures.count == 1)
+        #expect(try fixture.letters() == ["experiment \(ids[2]) contents"])
+        #expect(copied.count == 5 && fixture.secondary.snapshot.models.count == 1)
+        primary.setFault(nil)
+        #expect(try await fixture.backfill().failures == [])
+        #expect(try await fixture.verify().differences == [])
+    }
+
     /// Then it is not the experiments that are to blame.
     @Test func whereNoSearchIsAnsweredTheListingFails() async throws {
         _ = try await make()
@@ -73,7 +88,15 @@ import Testing
 
     @Test func oneModelHoldsUpNoOther() async throws {
         for name in ["a", "b", "c"] { try await primary.createRegisteredModel(ModelName(name), description: "", tags: []) }
-        primary.setFault { $0.name == "versions" && $0.target == "b" ? .before(Self.stumbles) : nil }
+        // Another one asks for time, which ends no listing.
+        let isFirst = Locked(true)
+        primary.setFault { operation in
+            guard operation.name == "versions" else { return nil }
+            if operation.target == "c", isFirst.withLock({ first in (first, first = false).0 }) {
+                return .before(StoreError(.retry(after: nil), .throttled, "429"))
+            }
+            return operation.target == "b" ? .before(Self.stumbles) : nil
+        }
         #expect(try await fixture.backfill().failures.count == 1)
         #expect(try fixture.letters() == ["registered_model b "])
         #expect(Set(fixture.secondary.snapshot.models.map(\.name.rawValue)) == ["a", "c"])
@@ -93,7 +116,9 @@ import Testing
             #expect(try daemon.state.deadLetters(limit: 9).map(\.path) == ["contents"])
             try await daemon.until("tried again") { try (daemon.state.letters(.all, limit: 1).first?.tries ?? 0) > 2 }
             primary.setFault(nil)
-            try await daemon.until("made good") { try daemon.state.deadLetterCount() == 0 && copied.count == 5 }
+            try await daemon.until("made good") {
+                try daemon.state.deadLetterCount() == 0 && copied.count == 5 && daemon.state.backlog().count == 0
+            }
         }
         #expect(try await fixture.verify().differences == [])
     }
@@ -106,7 +131,9 @@ import Testing
             try await daemon.settled()
             #expect(try daemon.state.deadLetters(limit: 9).map(\.path) == ["registry"])
             primary.setFault(nil)
-            try await daemon.until("made good") { try daemon.state.deadLetterCount() == 0 && !secondary.snapshot.models.isEmpty }
+            try await daemon.until("made good") {
+                try daemon.state.deadLetterCount() == 0 && !secondary.snapshot.models.isEmpty && daemon.state.backlog().count == 0
+            }
         }
         #expect(try await fixture.verify().differences == [])
     }
@@ -145,6 +172,24 @@ import Testing
             try await settled(daemon, "made good") { try copied.contains("unseen") && daemon.state.deadLetterCount() == 0 }
         }
         #expect(try await fixture.verify().differences == [])
+    }
+
+    /// It is alone in its search: that another search is answered tells that it is to blame.
+    @Test func oneThatIsAskedForAloneHoldsUpNoOther() async throws {
+        var narrow = Dialect.mlflow
+        narrow.experimentsPerSearch = 1
+        let primary = FakeStore(name: "primary", dialect: narrow)
+        let fixture = try MirrorFixture(primary: primary)
+        var ids: [ExperimentID] = []
+        for name in ["a", "b", "c"] { ids.append(try await primary.createExperiment(name: name, tags: [])) }
+        let (live, bad, others) = (LiveFixture(fixture), ids[0], ids[1...])
+        try await live.live(polling: true) { daemon in
+            try await daemon.until("copied") { try daemon.state.control(.reconciling) == nil && daemon.state.backlog().count == 0 }
+            primary.setFault { operation in operation.name == "runs" && operation.target == bad.rawValue ? .before(Self.stumbles) : nil }
+            for id in others { try await Workload(store: primary).run(in: id, "r\(id)", start: live.clock.nowMilliseconds) }
+            try await daemon.until("the others go on") { fixture.secondary.snapshot.runs.count == 2 }
+            try await daemon.until("told") { try daemon.state.deadLetters(limit: 9).map(\.path) == ["contents"] }
+        }
     }
 
     /// It took points before it was deleted, and nobody looked then.

@@ -96,8 +96,25 @@ import Testing
         #expect(fixture.secondary.files(of: .run(copy.run.id)) == ["model/x": Array("1".utf8)])
     }
 
-    /// It is gone from the primary: no listing tells of that either.
-    @Test func aPurgeThatWaitsIsNotForgottenWithAnotherScope() async throws {
+    /// It may have been made, by an attempt that did not live to note it: that is not forgotten by who lets it go.
+    @Test func whatIsInDoubtStaysSoWhereItIsLetGo() async throws {
+        let fixture = try MirrorFixture()
+        let id = try await fixture.primary.createExperiment(name: "a", tags: [])
+        try await Workload(store: fixture.primary).run(in: id, "r")
+        fixture.secondary.setFault { operation in
+            operation.name == "createRun" ? .after(StoreError(.stop, .unauthorized, isInDoubt: true, "it ends here")) : nil
+        }
+        await #expect(throws: StoreError.self) { try await fixture.backfill() }
+        fixture.secondary.setFault(nil)
+        #expect(try await fixture.backfill { $0.scope.experiments = PatternList(["b"]) }.failures == [])
+        #expect(try await fixture.backfill().failures == [])
+        #expect(fixture.secondary.snapshot.runs.count == 1)
+        #expect(try await fixture.verify().differences == [])
+    }
+
+    /// It is gone from the primary: no listing tells of that either. Whether it is in the new scope, a name may say.
+    @Test(arguments: [PatternList.everything, PatternList(["Def*"]), PatternList(["none"])])
+    func aPurgeThatWaitsIsNotForgottenWithAnotherScope(_ experiments: PatternList) async throws {
         let fixture = try MirrorFixture()
         let run = try await Workload(store: fixture.primary).run(in: ExperimentID("0"), "purged")
         func replicate(_ configuration: inout MirrorConfiguration) { configuration.rules = ConflictRules([.purgedOnPrimary: .replicate]) }
@@ -106,8 +123,13 @@ import Testing
             $0.scope.artifacts = false
         }
         fixture.primary.collect(run.id)
-        try await fixture.backfill(replicate) { try $0.append([Change(.run(run.id))], at: 0) }
-        #expect(fixture.secondary.snapshot.runs.map(\.run.lifecycle) == [.deleted])
+        try await fixture.backfill {
+            replicate(&$0)
+            $0.scope.experiments = experiments
+        } prepare: {
+            try $0.append([Change(.run(run.id))], at: 0)
+        }
+        #expect(fixture.secondary.snapshot.runs.map(\.run.lifecycle) == [experiments == PatternList(["none"]) ? .active : .deleted])
     }
 
     @Test func whatWaitsOutsideANarrowerScopeIsNotWritten() async throws {

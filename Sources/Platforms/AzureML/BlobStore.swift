@@ -32,7 +32,7 @@ struct BlobStore: Sendable {
         let call = Self.call(.head, subject, isWrite: false)
         let response = try await exchange(call, try request(call, url, isIdempotent: true))
         if response.status == 404 { return nil }
-        guard response.status == 200 else { throw refusal(call, response.status, response.header("x-ms-error-code")) }
+        guard response.status == 200 else { throw refusal(call, response.status, response.headers) }
         guard let size = response.header("Content-Length").flatMap({ Int64($0) }) else {
             throw failure.malformed(call, "a blob without a length")
         }
@@ -44,7 +44,7 @@ struct BlobStore: Sendable {
         let request = try request(call, url, isIdempotent: true)
         do {
             return try await client.withResponse(request) { response in
-                guard response.status == 200 else { throw refusal(call, response.status, response.header("x-ms-error-code")) }
+                guard response.status == 200 else { throw refusal(call, response.status, response.headers) }
                 return try await read(
                     ByteStream {
                         do { return try await response.next() } catch let error as HTTPError {
@@ -78,7 +78,7 @@ struct BlobStore: Sendable {
             }
         }
         let response = try await exchange(call, request, body)
-        guard response.status == 201 else { throw refusal(call, response.status, response.header("x-ms-error-code")) }
+        guard response.status == 201 else { throw refusal(call, response.status, response.headers) }
         if let stored = response.header("Content-MD5"), stored != meter.md5() {
             throw failure.truncated(call, "other bytes arrived than were sent")
         }
@@ -91,7 +91,7 @@ struct BlobStore: Sendable {
         // The same block again is the same block.
         let request = try request(call, url, "comp=block&blockid=\(PercentEncoding.encode(id))", headers, isIdempotent: true)
         let response = try await exchange(call, request, .bytes(bytes))
-        guard response.status == 201 else { throw refusal(call, response.status, response.header("x-ms-error-code")) }
+        guard response.status == 201 else { throw refusal(call, response.status, response.headers) }
     }
 
     /// Makes a blob of its blocks.
@@ -103,7 +103,7 @@ struct BlobStore: Sendable {
         let body = "<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>\(list)</BlockList>"
         let request = try request(call, url, "comp=blocklist", headers, isIdempotent: false)
         let response = try await exchange(call, request, .bytes(Array(body.utf8)))
-        guard response.status == 201 else { throw refusal(call, response.status, response.header("x-ms-error-code")) }
+        guard response.status == 201 else { throw refusal(call, response.status, response.headers) }
     }
 
     private func exchange(_ call: MLflowCall, _ request: HTTPRequest, _ body: HTTPBody = .none) async throws -> HTTPResponse {
@@ -113,8 +113,9 @@ struct BlobStore: Sendable {
     }
 
     /// Storage names its reason in a header, and in XML.
-    private func refusal(_ call: MLflowCall, _ status: Int, _ code: String?) -> StoreError {
-        let code = code ?? ""
+    private func refusal(_ call: MLflowCall, _ status: Int, _ headers: [HTTPHeader]) -> StoreError {
+        let code = headers.first { $0.name.lowercased() == "x-ms-error-code" }?.value ?? ""
+        let wait = RetryAfter.seconds(headers, now: failure.now())
         let what = "HTTP \(status) \(code)"
         func error(_ decision: StoreError.Decision, _ reason: StoreError.Reason, _ advice: String, isInDoubt: Bool = false) -> StoreError {
             StoreError(
@@ -127,8 +128,8 @@ struct BlobStore: Sendable {
         // An address is good for some hours; another is asked for.
         case 401, 403: return error(.retry(after: nil), .forbidden, "see whether the storage account lets this machine in")
         case 413: return error(.setAside, .tooLarge, "storage takes no blob of this size")
-        case 429, 503: return error(.retry(after: nil), .throttled, "ask less often")
-        case 408, 500...: return error(.retry(after: nil), .serverFailure, "ask again", isInDoubt: call.isWrite)
+        case 429, 503: return error(.retry(after: wait), .throttled, "ask less often")
+        case 408, 500...: return error(.retry(after: wait), .serverFailure, "ask again", isInDoubt: call.isWrite)
         case 400 where code == "Md5Mismatch": return error(.retry(after: nil), .truncated, "other bytes arrived than were sent")
         default: return error(.setAside, .invalid, "storage refuses it as it is")
         }

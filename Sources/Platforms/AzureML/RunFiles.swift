@@ -20,7 +20,10 @@ struct RunFiles: ArtifactService {
     static let largestSinglePut: Int64 = 64 << 20
     private static let smallestBlock: Int64 = 8 << 20
     private static let mostBlocks: Int64 = 50_000
-    private static let attemptsOfBlock = 4
+    /// A block that is held is tried for about four minutes: giving it up gives up all that were sent before it.
+    private static let attemptsOfBlock = 14
+    /// Seconds, at most, between two attempts.
+    private static let longestRest = 30.0
 
     init(_ workspace: AzureWorkspace, history: MLflowService, artifacts: MLflowService, blobs: BlobStore) {
         self.workspace = workspace
@@ -237,7 +240,9 @@ struct RunFiles: ArtifactService {
                 if error.reason == .forbidden {
                     url = try await writeAddress(path, place, subject)
                 } else {
-                    try await Task.sleep(for: .seconds(0.2 * Double(1 << attempt)))
+                    var rest = 0.2 * Double(1 << attempt)
+                    if case .retry(let after?) = error.decision { rest = max(rest, after) }
+                    try await Task.sleep(for: .seconds(min(rest, Self.longestRest)))
                 }
                 attempt += 1
             }

@@ -17,6 +17,7 @@ struct DatabricksFiles: ArtifactService {
         struct Answer: Decodable {
             var files: [WireFile]?
             var nextPageToken: String?
+            var rootUri: String?
         }
         if !path.isEmpty { try check(path, owner) }
         let subject = "the files of \(owner)\(path.isEmpty ? "" : " under \(path)")"
@@ -47,8 +48,23 @@ struct DatabricksFiles: ArtifactService {
         if let next = answer.nextPageToken.nonEmpty {
             guard next != page?.rawValue else { throw service.failure.malformed(call, "the same page twice") }
             result.next = PageToken(rawValue: next)
+        } else if Self.isInVolume(answer.rootUri.nonEmpty ?? owner.root), answer.files?.count ?? 0 >= Self.mostOfVolume {
+            result.undecodable.append(
+                Undecodable(
+                    kind: owner.kind, id: path.isEmpty ? "*" : path + "/*",
+                    reason:
+                        "of a folder in a volume the workspace lists no more than \(Self.mostOfVolume) entries; what comes after them is unknown"
+                ))
         }
         return result
+    }
+
+    /// A listing of a volume has one page of at most this many, and does not say whether that was all (databricks-sdk-py 0.162,
+    /// `service/ml.py`, `list_artifacts`: "A maximum of 1000 artifacts will be retrieved for UC Volumes").
+    private static let mostOfVolume = 1000
+    private static func isInVolume(_ root: String) -> Bool {
+        guard root.hasPrefix("dbfs:/") else { return false }
+        return root.dropFirst(5).drop { $0 == "/" }.hasPrefix("Volumes/")
     }
 
     private static func route(_ id: LoggedModelID, _ what: String) -> String {

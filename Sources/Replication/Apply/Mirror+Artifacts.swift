@@ -5,9 +5,11 @@ extension Mirror {
     /// Copies the files of a run or logged model that are not on the secondary yet.
     func applyArtifacts(_ entry: ChangeLogEntry) async throws {
         // What waited when the scope was another one.
-        guard configuration.scope.artifacts else { return try acknowledge(Acknowledgement(entry: entry)) }
+        guard configuration.scope.artifacts else { return try acknowledge(Acknowledgement(entry: entry, keepsIntents: true)) }
         try await holdIfPaused(filesOf: entry.key)
-        guard let owners = try await artifactOwners(entry.key) else { return try acknowledge(Acknowledgement(entry: entry)) }
+        guard let owners = try await artifactOwners(entry.key) else {
+            return try acknowledge(Acknowledgement(entry: entry, keepsIntents: true))
+        }
         try await locks.withLock(entry.key) {
             let leftOut = try state.questionFileLetters(of: entry.key)
             let manifest = try state.manifest(of: entry.key)

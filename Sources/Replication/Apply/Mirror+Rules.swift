@@ -164,7 +164,7 @@ extension Mirror {
     }
 
     /// It may be gone itself, and nobody has remembered its name: then its copy tells, where nobody has renamed that since.
-    private func subject(ofExperimentOfGone id: ExperimentID) async throws -> RuleSubject {
+    func subject(ofExperimentOfGone id: ExperimentID) async throws -> RuleSubject {
         if let name = try await experimentName(id) { return .experimentNamed(id, name) }
         guard let identity = try state.identity(.experiment, id.rawValue),
             let there = try await secondary.experiment(ExperimentID(identity.secondaryID))

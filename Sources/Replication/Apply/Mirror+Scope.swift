@@ -25,20 +25,32 @@ extension Mirror {
     func leave(_ entry: ChangeLogEntry, of thing: EntityKey? = nil) throws {
         let key = thing ?? entry.key
         guard var identity = try state.identity(key.kind, key.id), let base = identity.base else {
-            return try acknowledge(Acknowledgement(entry: entry))
+            return try acknowledge(Acknowledgement(entry: entry, keepsIntents: true))
         }
         var left = base
         left[Self.outField] = FieldDigest("")
         identity.base = left
         identity.record = nil
-        try acknowledge(Acknowledgement(entry: entry, identity: identity, endsWatch: clock.nowMilliseconds))
+        try acknowledge(Acknowledgement(entry: entry, identity: identity, endsWatch: clock.nowMilliseconds, keepsIntents: true))
     }
 
     /// What is gone from the primary for good may go there too: unless it may have gone out of scope before.
     func mayPurge(_ identity: Identity) async throws -> Bool {
         if configuration.scope.hasNoEdge || identity.base?[Self.broughtField] != nil { return true }
         if identity.kind == .registeredModel { return configuration.scope.contains(ModelName(identity.primaryID)) }
-        guard identity.record != nil else { return false }
+        guard identity.record != nil else { return try await isInScopeByName(identity) }
+        return try await !isWithinLeft(identity)
+    }
+
+    /// Nothing was looked at since the scope became another one: where names alone say what is in it, the name of what is gone does.
+    private func isInScopeByName(_ identity: Identity) async throws -> Bool {
+        let scope = configuration.scope
+        guard scope.since == nil, scope.until == nil, scope.owners == .everything, scope.passage.isWhole,
+            identity.base?[Self.outField] == nil,
+            let id = try await experiment(ofGone: EntityKey(identity.kind, identity.primaryID)),
+            case .experimentNamed(_, let name) = try await subject(ofExperimentOfGone: id),
+            scope.contains(Experiment(id: id, name: name))
+        else { return false }
         return try await !isWithinLeft(identity)
     }
 

@@ -7,6 +7,10 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let wakeup: Signal
     /// Only counts: nothing is appended.
     var isDryRun = false
+    /// What fails is not tried again: who asks does that.
+    var triesOnce = false
+
+    private var reading: Retrying { triesOnce ? mirror.retrying.once : mirror.retrying }
 
     private static var runsPerPage: Int { 250 }
 
@@ -86,7 +90,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     private func enumerateRuns(_ experiments: [ExperimentID], asksForInputs: Bool) async throws {
         let query = RunQuery(
             experiments: experiments, startedFrom: scope.since, startedBefore: scope.until, pageSize: Self.runsPerPage)
-        var pages = RunPages(primary, query, mirror.retrying)
+        var pages = RunPages(primary, query, reading)
         var isFirst = true
         while true {
             let mark = mirror.fresh.mark
@@ -104,7 +108,8 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             do {
                 let page = try await retrying { try await primary.loggedModels(in: group, nil) }
                 if !page.elements.isEmpty || page.next != nil { return true }
-            } catch let error as StoreError where error.decision == .setAside {
+            } catch let error as StoreError {
+                if error.decision != .setAside, await !primary.failsAlone(error) { throw error }
                 // Not to be seen, and so perhaps there.
                 return true
             }
@@ -139,7 +144,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     /// What cannot be read ahead is read when its turn comes.
     private func readAhead(_ group: [Run], asksForInputs: Bool) async throws -> [FreshRecords.FreshRun?] {
         do {
-            return try await HistoryPrefetch.read(group, from: primary, asksForInputs: asksForInputs, mirror.retrying)
+            return try await HistoryPrefetch.read(group, from: primary, asksForInputs: asksForInputs, reading)
         } catch let error as StoreError {
             guard await primary.failsAlone(error) else { throw error }
             return group.map { _ in nil }
@@ -172,8 +177,8 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 }
                 let versions: [ModelVersion]
                 do {
-                    let read = { try await mirror.allVersions(primary, model.name) }
-                    versions = try await hasStumbled ? read() : retrying(read)
+                    let patience = hasStumbled ? mirror.retrying.once : reading
+                    versions = try await patience { try await mirror.allVersions(primary, model.name) }
                 } catch let error as StoreError where error.decision == .setAside {
                     try setAside(DeadLetter(key: .registeredModel(model.name), error))
                     continue
@@ -238,7 +243,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         _ read: (PageToken?) async throws -> Page<Element>, _ take: ([Element], _ mark: Int) async throws -> Void
     ) async throws {
         var mark = 0
-        try await mirror.retrying.pages {
+        try await reading.pages {
             mark = mirror.fresh.mark
             return try await read($0)
         } _: { page in
@@ -264,6 +269,6 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
 
     /// A listing has no entry in the log to be retried by: it is repeated here.
     private func retrying<R: Sendable>(_ body: () async throws -> R) async throws -> R {
-        try await mirror.retrying(body)
+        try await reading(body)
     }
 }

@@ -68,9 +68,10 @@ extension Comparison {
             kind: key.kind, primary: key.id, secondary: there, field: "doubled", primaryValue: nil, secondaryValue: name)
         if known == there {
             if isListed { return }
-            // Who saw it go has kept it: by a rule, or because it cannot be deleted there.
-            if try mirror.state.identity(key.kind, key.id)?.base?[.purged] != nil { return tally.accepted(.purgedOnPrimary) }
-            if try await mirror.retrying(isOnPrimary) { return }
+            let wasPurged = try mirror.state.identity(key.kind, key.id)?.base?[.purged] != nil
+            if !wasPurged, try await mirror.retrying(isOnPrimary) { return }
+            // Some stores delete no model that others may use by its name.
+            if wasPurged, key.kind == .registeredModel, !mirror.secondary.dialect.renamesModels { return tally.accepted(.purgedOnPrimary) }
             // A deletion that waits is carried out in a moment.
             if try mirror.state.entry(key) != nil { return tally.leftOut("gone from the primary") }
             if try await mirror.retrying({ try await mirror.keepsPurged(key) }) { return tally.accepted(.purgedOnPrimary) }

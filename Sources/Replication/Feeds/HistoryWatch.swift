@@ -36,6 +36,8 @@ struct HistoryWatch: Sendable {
             }
             var turn = turns[run.id] ?? Turn(next: now + Self.shortest, pause: Self.shortest, seenAt: now)
             turn.seenAt = now
+            // It was deleted when it was seen last.
+            if turn.next == .infinity { turn.next = now + Self.shortest }
             if changed.contains(run.id) {
                 turn.pause = Self.shortest
                 turn.next = min(turn.next, now + turn.pause)

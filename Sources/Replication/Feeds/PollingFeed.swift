@@ -102,9 +102,9 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
         repeat {
             let next = rotation.next(atMost: store.dialect.experimentsPerSearch)
             let open = unseen.withLock { unseen in next.filter { !unseen.isClosed($0, at: now) } }
-            try await store.inGroups(open, wasAnswered: unseen.withLock { $0.wasAnswered(at: now) }) {
-                try await look(at: $0, rotation, &changes, &seen)
-                unseen.withLock { $0.noteAnswer(at: now) }
+            try await store.inGroups(open, answered: unseen.withLock { $0.answered(besides: open) }) { group in
+                try await look(at: group, rotation, &changes, &seen)
+                unseen.withLock { $0.noteAnswer(group) }
             } closed: { id, error in
                 unseen.withLock { $0.noteClosed(id, error, at: now) }
             }

@@ -5,19 +5,23 @@ struct Unseen: Sendable {
     /// When it was told last, likewise.
     private var told: [EntityKey: Double] = [:]
     private var letters: [DeadLetter] = []
-    /// When a search was answered last, likewise.
-    private var answeredAt: Double?
+    /// Two experiments that were answered for last, of two searches.
+    private var answered: [ExperimentID] = []
     private static let pause = 600.0
+    private static let shortPause = 60.0
     private static let most = 10_000
 
     func isClosed(_ id: ExperimentID, at now: Double) -> Bool { closed[id].map { $0 > now } ?? false }
 
-    mutating func noteAnswer(at now: Double) { answeredAt = now }
-    func wasAnswered(at now: Double) -> Bool { answeredAt.map { now - $0 < Self.pause } ?? false }
+    mutating func noteAnswer(_ group: [ExperimentID]) {
+        answered = (group.prefix(1) + answered.filter { !group.contains($0) }.prefix(1)).map { $0 }
+    }
+    func answered(besides group: [ExperimentID]) -> ExperimentID? { answered.first { !group.contains($0) } }
 
     mutating func noteClosed(_ id: ExperimentID, _ error: StoreError, at now: Double) {
         closed = closed.filter { $0.value > now }
-        closed[id] = now + Self.pause
+        // What stumbled may stand again soon.
+        closed[id] = now + (error.isRetriable ? Self.shortPause : Self.pause)
         letters.append(DeadLetter(key: .experiment(id), path: "contents", error))
     }
 

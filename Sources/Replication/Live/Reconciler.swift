@@ -35,16 +35,18 @@ struct Reconciler<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     private func reconcile(_ asked: String) async throws {
         mirror.logger.event(.comparing, ["detail": "\(asked.prefix { $0 != "\n" })"])
         let start = mirror.clock.monotonicSeconds
-        try await listing { try await $0.run() }
+        try await listing(Enumerator(mirror: mirror, wakeup: desk.wakeup)) { try await $0.run() }
         try mirror.state.endReconciliation(asked)
         let seconds = Int(mirror.clock.monotonicSeconds - start)
         mirror.logger.event(.compared, ["seconds": "\(seconds)"])
     }
 
-    private func listing(_ body: (Enumerator<Primary, Secondary>) async throws -> Void) async throws {
+    private func listing(
+        _ enumerator: Enumerator<Primary, Secondary>, _ body: (Enumerator<Primary, Secondary>) async throws -> Void
+    ) async throws {
         desk.set(isListing: true)
         defer { desk.set(isListing: false) }
-        try await mirror.fresh.listing { try await body(Enumerator(mirror: mirror, wakeup: desk.wakeup)) }
+        try await mirror.fresh.listing { try await body(enumerator) }
     }
 
     /// Until something is asked for, or for a while.
@@ -64,7 +66,8 @@ struct Reconciler<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             guard try mirror.state.control(.reconciling) == nil else { return }
             guard mirror.clock.nowMilliseconds - noted.lastAt >= pause else { continue }
             do {
-                try await listing { try await $0.list(noted.letter.key) }
+                let enumerator = Enumerator(mirror: mirror, wakeup: desk.wakeup, triesOnce: true)
+                try await listing(enumerator) { try await $0.list(noted.letter.key) }
                 try mirror.state.dropUnlisted(noted.number)
             } catch let error as StoreError {
                 // One that is away is away for all of them.

@@ -53,12 +53,15 @@ public struct Acknowledgement: Sendable {
     public var isPartial = false
     /// Then, of what is in doubt, this one no longer is.
     public var clears: Intent?
+    /// It was let go, and not looked at: what an earlier attempt may have done to it is still in doubt.
+    public var keepsIntents = false
     public init(
         entry: ChangeLogEntry? = nil, identity: Identity? = nil, conflicts: [Conflict] = [], hasAllConflicts: Bool = false,
         followUps: [EntityKey] = [],
         letters: [DeadLetter] = [], watch: FileWatch? = nil, endsWatch: Int64? = nil, isPartial: Bool = false,
-        clears: Intent? = nil
+        clears: Intent? = nil, keepsIntents: Bool = false
     ) {
+        self.keepsIntents = keepsIntents
         self.clears = clears
         self.watch = watch
         self.endsWatch = endsWatch
@@ -92,8 +95,10 @@ extension ReplicationState {
                 try Self.finish(entry, at: milliseconds, db)
             } else if let entry = done.entry {
                 try Self.questionLetters(of: entry.key, db)
-                try db.cachedStatement(sql: "DELETE FROM intent WHERE kind = ? AND id = ?")
-                    .execute(arguments: [entry.key.kind.rawValue, entry.key.id])
+                if !done.keepsIntents {
+                    try db.cachedStatement(sql: "DELETE FROM intent WHERE kind = ? AND id = ?")
+                        .execute(arguments: [entry.key.kind.rawValue, entry.key.id])
+                }
                 try Self.finish(entry, at: milliseconds, db)
             }
             let notes = try done.letters.map { try Self.setAside($0, at: milliseconds, db) }

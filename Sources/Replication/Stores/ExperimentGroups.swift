@@ -12,27 +12,27 @@ extension TrackingStore {
     /// store stumbles over: a search over all of them then fails, and the group is split until only those fail that are to blame.
     ///
     /// - Parameters:
-    ///   - wasAnswered: whether such a search was answered a moment ago.
+    ///   - answered: one that such a search was answered for a moment ago.
     ///   - body: what is done with a group; again with each half when it is refused. It repeats by itself what may be repeated.
     ///     What it does besides listing, it does within `WorkError.of`.
     ///   - closed: told of each that is refused alone, or fails alone while others are answered.
     func inGroups(
-        _ experiments: [ExperimentID], atMost most: Int = .max, wasAnswered: Bool = false, _ body: ([ExperimentID]) async throws -> Void,
-        closed: (ExperimentID, StoreError) async throws -> Void
+        _ experiments: [ExperimentID], atMost most: Int = .max, answered: ExperimentID? = nil,
+        _ body: ([ExperimentID]) async throws -> Void, closed: (ExperimentID, StoreError) async throws -> Void
     ) async throws {
         var groups = Array(experiments.chunks(of: min(most, dialect.experimentsPerSearch)).reversed())
+        var witness = Witness(id: answered)
         var failing: [(id: ExperimentID, error: StoreError)] = []
-        var wasAnswered = wasAnswered
         var failures = 0
         while let group = groups.popLast() {
             do {
                 try await body(group)
-                wasAnswered = true
+                witness = Witness(id: group.first, hasSpoken: true)
                 failures = 0
             } catch let work as WorkError {
                 throw work.error
             } catch let error as StoreError {
-                let isFailing = await failsAlone(error)
+                let isFailing = try await failsAlone(error, group, &witness)
                 if group.count > 1, isFailing || error.mayBeOfOneAmongMany || error.decision == .setAside {
                     groups += group.halves.reversed()
                 } else if group.count == 1, error.isClosed {
@@ -40,21 +40,33 @@ extension TrackingStore {
                 } else if group.count == 1, isFailing || error.decision == .setAside {
                     failing.append((group[0], error))
                     failures += 1
-                    // Where none is answered any more, it is the searches that fail, and no experiment.
-                    if failures > mostFailures { throw error }
+                    guard failures > mostFailures else { continue }
+                    // So many in a row may be the searches themselves.
+                    guard witness.hasSpoken, let id = witness.id else { throw error }
+                    try await body([id])
+                    failures = 0
                 } else {
                     throw error
                 }
             }
         }
         for one in failing {
-            guard wasAnswered else { throw one.error }
+            // Where none is answered, it is the searches that fail, and no experiment.
+            guard witness.hasSpoken else { throw one.error }
             try await closed(one.id, one.error)
         }
     }
 
     /// One after the other, of experiments that are asked for alone.
-    private var mostFailures: Int { 3 }
+    private var mostFailures: Int { 5 }
+
+    private func failsAlone(_ error: StoreError, _ group: [ExperimentID], _ witness: inout Witness) async throws -> Bool {
+        guard await failsAlone(error) else { return false }
+        guard let id = witness.id, !group.contains(id) else { return true }
+        do { _ = try await runs(RunQuery(experiments: [id], pageSize: 1), nil) } catch is StoreError { return false }
+        witness.hasSpoken = true
+        return true
+    }
 
     /// What was tried again and again failed each time, and yet the store says who it is: it is not away.
     ///
@@ -63,4 +75,11 @@ extension TrackingStore {
         guard error.isRetriable, error.reason != .throttled else { return false }
         return await (try? identity()) != nil
     }
+}
+
+/// An experiment that was answered for: where it is still, what fails for another is that one's own.
+private struct Witness {
+    var id: ExperimentID?
+    /// Since the failures began.
+    var hasSpoken = false
 }

@@ -4,11 +4,25 @@ struct Retrying: Sendable {
     let clock: any ReplicationClock
     let board: ProgressBoard
 
+    /// Has no patience, but with a store that is asked too often.
+    var once: Retrying {
+        var other = self
+        other.waitsForRoomOnly = true
+        return other
+    }
+    private var waitsForRoomOnly = false
+
+    init(attempts: Int, clock: any ReplicationClock, board: ProgressBoard) {
+        self.attempts = attempts
+        self.clock = clock
+        self.board = board
+    }
+
     func callAsFunction<R: Sendable>(_ read: () async throws -> R) async throws -> R {
         var attempt = 1
         while true {
             do { return try await read() } catch let error as StoreError where error.isRetriable {
-                guard attempt < attempts else { throw error }
+                guard attempt < attempts, !waitsForRoomOnly || error.reason == .throttled else { throw error }
                 board.count { $0.retries += 1 }
                 try await clock.sleep(seconds: Backoff().pause(attempt: attempt, key: EntityKey(.run, "read"), error))
                 attempt += 1
