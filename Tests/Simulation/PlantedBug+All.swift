@@ -9,7 +9,8 @@ extension PlantedBug {
     private static let memory = [
         PlantedBug("an intent is not kept", trigger: "AFTER INSERT ON intent BEGIN DELETE FROM intent WHERE operation = 'create'; END"),
         PlantedBug(
-            "the intent of points is not kept", trigger: "AFTER INSERT ON intent BEGIN DELETE FROM intent WHERE operation = 'metrics'; END"),
+            "the intent of points is not kept", trigger: "AFTER INSERT ON intent BEGIN DELETE FROM intent WHERE operation = 'metrics'; END",
+            isOfAppendedPoints: true),
         PlantedBug(
             "which fields were written is not kept",
             trigger: "AFTER INSERT ON intent BEGIN DELETE FROM intent WHERE operation LIKE 'field:%'; END"),

@@ -15,12 +15,15 @@ public struct PlantedBug: Sendable {
     var changes: (@Sendable ([Change]) -> [Change])?
     /// A precaution that is not taken.
     var configure: (@Sendable (inout LiveConfiguration) -> Void)?
+    /// It shows only where a point that is sent twice is there twice: there it is looked for.
+    var isOfAppendedPoints = false
 
     init(
         _ name: String, trigger: String? = nil, there: (@Sendable (FakeStore.Operation) -> FakeStore.Lie?)? = nil,
         here: (@Sendable (FakeStore.Operation) -> FakeStore.Lie?)? = nil, changes: (@Sendable ([Change]) -> [Change])? = nil,
-        configure: (@Sendable (inout LiveConfiguration) -> Void)? = nil
+        configure: (@Sendable (inout LiveConfiguration) -> Void)? = nil, isOfAppendedPoints: Bool = false
     ) {
+        self.isOfAppendedPoints = isOfAppendedPoints
         self.configure = configure
         self.name = name
         self.trigger = trigger

@@ -21,7 +21,8 @@ public struct RandomSimulation: Sendable {
         let path = "\(folder)/\(seed).db"
         let fates = RandomFates(seed: seed, reach: reach)
         let isPolling = chance.oneIn(5) && planted?.changes == nil
-        let appends = chance.oneIn(4)
+        let appendsByChance = chance.oneIn(4)
+        let appends = appendsByChance || planted?.isOfAppendedPoints ?? false
         let isNarrow = appends && seed % 2 == 0
         var world = World(
             seed: seed, feed: isPolling ? .polling : .journal, readsDatabase: !isPolling && chance.oneIn(3), appendsPoints: appends,
