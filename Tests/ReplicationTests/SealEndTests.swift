@@ -63,31 +63,6 @@ import Testing
         try restored.close()
     }
 
-    /// The seal kept the secondary's; the rules of `dual` do not, and the run has long ended.
-    @Test func whatTheSealKeptIsDecidedAnew() async throws {
-        let fixture = LiveFixture(try MirrorFixture())
-        let (primary, secondary) = (fixture.pair.primary, fixture.pair.secondary)
-        let run = try await Workload(store: primary).run(in: ExperimentID("0"), "ended", tags: [Tag("a", "1")])
-        try await sealEverything(fixture)
-        try await fixture.live { daemon in
-            try await daemon.settled()
-            let copy = RunID(try #require(try daemon.state.secondaryID(.run, run.id.rawValue)))
-            try await secondary.logBatch(RunBatch(tags: [Tag("a", "theirs")]), toRun: copy)
-            try await primary.logBatch(RunBatch(tags: [Tag("a", "2")]), toRun: run.id)
-            fixture.feed.say([Change(.run(run.id))])
-            try await daemon.until("kept") { try daemon.state.conflictCount() > 0 && daemon.state.backlog().count == 0 }
-            #expect(try await secondary.run(copy)?.tags["a"] == "theirs")
-            try changeModes(fixture) { _ = $0.end(.everything) }
-            try await daemon.until("dual") { try daemon.state.modes.switches.isEmpty }
-            for _ in 0..<1000 {
-                if try await secondary.run(copy)?.tags["a"] == "2" { break }
-                try await Task.sleep(for: .milliseconds(5))
-            }
-            #expect(try await secondary.run(copy)?.tags["a"] == "2")
-        }
-        #expect(try await fixture.pair.verify().differences == [])
-    }
-
     /// Another seal that holds for it has its mark there.
     @Test func whatAnotherSealHoldsStaysMarked() async throws {
         let fixture = LiveFixture(try MirrorFixture())

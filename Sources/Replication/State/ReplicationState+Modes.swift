@@ -37,16 +37,6 @@ extension ReplicationState {
                 try db.execute(
                     sql: "UPDATE identity SET record = NULL WHERE kind IN (?, ?)",
                     arguments: [EntityKey.Kind.experiment.rawValue, EntityKey.Kind.registeredModel.rawValue])
-                // What the seal has kept from being carried across is decided anew.
-                try db.execute(
-                    sql: """
-                        UPDATE identity SET record = NULL WHERE (kind, primary_id) IN (SELECT CASE kind WHEN ? THEN ? WHEN ? THEN ?
-                            ELSE kind END, id FROM conflict)
-                        """,
-                    arguments: [
-                        EntityKey.Kind.runArtifacts.rawValue, EntityKey.Kind.run.rawValue,
-                        EntityKey.Kind.loggedModelArtifacts.rawValue, EntityKey.Kind.loggedModel.rawValue,
-                    ])
                 if !ledger.hasSeals { try db.execute(sql: "DELETE FROM straggler") }
                 let name = ControlName.onlyReported.rawValue
                 if try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT * FROM control WHERE name = ?)", arguments: [name]) ?? false {
