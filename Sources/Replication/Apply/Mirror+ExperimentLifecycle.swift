@@ -84,6 +84,9 @@ extension Mirror {
             {
                 return try acknowledge(Acknowledgement(entry: entry, conflicts: [.keptDeletion(.experiment(id))]))
             }
+            if isThere, base[Self.backForWritingField] == nil, try await holdsOthersRuns(there) {
+                return try await share(id, there, identity, base, entry)
+            }
             if isThere { try brake(entry.key) }
             base[Self.backForWritingField] = nil
             // Noted before it is done: whoever writes next then looks, whether it was done or not.
@@ -107,6 +110,32 @@ extension Mirror {
             followUps = [.experiment(id)]
         }
         try acknowledge(Acknowledgement(entry: entry, identity: identity, followUps: followUps))
+    }
+
+    /// Runs that bear no stamp of ours, and would be deleted with the experiment.
+    func holdsOthersRuns(_ there: ExperimentID) async throws -> Bool {
+        var pages = RunPages(secondary, RunQuery(experiments: [there]), retrying)
+        while let page = try await pages.next() {
+            let isOthers = page.elements.contains { run in
+                run.lifecycle == .active && !run.tags.contains { $0.key == Stamp.storeKey && $0.value == stamp.store.rawValue }
+            }
+            if isOthers { return true }
+        }
+        return false
+    }
+
+    /// People have runs of their own in it: from now on it is theirs, and ours in it go one by one.
+    private func share(
+        _ id: ExperimentID, _ there: ExperimentID, _ known: Identity, _ noted: Base, _ entry: ChangeLogEntry
+    ) async throws {
+        var (identity, base) = (known, noted)
+        try await secondary.setTag(Tag(Stamp.adoptedKey, "true"), ofExperiment: there)
+        base[Self.foreignField] = FieldDigest("")
+        identity.base = base
+        var conflict = Conflict.keptDeletion(.experiment(id))
+        conflict.detail = "deleted on the primary; it stays on the secondary, where people have runs of their own in it"
+        let runs = try await changedRuns(of: id, deleted: false) { run in try state.secondaryID(.run, run.id.rawValue) != nil }
+        try acknowledge(Acknowledgement(entry: entry, identity: identity, conflicts: [conflict], followUps: runs))
     }
 
     /// An experiment's deletion takes its runs along, and its return brings all of them back, on both sides but at other times: also those that

@@ -93,7 +93,7 @@ extension Mirror {
                     detail: "\"\(wanted)\" is taken on the secondary; \"\(actual.name)\" stays"))
             return .taken
         }
-        if base?[name] == FieldDigest(wanted), !isInDoubt {
+        if decision == .overwrite {
             conflicts.append(
                 Conflict(
                     key: key, field: "name", kind: .experimentName, decision: .primary,

@@ -108,14 +108,14 @@ extension Mirror {
                     reason: "gone_from_secondary", message: "\(key): its copy \(known.secondaryID) is gone from the secondary for good")
             }
             actual = found
-            isForeign = found.tags.contains { $0.key == Stamp.adoptedKey }
+            isForeign = base?[Self.foreignField] != nil || found.tags.contains { $0.key == Stamp.adoptedKey }
         } else {
             let isNew: Bool
             (actual, isForeign, isNew) = try await findOrCreateExperiment(record, tags: image, waits: waits, rules, conflicts: &conflicts)
             rules.isOurs = isNew
         }
-        // A name taken over from someone else is kept, theirs and ours alike.
-        if isForeign { image.append(Tag(Stamp.adoptedKey, "true")) }
+        // A name taken over from someone else is kept, theirs and ours alike. First of all: whoever finds the rest must know whose it was.
+        if isForeign { image.insert(Tag(Stamp.adoptedKey, "true"), at: 0) }
         var fields = Base()
         // Where tags cannot be deleted, an empty one is none.
         let tagsThere =
@@ -221,9 +221,12 @@ extension Mirror {
                 (wrote, isNamed) = (true, false)
                 followUps.append(key)
             }
-        } else if !(tags.set.isEmpty && tags.delete.isEmpty) {
-            // Tags of a deleted experiment cannot be written, here or on the primary: they are when it is restored.
-            for tag in tags.set { fields[.tag(tag.key)] = base?[.tag(tag.key)] }
+        } else {
+            // Nothing of a deleted experiment can be written, here or on the primary: it is when it is restored.
+            for tag in tags.set.map(\.key) + tags.delete { fields[.tag(tag)] = base?[.tag(tag)] }
+            if known != nil, !isForeign, !isNameTaken, secondary.dialect.renamesExperiments, actual.name != wantedName {
+                (isNamed, isLeft) = (false, true)
+            }
         }
         if isNameTaken { isNamed = false }
         fields[Base.Field("name")] = isNamed ? FieldDigest(wantedName) : base?[Base.Field("name")]
@@ -302,17 +305,19 @@ extension Mirror {
                     board.count { $0.experiments.adopted += 1 }
                     return (found, true, false)
                 case .nobody where found.lifecycle == .active && name == wanted && rules.decision(.nameTaken, "name") == .adopt:
-                    conflicts.append(
-                        Conflict(
-                            key: .experiment(record.id), field: "name", kind: .nameTaken, decision: .adopt,
-                            detail: "\"\(name)\" was there already; ours is added beside what is there"))
+                    let adoption = Conflict.adopted(.experiment(record.id), name)
+                    // Whoever is interrupted from here on finds it as ours, and has nothing to tell.
+                    try note(adoption)
+                    conflicts.append(adoption)
                     board.count { $0.experiments.adopted += 1 }
                     return (found, true, false)
                 case .ours, .nobody, .anotherPair:
                     if waits, let other = try await renamedSince(found, asking: record.id) { throw Waits(key: other) }
                     try await requireStill(found)
                     do {
-                        conflicts.append(try takenName(name, .experiment(record.id), stamp.owner(idKey, of: found.tags), rules))
+                        let taken = try takenName(name, .experiment(record.id), stamp.owner(idKey, of: found.tags), rules)
+                        try note(taken)
+                        conflicts.append(taken)
                     } catch let refused as SetAside {
                         // Nothing was sent: the next attempt has nothing to wait for.
                         try state.forget(Intent(.experiment(record.id), .create))

@@ -54,9 +54,15 @@ extension Mirror {
         return try await seal(of: id, named: name) != nil
     }
 
+    /// Retired once, and restored on the primary since: the tag that says the first is still there.
+    static var returnedField: Base.Field { Base.Field("returned") }
+
     /// We have deleted it on the primary ourselves: its copy stays.
     func isRetired(_ run: Run) throws -> Bool {
-        try run.tags.contains { $0.key == Stamp.retiredKey } || state.isRetired(.run(run.id))
+        let isMarked = run.tags.contains { $0.key == Stamp.retiredKey }
+        guard isMarked || run.lifecycle == .deleted else { return false }
+        if try state.isRetired(.run(run.id)) { return true }
+        return try isMarked && state.identity(.run, run.id.rawValue)?.base?[Self.returnedField] == nil
     }
 
     func isSealed(_ subject: RuleSubject) async throws -> Bool {
@@ -91,7 +97,8 @@ extension Mirror {
         let known = try state.identity(entry.key.kind, entry.key.id)
         // Looked at once more, and as it was.
         let isUnchanged = record.map { known?.record == $0.recordDigest } ?? (entry.extent != .whole)
-        if !isUnchanged || entry.extent == .points { try note(straggler: entry.key, record?.tags ?? [], isCarried: false) }
+        let isOurDeletion = try record.map { try $0.lifecycle == .deleted && isRetired($0) } ?? false
+        if !isOurDeletion, !isUnchanged || entry.extent == .points { try note(straggler: entry.key, record?.tags ?? [], isCarried: false) }
         // What shows in no record is found by a whole look alone.
         if try state.control(.onlyReported) == nil { try state.setControl(.onlyReported, "1") }
         try acknowledge(Acknowledgement(entry: entry, isPartial: true))

@@ -103,6 +103,8 @@ extension Mirror {
                 reason: "gone_from_secondary",
                 message: "\(entry.key): its copy \"\(name)\" was deleted on the secondary; it is not brought back")
         }
+        work.isForeign = known?.base?[Self.foreignField] != nil || actual.tags.contains { $0.key == Stamp.adoptedKey }
+        if work.isForeign { work.fields[Self.foreignField] = FieldDigest("") }
         try await writeModelFields(record, actual, name, &work)
         if !work.inDoubt.isEmpty { try await waitForLanding(of: entry.key) }
         var there = try await allVersions(secondary, name)
@@ -168,10 +170,15 @@ extension Mirror {
     }
 
     private func findOrCreateModel(_ record: RegisteredModel, _ known: Identity?, _ work: inout RegistryWork) async throws -> ModelName {
-        if let known { return ModelName(known.secondaryID) }
         let key = EntityKey.registeredModel(record.name)
         let idKey = Stamp.idKey(.registeredModel)
         let first = nameThere(renamed(record.name))
+        if let known {
+            if work.rules.standing["name"] == .rename, known.secondaryID != first.rawValue {
+                work.conflicts.append(.nameTaken(key, first.rawValue))
+            }
+            return ModelName(known.secondaryID)
+        }
         for name in [first, nameThere("\(configuration.pair).\(renamed(record.name))")] {
             var found = try await secondary.registeredModel(name)
             if found == nil {
@@ -194,15 +201,16 @@ extension Mirror {
             case .ours(record.name.rawValue):
                 break
             case .nobody where name == first && work.rules.decision(.nameTaken, "name") == .adopt:
-                work.conflicts.append(
-                    Conflict(
-                        key: key, field: "name", kind: .nameTaken, decision: .adopt,
-                        detail: "\"\(name)\" was there already; ours is added beside what is there"))
+                // Whoever is interrupted from here on finds it as ours, and has nothing to tell.
+                try note(.adopted(key, name.rawValue))
+                work.conflicts.append(.adopted(key, name.rawValue))
                 for tag in modelTags(record, isForeign: true) where tag.key.hasPrefix(Stamp.prefix) {
                     try await secondary.setTag(tag, ofRegisteredModel: name)
                 }
             case .ours, .nobody, .anotherPair:
-                work.conflicts.append(try takenName(name.rawValue, key, stamp.owner(idKey, of: found.tags), work.rules))
+                let taken = try takenName(name.rawValue, key, stamp.owner(idKey, of: found.tags), work.rules)
+                try note(taken)
+                work.conflicts.append(taken)
                 continue
             }
             board.count { $0.registeredModels.adopted += 1 }
@@ -227,14 +235,15 @@ extension Mirror {
     private func renamed(_ model: ModelName) -> String { configuration.scope.renaming.model(model.rawValue) }
 
     private func modelTags(_ record: RegisteredModel, isForeign: Bool) -> [Tag] {
-        record.tags.filter { !$0.key.hasPrefix(Stamp.prefix) } + stamp.tags(.registeredModel(record.name)) + sealTags(of: record.name)
-            + (isForeign ? [Tag(Stamp.adoptedKey, "true")] : [])
+        // Whose it was comes before all that says it is ours.
+        (isForeign ? [Tag(Stamp.adoptedKey, "true")] : []) + record.tags.filter { !$0.key.hasPrefix(Stamp.prefix) }
+            + stamp.tags(.registeredModel(record.name)) + sealTags(of: record.name)
     }
 
     private func writeModelFields(
         _ record: RegisteredModel, _ actual: RegisteredModel, _ name: ModelName, _ work: inout RegistryWork
     ) async throws {
-        let isForeign = actual.tags.contains { $0.key == Stamp.adoptedKey }
+        let isForeign = work.isForeign
         let tags = TagPlan(
             modelTags(record, isForeign: isForeign), base: work.base, actual: actual.tags, key: work.key,
             maximumLength: secondary.dialect.registryTagValueLength,
@@ -247,12 +256,25 @@ extension Mirror {
         for tag in tags.delete { try await secondary.deleteTag(tag, ofRegisteredModel: name) }
         work.tags += tags.set.count
         work.wrote = work.wrote || !tags.set.isEmpty || !tags.delete.isEmpty
-        if !(isForeign && !actual.description.isEmpty) {
-            if work.decide("description", .description, record.description, actual.description) {
-                try await secondary.setDescription(record.description, ofRegisteredModel: name)
-                work.wrote = true
-            }
+        if isTheirs("description", record.description, actual.description, work) {
+            guard !record.description.isEmpty else { return }
+            return work.conflicts.append(
+                Conflict(
+                    key: work.key, field: "description", kind: .description, decision: .secondary,
+                    detail: "the secondary's own description was left as it is"))
         }
+        if work.decide("description", .description, record.description, actual.description) {
+            try state.noteWrites([Base.Field("description")], of: work.key)
+            try await secondary.setDescription(record.description, ofRegisteredModel: name)
+            work.wrote = true
+        }
+    }
+
+    /// What somebody else's model said before ours came to it: we have never written it.
+    private func isTheirs(_ name: String, _ desired: String, _ actual: String, _ work: RegistryWork) -> Bool {
+        let field = Base.Field(name)
+        return work.isForeign && !actual.isEmpty && actual != desired && work.base?[field] == nil && !work.inDoubt.contains(field.digest)
+            && work.rules.resolutions[ExactName(name)] != .primary
     }
 }
 
@@ -262,6 +284,8 @@ struct RegistryWork {
     var base: Base?
     var rules: ThingRules
     var fields = Base()
+    /// It was somebody else's, and ours is added beside what is there.
+    var isForeign = false
     /// The primary's.
     var aliasNames: [String] = []
     /// Fields that an earlier attempt may have written.

@@ -40,8 +40,7 @@ extension Mirror {
     /// - Throws: `SetAside` when the rules leave it to people.
     func takenName(_ name: String, _ key: EntityKey, _ owner: Stamp.Owner, _ rules: ThingRules) throws -> Conflict {
         let kind: ConflictKind = owner == .anotherPair ? .nameOfAnotherPair : .nameTaken
-        var conflict = Conflict(
-            key: key, field: "name", kind: kind, decision: .rename, detail: "the name \(name) is taken on the secondary")
+        var conflict = Conflict.nameTaken(key, name, by: kind)
         // Our own copies make way for one another by themselves.
         if case .ours = owner { return conflict }
         guard rules.decision(kind, "name") == .park else { return conflict }
@@ -184,7 +183,7 @@ extension Mirror {
         case .experiment:
             let there = ExperimentID(identity.secondaryID)
             guard identity.base?[Self.foreignField] == nil, let found = try await secondary.experiment(there), found.lifecycle == .active,
-                !found.tags.contains(where: { $0.key == Stamp.adoptedKey })
+                !found.tags.contains(where: { $0.key == Stamp.adoptedKey }), try await !holdsOthersRuns(there)
             else { return false }
             try brake(key)
             try await secondary.deleteExperiment(there)
@@ -198,7 +197,7 @@ extension Mirror {
         case .registeredModel:
             let there = ModelName(identity.secondaryID)
             guard secondary.dialect.renamesModels, let found = try await secondary.registeredModel(there),
-                !found.tags.contains(where: { $0.key == Stamp.adoptedKey })
+                identity.base?[Self.foreignField] == nil, !found.tags.contains(where: { $0.key == Stamp.adoptedKey })
             else { return false }
             try brake(key)
             try await secondary.deleteRegisteredModel(there)

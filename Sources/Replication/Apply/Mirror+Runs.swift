@@ -26,10 +26,12 @@ extension Mirror {
             found = try await primary.run(id)
         }
         guard let found else { return try await applyHardDeletion(entry) }
-        noteRead(entry.key) { found.recordDigest }
+        let digest = found.recordDigest
+        noteRead(entry.key) { digest }
         var record = found
+        let isRetired = try isRetired(record)
         // We deleted it there ourselves: what is here stays.
-        if record.lifecycle == .deleted, try isRetired(record) { record.lifecycle = .active }
+        if isRetired, record.lifecycle == .deleted { record.lifecycle = .active }
         left.withLock { [record] in $0.note(record) }
         let isInScope = try await isInScope(record)
         guard try follows(entry.key, isInScope: isInScope) else { return try leave(entry) }
@@ -45,10 +47,10 @@ extension Mirror {
             let wasDeleted = record.lifecycle == .deleted && known?.base?[Self.lifecycleField] != deleted
             if hasEnded || wasDeleted, !primary.dialect.readsHistorySince { entry.extent = .whole }
             let place = try await placeWithoutReading(record, known, in: experiment)
-            let found = place == nil ? try await findOrCreateRun(record, in: experiment, known, map) : nil
-            guard let target = place ?? found?.target else { throw Waits(key: entry.key) }
-            var actual = found?.actual
-            let isNew = found?.isNew ?? false
+            let there = place == nil ? try await findOrCreateRun(record, in: experiment, known, map) : nil
+            guard let target = place ?? there?.target else { throw Waits(key: entry.key) }
+            var actual = there?.actual
+            let isNew = there?.isNew ?? false
             map.runs[id] = target.id
             try await resolveModels(of: record, &map)
             let image = RunImage(record, in: experiment.secondary, map, stamp: stamp)
@@ -62,6 +64,10 @@ extension Mirror {
             note(conversions: plan.conversions, of: entry.key)
             var base = plan.fields
             base.series = known?.base?.series ?? [:]
+            let mayBeRetiring = isRetired && found.lifecycle == .active
+            let isBack = mayBeRetiring ? try await !isSealed(record.experiment) : false
+            if isBack { try state.forget(retired: entry.key) }
+            if isBack || known?.base?[Self.returnedField] != nil { base[Self.returnedField] = FieldDigest("") }
             if !isInScope { base[Self.broughtField] = FieldDigest("") }
             if let known, known.base == nil || known.base?[.adopted] != nil { base[.adopted] = FieldDigest("") }
             let gate = writeGate(target.id, in: experiment, isDeleted: actual?.lifecycle == .deleted)
@@ -92,7 +98,7 @@ extension Mirror {
             let points = written.points
             let identity = Identity(
                 kind: .run, primaryID: id.rawValue, secondaryID: target.id.rawValue, root: target.root,
-                record: plan.isRespectedDeletion || !isWhole ? nil : record.recordDigest,
+                record: plan.isRespectedDeletion || !isWhole || mayBeRetiring && !isBack ? nil : digest,
                 isSettled: record.status.isTerminal, base: base)
             let followUps = configuration.scope.artifacts && !plan.isRespectedDeletion ? [EntityKey(.runArtifacts, id.rawValue)] : []
             fresh.remember(root: record.artifactURI, of: id)

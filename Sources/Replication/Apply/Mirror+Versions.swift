@@ -104,7 +104,7 @@ extension Mirror {
         }
         guard let there = try state.secondaryID(.registeredModel, other.model.rawValue),
             let version = try await allVersions(secondary, ModelName(there)).first(where: {
-                stamp.owner(Stamp.versionKey, of: $0.tags) == .ours(id: "\(other.number)")
+                stamp.version(of: other.model, in: $0.tags) == other.number
             })
         else { return .refused("the version that it was made from is not on the secondary") }
         return .translated(version.source)
@@ -136,7 +136,7 @@ extension Mirror {
     private func renamedVersion(_ other: (model: ModelName, number: Int)) async throws -> VersionSource.Translation? {
         guard let there = try state.secondaryID(.registeredModel, other.model.rawValue), there != other.model.rawValue else { return nil }
         let version = try await allVersions(secondary, ModelName(there)).first {
-            stamp.owner(Stamp.versionKey, of: $0.tags) == .ours(id: "\(other.number)")
+            stamp.version(of: other.model, in: $0.tags) == other.number
         }
         // By the name that it has here it would be somebody else's.
         guard let version else { return .refused("the version that it was made from is not on the secondary") }
@@ -147,13 +147,13 @@ extension Mirror {
     func shownSource(_ version: ModelVersion) -> String { configuration.scope.passage.mask.text(version.source) }
 
     private func versionTags(_ version: ModelVersion, _ map: References.Map) -> [Tag] {
-        RunImage.rewritten(version.tags, map) + stamp.tags(Stamp.versionKey, "\(version.number)") + [
+        RunImage.rewritten(version.tags, map) + stamp.tags(version.number, of: version.model) + [
             Tag(Stamp.sourceKey, shownSource(version))
         ]
     }
 
     private func isOurs(_ there: ModelVersion, _ version: ModelVersion) -> Bool {
-        stamp.owner(Stamp.versionKey, of: there.tags) == .ours(id: "\(version.number)")
+        stamp.version(of: version.model, in: there.tags) == version.number
     }
 
     /// Creates the version under its own number: numbers that the primary has no version of any more are used up by placeholders.
@@ -260,10 +260,10 @@ extension Mirror {
     func deleteVersions(
         _ record: RegisteredModel, _ versions: [ModelVersion], _ there: [ModelVersion], _ name: ModelName, _ work: inout RegistryWork
     ) async throws {
-        let present = Set(versions.map(\.number))
+        var seen = Set(versions.map(\.number))
         for version in there {
-            guard case .ours(let id) = stamp.owner(Stamp.versionKey, of: version.tags), let number = Int(id), !present.contains(number)
-            else { continue }
+            // Of several with one stamp the first is ours: people have copied the others from it, tags and all.
+            guard let number = stamp.version(of: record.name, in: version.tags), seen.insert(number).inserted else { continue }
             guard try await primary.version(of: record.name, number) == nil else { continue }
             let field = "version:\(number)"
             if work.rules.decision(.deletedOnPrimary, field) == .keep {
@@ -291,7 +291,7 @@ extension Mirror {
             if work.wrote, !record.aliases.isEmpty { note(conversions: ["alias_as_tag: \(record.aliases.count)"], of: work.key) }
             return
         }
-        let isForeign = actual.tags.contains { $0.key == Stamp.adoptedKey }
+        let isForeign = work.isForeign
         for (alias, number) in record.aliases.sorted(by: { $0.key < $1.key }) {
             let field = "alias:\(alias)"
             guard let target = numbers[number] else {
@@ -329,8 +329,16 @@ extension Mirror {
                 work.fields[field] = work.base?[field]
                 continue
             }
-            let isOurs = work.base?[field] != nil || work.inDoubt.contains(field.digest)
-            guard isOurs || work.rules.repairs && !isForeign && policy.decision != .secondary else { continue }
+            let isInDoubt = work.inDoubt.contains(field.digest)
+            guard isInDoubt || work.base?[field] != nil || work.rules.repairs && !isForeign && policy.decision != .secondary else {
+                continue
+            }
+            if let base = work.base?[field], base != FieldDigest("\(theirs)"), !isInDoubt {
+                work.conflicts.append(
+                    Conflict(
+                        key: work.key, field: field.description, kind: .alias, decision: .primary,
+                        detail: "moved on the secondary; deleted as on the primary"))
+            }
             try await secondary.deleteAlias(alias, ofRegisteredModel: name)
             work.wrote = true
         }
@@ -345,7 +353,7 @@ extension RegistryWork {
     /// It was not looked at: what was written of it before is still known.
     mutating func keep(_ version: ModelVersion) {
         guard let base, wrote(version) else { return }
-        let ours = [Stamp.pairKey, Stamp.storeKey, Stamp.versionKey, Stamp.sourceKey]
+        let ours = [Stamp.pairKey, Stamp.storeKey, Stamp.versionKey, Stamp.idKey(.registeredModel), Stamp.sourceKey]
         let tags = version.tags.map(\.key) + ours + (aliases[version.number] ?? []).map { Stamp.tag(ofAlias: $0).key }
         let others = [Self.descriptionField(version), Base.Field("v\(version.number):stage")]
         for field in others + tags.map({ Base.Field("v\(version.number):tag:\($0)") }) where fields[field] == nil {

@@ -115,21 +115,24 @@ extension Comparison {
         else {
             return try await tally.note([missing(.registeredModel, here.name.rawValue, nil)], repair: key)
         }
-        let isAdopted = there.tags.contains { $0.key == Stamp.adoptedKey }
+        let base = try mirror.state.identity(key.kind, key.id)?.base
+        let isAdopted = isForeign(base, there.tags)
         var fields = FieldComparison(.registeredModel, here.name.rawValue, there.name.rawValue)
         let tagsHere = RunComparison.dictionary(here.tags.filter { !$0.key.hasPrefix(Stamp.prefix) })
         var tagsThere = RunComparison.dictionary(mirror.followed(there.tags).filter { !$0.key.hasPrefix(Stamp.prefix) })
-        if isAdopted { tagsThere = tagsThere.filter { tagsHere[$0.key] == $0.value }.merging(tagsHere) { there, _ in there } }
+        if isAdopted { tagsThere = tagsThere.filter { tagsHere[$0.key] != nil || base?[.tag($0.key)] != nil } }
         fields.compare("tag:", tagsHere, tagsThere)
-        if !(isAdopted && !there.description.isEmpty) { fields.compare("description", here.description, there.description) }
+        // Theirs, where the primary has none.
+        let isTheirs = isAdopted && here.description.isEmpty && base?[Base.Field("description")] == nil
+        if !isTheirs { fields.compare("description", here.description, there.description) }
 
         let versionsHere = try await mirror.retrying { try await mirror.allVersions(mirror.primary, here.name) }
         let versionsThere = try await mirror.retrying { try await mirror.allVersions(mirror.secondary, there.name) }
         var byNumber: [Int: ModelVersion] = [:]
         var doubles: [ModelVersion] = []
         for version in versionsThere {
-            guard case .ours(let id) = mirror.stamp.owner(Stamp.versionKey, of: version.tags) else { continue }
-            if let number = Int(id), byNumber[number] == nil { byNumber[number] = version } else { doubles.append(version) }
+            guard let number = mirror.stamp.version(of: here.name, in: version.tags) else { continue }
+            if byNumber[number] == nil { byNumber[number] = version } else { doubles.append(version) }
         }
         for version in versionsHere {
             tally.compared("model versions")
@@ -158,8 +161,7 @@ extension Comparison {
             "alias:", here.aliases.compactMapValues { numbers[$0].map { "\($0)" } },
             aliasesThere.mapValues { number in
                 let version = versionsThere.first { $0.number == number }
-                if let version, case .ours(let id) = mirror.stamp.owner(Stamp.versionKey, of: version.tags) { return id }
-                return "\(number)"
+                return "\(version.flatMap { mirror.stamp.version(of: here.name, in: $0.tags) } ?? number)"
             })
         try await note(fields.differences, repair: key, in: .model(here.name))
         try await compareFoundations(of: versionsHere)

@@ -48,7 +48,8 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             return false
         }
         var fields = FieldComparison(.experiment, here.id.rawValue, there.id.rawValue)
-        let isAdopted = there.tags.contains { $0.key == Stamp.adoptedKey }
+        let base = try state.identity(key.kind, key.id)?.base
+        let isAdopted = isForeign(base, there.tags)
         let dialect = mirror.secondary.dialect
         let isRenamed = there.name.hasPrefix("\(mirror.configuration.pair)/")
         if dialect.experimentNames != nil || !dialect.renamesExperiments {
@@ -68,10 +69,15 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             tally.converted("deleted tags of experiments, emptied", emptied.count)
         }
         // What an adopted experiment has of its own is left alone.
-        if isAdopted { tagsThere = tagsThere.filter { tagsHere[$0.key] == $0.value }.merging(tagsHere) { there, _ in there } }
+        if isAdopted { tagsThere = tagsThere.filter { tagsHere[$0.key] != nil || base?[.tag($0.key)] != nil } }
         fields.compare("tag:", tagsHere, tagsThere)
         try await note(fields.differences, repair: key, in: .experimentNamed(here.id, here.name))
         return true
+    }
+
+    /// Somebody else's, and ours was added to it.
+    func isForeign(_ base: Base?, _ tags: [Tag]) -> Bool {
+        base?[Mirror<Primary, Secondary>.foreignField] != nil || tags.contains { $0.key == Stamp.adoptedKey }
     }
 
     func missing(_ kind: EntityKey.Kind, _ id: String, _ name: String?) -> Difference {
@@ -193,7 +199,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 try await compareOverflow(overflow, here, there)
             }
             var differences = RunComparison.differences(shown, image, mirror.followed(there))
-            if differences.contains(where: { $0.field == "lifecycle" }), try mirror.isRetired(here) {
+            if here.lifecycle == .deleted, differences.contains(where: { $0.field == "lifecycle" }), try mirror.isRetired(here) {
                 differences.removeAll { $0.field == "lifecycle" }
                 tally.converted("runs retired from the primary")
             }

@@ -30,6 +30,9 @@ public enum ConflictDecision: String, Sendable, Hashable, CaseIterable, Codable 
         case .adopt, .primary, .restore, .replicate, .fill: false
         }
     }
+
+    /// A thing is adopted once.
+    var isToldOnce: Bool { stands || self == .adopt }
 }
 
 /// The ways in which a secondary can differ from what was last written, each with what may be done about it.

@@ -57,7 +57,10 @@ public enum FieldRule {
     ) -> FieldDecision {
         // Once it is the secondary's own it stays so, whatever either side does: but where neither has it, there is nothing to keep.
         if policy.decision == .secondary, policy.standing == .secondary, desired != nil || actual != .absent { return .keep }
-        if policy.isFinal, case .value(let value) = actual { return value == desired ? .nothing : .keep }
+        if policy.isFinal, case .value(let value) = actual {
+            // What people have added there is nothing that the primary could have had.
+            return value == desired || desired == nil && base == nil ? .nothing : .keep
+        }
         let isInDoubt = isInDoubt && !policy.doubtIsNoLeave
         guard policy.decision != .primary, !isInDoubt, hasMoved(desired: desired, base: base, actual: actual, policy) else {
             return follow(desired: desired, base: base, actual: actual, isInDoubt: isInDoubt)

@@ -38,6 +38,9 @@ public struct RunPlan: Sendable, Hashable {
             && modelOutputs.isEmpty && !restoresFirst)
     }
 
+    /// Deleted on the secondary by somebody, before the primary's was.
+    static var deletedByOthersField: Base.Field { Base.Field("deleted_by_others") }
+
     /// - Parameters:
     ///   - base: as last written; nil when unknown.
     ///   - actual: the secondary's run now: just created, or read back; nil: not asked, the base is trusted. Only of an active run.
@@ -80,8 +83,13 @@ public struct RunPlan: Sendable, Hashable {
         fields[field] = FieldDigest(image.lifecycle.rawValue)
         let wasActive = base?[field] == FieldDigest(Lifecycle.active.rawValue)
         let mayHaveBeen = base == nil && !rules.isOurs && rules.says(.respect, of: .deletedOnSecondary, field.description)
+        // Also when the primary's was deleted since, and has returned.
+        let isByOthers = isDeletedThere && base?[Self.deletedByOthersField] != nil
+        if isByOthers || isDeletedThere && wasActive && image.lifecycle == .deleted && !experimentIsDeleted {
+            fields[Self.deletedByOthersField] = FieldDigest("")
+        }
         if isDeletedThere, image.lifecycle == .active,
-            (wasActive || mayHaveBeen) && !experimentIsDeleted || rules.isSealed
+            (wasActive || mayHaveBeen || isByOthers) && !experimentIsDeleted || rules.isSealed
         {
             let decision = rules.decision(.deletedOnSecondary, field.description)
             (isRespectedDeletion, isRestoredDeletion) = (decision == .respect, decision == .restore)
@@ -127,10 +135,12 @@ public struct RunPlan: Sendable, Hashable {
         func differs(_ name: String, _ desired: String, _ now: String?, _ fields: inout Base, _ conflicts: inout [Conflict]) -> Bool {
             let field = Base.Field(name)
             let kind = name == "name" ? ConflictKind.runName : .runStatus
-            // A field that the base lacks is one that the primary did not have; and nobody ends a run by leaving it open.
+            // A field that the base lacks is one that the primary did not have, and only people end a run that it has not ended; nobody ends
+            // one by leaving it open.
             let isOpen = kind == .runStatus && actual?.status.isTerminal == false
+            let isMade = isOpen || base != nil && name != "end_time"
             let now: Actual = now.map { .value(FieldDigest($0)) } ?? .unread
-            let policy = rules.policy(kind, name, hasBase: false, isMade: base != nil || isOpen)
+            let policy = rules.policy(kind, name, hasBase: false, isMade: isMade)
             fields[field] = FieldDigest(desired)
             switch FieldRule.decide(desired: FieldDigest(desired), base: base?[field], actual: now, policy: policy) {
             case .write: return true
@@ -185,6 +195,16 @@ public struct RunPlan: Sendable, Hashable {
 }
 
 extension Conflict {
+    static func adopted(_ key: EntityKey, _ name: String) -> Conflict {
+        Conflict(
+            key: key, field: "name", kind: .nameTaken, decision: .adopt,
+            detail: "\"\(name)\" was there already; ours is added beside what is there")
+    }
+
+    static func nameTaken(_ key: EntityKey, _ name: String, by kind: ConflictKind = .nameTaken) -> Conflict {
+        Conflict(key: key, field: "name", kind: kind, decision: .rename, detail: "the name \(name) is taken on the secondary")
+    }
+
     static func deletedOnSecondary(_ key: EntityKey, _ decision: ConflictDecision) -> Conflict {
         Conflict(
             key: key, field: "lifecycle", kind: .deletedOnSecondary, decision: decision,

@@ -56,6 +56,18 @@ public struct Stamp: Sendable, Hashable {
         [Tag(Self.storeKey, store.rawValue), Tag(Self.pairKey, pair), Tag(idKey, id)]
     }
 
+    /// Of a version, with its model: who copies one into another model copies its tags.
+    func tags(_ version: Int, of model: ModelName) -> [Tag] {
+        tags(Self.versionKey, "\(version)") + [Tag(Self.idKey(.registeredModel), model.rawValue)]
+    }
+
+    /// Which version of the primary's model a version with these tags is; nil: none of it. Older copies do not name their model.
+    func version(of model: ModelName, in tags: [Tag]) -> Int? {
+        guard case .ours(let id) = owner(Self.versionKey, of: tags) else { return nil }
+        let named = tags.first { $0.key == Self.idKey(.registeredModel) }?.value
+        return named.map { $0.isExactly(model.rawValue) } ?? true ? Int(id) : nil
+    }
+
     public func tags(_ key: EntityKey) -> [Tag] { tags(Self.idKey(key.kind), key.id) }
 
     public enum Owner: Sendable, Hashable {

@@ -49,7 +49,7 @@ extension ReplicationState {
         let key: StatementArguments = [conflict.key.kind.rawValue, conflict.key.id, conflict.field]
         let before = try String.fetchOne(
             db.cachedStatement(sql: "SELECT decision FROM conflict WHERE kind = ? AND id = ? AND field = ?"), arguments: key)
-        if conflict.decision.stands, before == conflict.decision.rawValue { return false }
+        if conflict.decision.isToldOnce, before == conflict.decision.rawValue { return false }
         try db.cachedStatement(
             sql: "INSERT OR REPLACE INTO conflict (kind, id, field, decision, detail, at, rule) VALUES (?, ?, ?, ?, ?, ?, ?)"
         ).execute(

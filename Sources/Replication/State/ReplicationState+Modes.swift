@@ -86,6 +86,13 @@ extension ReplicationState {
 
     // MARK: Retired
 
+    /// It was restored on the primary.
+    func forget(retired key: EntityKey) throws {
+        try transaction("retired") { db in
+            try db.execute(sql: "DELETE FROM retired WHERE kind = ? AND id = ?", arguments: [key.kind.rawValue, key.id])
+        }
+    }
+
     /// Before it is deleted on the primary, by whoever does it: the daemon may see the deletion at once.
     func note(retired key: EntityKey, at milliseconds: Int64) throws {
         try write { db in
