@@ -124,10 +124,10 @@ enum StoreFactory {
         }
     }
 
+    /// The data base whose triggers are followed; nil: the primary is polled.
+    ///
     /// Where triggers are asked for they must be there: a feed that could not be followed is refused before anything is done.
-    static func openFeed(
-        _ settings: MirrorSettings, _ primary: any TrackingStore, _ state: ReplicationState, _ clock: any ReplicationClock
-    ) throws -> any ChangeFeed {
+    static func followedDatabase(_ settings: MirrorSettings) throws -> MLflowDatabase? {
         if let setting = settings.primary.database, settings.feed.value != .poll {
             let database = try database(setting)
             do {
@@ -139,11 +139,20 @@ enum StoreFactory {
             } catch let error as FeedError {
                 throw ConfigurationError(settings.feed.value == .auto ? setting.origin : settings.feed.origin, "primary.feed: \(error)")
             }
-            return TriggerFeed(database, behind: primary, reinstalls: settings.reinstallTriggers.value)
+            return database
         }
         if settings.feed.value == .triggers {
             throw ConfigurationError(
                 settings.feed.origin, "primary.feed: triggers need a database: give --primary-database or primary.database")
+        }
+        return nil
+    }
+
+    static func openFeed(
+        _ settings: MirrorSettings, _ primary: any TrackingStore, _ state: ReplicationState, _ clock: any ReplicationClock
+    ) throws -> any ChangeFeed {
+        if let database = try followedDatabase(settings) {
+            return TriggerFeed(database, behind: primary, reinstalls: settings.reinstallTriggers.value)
         }
         var polling = PollingConfiguration()
         polling.cycle = Double(settings.cycleSeconds.value)

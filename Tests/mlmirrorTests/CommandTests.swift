@@ -107,7 +107,7 @@ struct CommandTests {
     func checks() async throws {
         try await world.fill()
         #expect(await mlmirror("check") == .ok)
-        #expect(world.printed.split(separator: "\n").count == 8)
+        #expect(world.printed.split(separator: "\n").count == 9)
         #expect(world.printed.contains("ok       scope                 nothing was copied yet\n"), "\(world.printed)")
         #expect(world.printed.contains("ok       primary               http://a:5000, MLflow 3.17.2\n"), "\(world.printed)")
         #expect(world.printed.contains("2 experiments and 0 registered models can be listed, a run can be read; writing is not tried"))
@@ -119,7 +119,7 @@ struct CommandTests {
         let object = try #require(FolderMaker.object(world.printed))
         #expect(object["exit_code"] as? Int == 77)
         let steps = try #require(object["steps"] as? [[String: Any]])
-        #expect(steps.compactMap { $0["result"] as? String } == ["ok", "ok", "ok", "ok", "ok", "failed", "skipped", "skipped"])
+        #expect(steps.compactMap { $0["result"] as? String } == ["ok", "ok", "ok", "ok", "ok", "failed", "skipped", "skipped", "ok"])
     }
 
     @Test("check names the experiment that is closed, of many")
@@ -144,6 +144,21 @@ struct CommandTests {
         #expect(world.printed.contains("********"))
         #expect(!world.printed.contains("shibboleth") && !world.complained.contains("shibboleth"))
         #expect(await mlmirror("check") == .unreachable)
+    }
+
+    @Test("check --offline finds what would keep a store or the feed from being opened")
+    func offlineFaults() async {
+        #expect(await mlmirror("check", ["--offline"], ["MLMIRROR_FEED": "triggers"]) == .configuration)
+        #expect(world.printed.contains("primary.feed: triggers need a database"), "\(world.printed)")
+        var session = world.session()
+        let only = world.primary
+        session.openStore = { settings in
+            guard settings.role == .primary else { throw ConfigurationError(settings.uri.origin, "such a store cannot be") }
+            return OpenedStore(store: only, version: { nil }, requestCount: { 0 }, close: {})
+        }
+        let arguments = ["check", "--offline", "--primary", "http://a", "--secondary", "http://b", "--state", state]
+        #expect(await Program.run(arguments, in: session) == .usage)
+        #expect(world.printed.contains("failed   secondary"), "\(world.printed)")
     }
 
     @Test("check finds that both addresses lead to one server")

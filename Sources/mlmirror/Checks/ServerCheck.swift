@@ -20,6 +20,18 @@ struct ServerCheck {
         }
     }
 
+    /// Whether both could be asked, by what is known of them here. Asks nobody.
+    func runOffline(_ settings: MirrorSettings, _ list: inout CheckList) {
+        for store in [settings.primary, settings.secondary] {
+            do {
+                try session.openStore(store).close()
+                list.skip(store.role.rawValue, "not asked (--offline)")
+            } catch {
+                list.failed(store.role.rawValue, error)
+            }
+        }
+    }
+
     /// The store, where it answers as an MLflow server does.
     private func check(_ settings: StoreSettings, of mirror: MirrorSettings, _ list: inout CheckList) async throws -> OpenedStore? {
         let name = settings.role.rawValue

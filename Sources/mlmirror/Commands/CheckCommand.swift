@@ -4,7 +4,7 @@ import Replication
 struct CheckCommand: MirrorCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
-        abstract: "Check configuration, state file, both servers and permissions, before anything is copied.",
+        abstract: "Check configuration, state file, both servers, permissions and feed, before anything is copied.",
         discussion: """
             Examples:
               mlmirror check --primary http://a:5000 --secondary http://b:5000 \\
@@ -43,18 +43,18 @@ struct CheckCommand: MirrorCommand {
             shown = showConfig ? ShownSetting.all(settings) : []
             list.run("state file") { try StateCheck.run(settings.state.value) }
             if !list.hasFailure { list.run("scope") { try StateCheck.scope(settings) } }
-            if offline {
-                for role in Role.allCases { list.skip(role.rawValue, "not asked (--offline)") }
-            } else {
-                try await ServerCheck(session: session).run(settings, &list)
-                if assess, !list.hasFailure { assessment = try await forecast(of: settings, session) }
-            }
+            let servers = ServerCheck(session: session)
+            if offline { servers.runOffline(settings, &list) } else { try await servers.run(settings, &list) }
+            list.run("feed") { try FeedCheck.run(settings) }
+            if assess, !list.hasFailure { assessment = try await forecast(of: settings, session) }
         } catch let error as ConfigurationError {
             list.failed("configuration", error)
-            // As a service's reload asks first: the one that runs stays as it is.
-            if case .journal = common.output.logFormat.resolved(session.environment) {
-                session.logger(common.output).event(.configurationRefused, ["detail": "\(error)"])
-            }
+        }
+        // As a service's reload asks first: the one that runs stays as it is.
+        if [.usage, .configuration].contains(list.outcome.status),
+            case .journal = common.output.logFormat.resolved(session.environment)
+        {
+            session.logger(common.output).event(.configurationRefused, ["detail": "\(list.outcome.message)"])
         }
         try show(list, shown, assessment, session)
         return list.outcome

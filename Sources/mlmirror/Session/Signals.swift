@@ -46,7 +46,7 @@ final class Signals: Sendable {
         }
     }
 
-    private func take(_ number: Int32, _ work: Task<Void, Never>, _ beforeAbruptEnd: () -> Void) {
+    func take(_ number: Int32, _ work: Task<Void, Never>, _ beforeAbruptEnd: () -> Void) {
         if number == SIGUSR1 {
             state.withLock { $0.onStatusRequest }?()
             return
