@@ -76,6 +76,24 @@ struct TrackingURITests {
         #expect(world.printed.isEmpty)
     }
 
+    @Test("a state file that nobody can look at may say azureml-only: the primary is not named instead")
+    func outOfSight() async throws {
+        // Links that lead to each other: also for root there is no way.
+        try FileManager.default.createSymbolicLink(atPath: state, withDestinationPath: folder.file("other"))
+        try FileManager.default.createSymbolicLink(atPath: folder.file("other"), withDestinationPath: state)
+        #expect(await uri() == .configuration)
+        #expect(world.printed.isEmpty)
+        #expect(world.complained.contains("\(state): cannot be read ("), "\(world.complained)")
+        for command in ["status", "mode"] {
+            _ = await world.run([command, "--state", state])
+            let said = world.printed + world.complained
+            #expect(said.contains("cannot be read (") && !said.contains("no such file"), "\(said)")
+        }
+        let stores = ["--primary", "http://a", "--secondary", "http://b", "--state", state]
+        #expect(await world.run(["backfill", "--dry-run"] + stores) == .configuration)
+        #expect(await world.run(["check", "--offline"] + stores) == .configuration)
+    }
+
     @Test("--env is read by a shell as it was meant", arguments: ["/plain", "/it's/$HOME/`id`/\"x\"/a;b&c*"])
     func shell(_ path: String) async throws {
         #expect(

@@ -79,7 +79,13 @@ public final class ReplicationState: Sendable {
         lock = nil
         generation = nil
         wasOlderCopy = false
-        guard access(path, F_OK) == 0 else {
+        guard access(path, R_OK) == 0 else {
+            let reason = String(cString: strerror(errno))
+            guard Self.isMissing(path) else {
+                throw StateError(
+                    .unwritable,
+                    "\(path): cannot be read (\(reason)). Ask as a user who may read it and enter its folder, or name another file.")
+            }
             throw StateError(.missing, "\(path): no such file. The first `mlmirror backfill` or `mlmirror run` makes it.")
         }
         do {
@@ -89,6 +95,9 @@ public final class ReplicationState: Sendable {
             throw Self.explain(error, path)
         }
     }
+
+    /// There is certainly no such file. Where nobody may look, or a link leads nowhere for ever, there may be one.
+    public static func isMissing(_ path: String) -> Bool { access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR) }
 
     /// Folds the log of the database into the file. Later calls fail. A visitor folds nothing: two that do at once can damage the file.
     public func close() throws {

@@ -5,7 +5,7 @@ import Replication
 enum StateCheck {
     /// A file that does not exist yet is not made. One that another mlmirror is using is in order.
     static func run(_ path: String) throws -> String {
-        guard TextFile.exists(path) else { return try new(path) }
+        guard !ReplicationState.isMissing(path) else { return try new(path) }
         do {
             try ReplicationState.open(path: path).close()
             return path
@@ -16,7 +16,7 @@ enum StateCheck {
 
     /// What another scope than the last one means for what is copied.
     static func scope(_ settings: MirrorSettings) throws -> String {
-        guard TextFile.exists(settings.state.value) else { return "nothing was copied yet" }
+        guard !ReplicationState.isMissing(settings.state.value) else { return "nothing was copied yet" }
         let state = try ReplicationState.visit(path: settings.state.value)
         defer { try? state.close() }
         guard var keys = try state.differences(to: settings.scope) else { return "nothing was copied yet" }

@@ -72,7 +72,7 @@ struct TrackingURICommand: SessionCommand {
 ///
 /// - Parameter experiment: its own, by its name on the primary; nil: of the installation as a whole.
 func presentMode(of path: String?, _ session: Session, experiment: String? = nil) async throws -> Mode {
-    guard let path, TextFile.exists(path) else { return .dual }
+    guard let path, !ReplicationState.isMissing(path) else { return .dual }
     return try await session.visitingState(path) { state in
         let modes = try state.modes
         return experiment.map { modes.mode(ofExperimentNamed: $0) } ?? modes.mode

@@ -8,7 +8,7 @@ enum StateCopy {
         let folder = try ScratchFolder()
         defer { withExtendedLifetime(folder) {} }
         let copy = "\(folder.path)/state.db"
-        if TextFile.exists(path) {
+        if !ReplicationState.isMissing(path) {
             // Folds the database's log into the one file that is copied, and takes the owner's lock while it does.
             try ReplicationState.open(path: path).close()
             try FileManager.default.copyItem(atPath: path, toPath: copy)
