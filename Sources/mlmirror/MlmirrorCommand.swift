@@ -43,6 +43,7 @@ struct MlmirrorCommand: ParsableCommand {
 @main
 enum Main {
     static func main() {
+        StandardStreams.hold()
         Secrecy.begin()
         Signals.hold()
         let console = Console.standard()
