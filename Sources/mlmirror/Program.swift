@@ -28,6 +28,12 @@ enum Program {
         do {
             let outcome = try await command.execute(in: session)
             session.console.clearBar()
+            if let why = session.console.resultFailure {
+                // Half a result is none.
+                let unwritten = Outcome(outcome.status == .ok ? .failed : outcome.status, "cannot write the result: \(why)")
+                report(unwritten, command.output, session)
+                return unwritten.status
+            }
             if outcome.status != .ok, isJSON { report(outcome, command.output, session) }
             return outcome.status
         } catch {

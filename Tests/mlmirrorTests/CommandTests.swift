@@ -1,3 +1,4 @@
+import Glibc
 import Logging
 import Replication
 import TestSupport
@@ -216,6 +217,26 @@ struct CommandTests {
         #expect(await world.run(arguments, [:]) == .ok)
         #expect(!world.printed.isEmpty)
         #expect(world.complained.isEmpty)
+    }
+
+    @Test("a result that cannot be written is a failure, and named", arguments: [["--json"], ["--env"], []])
+    func unwritten(_ form: [String]) async {
+        let complained = Locked("")
+        var session = world.session()
+        session.console = Console(
+            output: Console.Stream(isTerminal: false) { _ in throw WriteError(description: "No space left on device") },
+            errors: Console.Stream(isTerminal: false) { text in complained.withLock { $0 += text } })
+        let arguments = ["tracking-uri", "--primary", "http://a", "--secondary", "http://b", "--state", state]
+        #expect(await Program.run(arguments + form, in: session) == .failed)
+        #expect(complained.withLock { $0 }.contains("cannot write the result: No space left on device"))
+    }
+
+    @Test("a full device is noticed, a reader that has left is not")
+    func fullDevice() throws {
+        let full = open("/dev/full", O_WRONLY)
+        defer { close(full) }
+        let error = #expect(throws: WriteError.self) { try Console.Stream.descriptor(full).write("x") }
+        #expect(error?.description == "No space left on device")
     }
 
     @Test("log lines are plain, and what a server said cannot steer a terminal")

@@ -60,6 +60,28 @@ struct ReportTests {
         #expect(error?.description == "cannot write \(folder.file("none/r.json")): No such file or directory")
     }
 
+    @Test("ends once, and not at all where a part of it could not be written")
+    func endsOnce() throws {
+        let text = Locked("")
+        let report = try JSONReport(settings: settings, startedAt: 0, isDeep: false) { bytes in
+            text.withLock { $0 += String(decoding: bytes, as: UTF8.self) }
+        }
+        try report.add(difference(1))
+        try report.finish(VerifyDocument(VerifySummary(), afterRepair: nil))
+        // The report beside it failed.
+        try report.finish(nil)
+        #expect(FolderMaker.object(text.withLock { $0 })?["summary"] as? [String: Any] != nil)
+
+        let tries = Locked(0)
+        let cut = try JSONReport(settings: settings, startedAt: 0, isDeep: false) { _ in
+            tries.withLock { $0 += 1 }
+            throw WriteError(description: "the disk is full")
+        }
+        #expect(throws: WriteError.self) { try cut.finish(VerifyDocument(VerifySummary(), afterRepair: nil)) }
+        try cut.finish(nil)
+        #expect(tries.withLock { $0 } == 1)
+    }
+
     @Test("memory does not grow with the differences: it is handed on in pieces")
     func streams() throws {
         let pieces = Locked<[Int]>([])

@@ -70,7 +70,7 @@ struct VerifyCommand: MirrorCommand {
                 }
             }
         } catch {
-            try outlets.abandon()
+            outlets.abandon()
             throw error
         }
     }

@@ -7,6 +7,8 @@ final class JSONReport: Sendable {
     private struct State {
         var pending: [UInt8]
         var isFirst = true
+        /// It has its end, or could not be written any further.
+        var isEnded = false
     }
     private let state: Locked<State>
     private let write: @Sendable ([UInt8]) throws -> Void
@@ -38,17 +40,23 @@ final class JSONReport: Sendable {
         }
     }
 
-    /// Ends the document; `summary` nil: the verification did not finish.
+    /// Ends the document, once; `summary` nil: the verification did not finish.
     func finish(_ summary: VerifyDocument?) throws {
         let last = try summary.map { try JSONLine.encode($0) } ?? "null"
         try state.withLock { state in
+            guard !state.isEnded else { return }
+            state.isEnded = true
             state.pending += Array("],\n\"summary\":\(last)}\n".utf8)
             try flush(&state)
         }
     }
 
     private func flush(_ state: inout State) throws {
-        try write(state.pending)
+        do { try write(state.pending) } catch {
+            // Who knows how much of it is there: nothing can follow it.
+            state.isEnded = true
+            throw error
+        }
         state.pending = []
     }
 }

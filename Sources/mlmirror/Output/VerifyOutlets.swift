@@ -59,10 +59,10 @@ struct VerifyOutlets: Sendable {
         if !isJSON { console.result(text(afterRepair ?? summary, afterRepair == nil ? lines : linesAfterRepair)) }
     }
 
-    /// The verification failed: what was found so far stays readable.
-    func abandon() throws {
-        for report in reports { try report.finish(nil) }
-        try file?.commit()
+    /// The verification failed: what was found so far stays readable, as far as it can be written. Why it failed is the thing to tell.
+    func abandon() {
+        for report in reports { try? report.finish(nil) }
+        try? file?.commit()
     }
 
     private func text(_ summary: VerifySummary, _ lines: DifferenceLines) -> String {

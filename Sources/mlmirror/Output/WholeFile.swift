@@ -1,4 +1,5 @@
 import Glibc
+import Replication
 
 /// A result could not be written where it belongs.
 struct WriteError: Error, CustomStringConvertible {
@@ -10,6 +11,7 @@ final class WholeFile: Sendable {
     let path: String
     private let temporary: String
     private let descriptor: Int32
+    private let failed = Locked<WriteError?>(nil)
 
     /// - Parameter mode: 0600: only its owner may read it.
     init(path: String, mode: mode_t = 0o600) throws {
@@ -21,11 +23,16 @@ final class WholeFile: Sendable {
     }
 
     func write(_ bytes: [UInt8]) throws {
-        guard FileDescriptorWriter.writeAll(bytes, to: descriptor) else { throw Self.failure(path) }
+        guard FileDescriptorWriter.writeAll(bytes, to: descriptor) else {
+            let error = Self.failure(path)
+            failed.withLock { $0 = error }
+            throw error
+        }
     }
 
-    /// Puts the file in its place.
+    /// Puts the file in its place, unless a part of it is missing.
     func commit() throws {
+        if let error = failed.withLock({ $0 }) { throw error }
         guard fsync(descriptor) == 0, rename(temporary, path) == 0 else { throw Self.failure(path) }
     }
 

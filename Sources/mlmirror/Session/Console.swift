@@ -6,14 +6,19 @@ final class Console: Sendable {
     /// One of the two streams.
     struct Stream: Sendable {
         var isTerminal: Bool
-        var write: @Sendable (String) -> Void
-        init(isTerminal: Bool, write: @escaping @Sendable (String) -> Void) {
+        /// Throws `WriteError`, where not all of it could be written and somebody waits for it.
+        var write: @Sendable (String) throws -> Void
+        init(isTerminal: Bool, write: @escaping @Sendable (String) throws -> Void) {
             self.isTerminal = isTerminal
             self.write = write
         }
 
         static func descriptor(_ descriptor: Int32) -> Stream {
-            Stream(isTerminal: isatty(descriptor) == 1) { FileDescriptorWriter.writeAll(Array($0.utf8), to: descriptor) }
+            Stream(isTerminal: isatty(descriptor) == 1) { text in
+                // A reader that leaves early (`| head`) has what it wanted.
+                guard !FileDescriptorWriter.writeAll(Array(text.utf8), to: descriptor), errno != EPIPE else { return }
+                throw WriteError(description: String(cString: strerror(errno)))
+            }
         }
     }
 
@@ -21,6 +26,7 @@ final class Console: Sendable {
     private let errors: Stream
     private let terminalWidth: @Sendable () -> Int
     private let bar = Locked<String?>(nil)
+    private let failure = Locked<String?>(nil)
 
     init(output: Stream, errors: Stream, terminalWidth: @escaping @Sendable () -> Int = { 80 }) {
         self.output = output
@@ -37,19 +43,25 @@ final class Console: Sendable {
     /// Columns of the terminal, asked each time: people resize.
     var width: Int { terminalWidth() }
 
-    /// Text as it is, to standard output.
+    /// Why standard output does not hold all results; nil: it does.
+    var resultFailure: String? { failure.withLock { $0 } }
+
+    /// Text as it is, to standard output. After a failure nothing more is written: there would be a gap before it.
     func result(_ text: String) {
         bar.withLock { bar in
             hide(&bar)
-            output.write(text)
+            failure.withLock { failure in
+                guard failure == nil else { return }
+                do { try output.write(text) } catch { failure = "\(error)" }
+            }
         }
     }
 
     /// A line to standard error. A bar that is shown goes on below it.
     func message(_ line: String) {
         bar.withLock { bar in
-            guard let shown = bar else { return errors.write(line + "\n") }
-            errors.write("\r\u{1B}[K\(line)\n\(shown)")
+            guard let shown = bar else { return say(line + "\n") }
+            say("\r\u{1B}[K\(line)\n\(shown)")
         }
     }
 
@@ -57,7 +69,7 @@ final class Console: Sendable {
     func draw(_ text: String) {
         bar.withLock { bar in
             guard text != bar else { return }
-            errors.write("\r\(text)\u{1B}[K")
+            say("\r\(text)\u{1B}[K")
             bar = text
         }
     }
@@ -66,9 +78,12 @@ final class Console: Sendable {
 
     private func hide(_ bar: inout String?) {
         guard bar != nil else { return }
-        errors.write("\r\u{1B}[K")
+        say("\r\u{1B}[K")
         bar = nil
     }
+
+    /// Where messages cannot be told, there is nobody to tell it to.
+    private func say(_ text: String) { try? errors.write(text) }
 
     private static func measuredWidth(_ descriptor: Int32) -> Int {
         var size = winsize()
