@@ -89,6 +89,24 @@ import Testing
         ]
         for (news, line) in expected { #expect(watch.announce(news, at: 1000).contains(.status(line)), "\(line)") }
     }
+
+    @Test func theLineNamesThePresentMode() throws {
+        let folder = try TemporaryFolder()
+        let state = try ReplicationState.open(path: folder.file("s.db"))
+        defer { try? state.close() }
+        let lines = Locked<[String]>([])
+        var session = TestWorld().session()
+        session.manager.status = { line in lines.withLock { $0.append(line) } }
+        let announcer = Announcer(session, state, Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        announcer.take(standing())
+        try state.changeModes { ledger in
+            var one = ModeSwitch(.everything, askedAt: 1)
+            one.step = .sealed
+            ledger.ask(one)
+        }
+        announcer.take(standing())
+        #expect(lines.withLock { $0 } == ["dual, nothing waits, 0.0 changes/s", "azureml-only, nothing waits, 0.0 changes/s"])
+    }
 }
 
 /// Events, their words and where they go.

@@ -20,7 +20,13 @@ final class Announcer: Sendable {
     /// Never fails: a daemon does not end because it cannot tell of itself.
     func take(_ news: LiveNews) {
         let now = session.clock.nowMilliseconds
-        for announcement in watch.withLock({ $0.announce(news, at: now) }) {
+        // A state file that is waited for is not asked.
+        let mode: Mode? = if case .standing = news { try? state.modes.mode } else { nil }
+        let announcements = watch.withLock { watch in
+            watch.mode = mode ?? watch.mode
+            return watch.announce(news, at: now)
+        }
+        for announcement in announcements {
             switch announcement {
             case .ready: session.manager.ready()
             case .status(let line): session.manager.status(line)

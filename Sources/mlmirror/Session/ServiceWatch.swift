@@ -30,6 +30,8 @@ struct ServiceWatch {
         case unknown, behind, caughtUp
     }
 
+    /// As it was last read.
+    var mode = Mode.dual
     private let limits: Limits
     private var isReady = false
     private var isStuck = false
@@ -103,13 +105,13 @@ struct ServiceWatch {
     }
 
     private func line(_ standing: LiveStanding, _ seconds: Double) -> String {
-        if let outage = standing.report.outages.first { return "dual, \(outage.store) is away: \(outage.message)" }
-        if let trouble = standing.report.feedTrouble { return "dual, the feed cannot be read: \(trouble)" }
-        guard standing.isConnected else { return "dual, waiting for the first answers" }
+        if let outage = standing.report.outages.first { return "\(mode.rawValue), \(outage.store) is away: \(outage.message)" }
+        if let trouble = standing.report.feedTrouble { return "\(mode.rawValue), the feed cannot be read: \(trouble)" }
+        guard standing.isConnected else { return "\(mode.rawValue), waiting for the first answers" }
         let lag =
             standing.waiting == 0
             ? "nothing waits" : "\(Quantity.count(standing.waiting, "change")) wait, \(Quantity.duration(seconds)) behind"
         let comparing = standing.isReconciling ? ", comparing everything" : ""
-        return "dual, \(lag)\(comparing), \(Quantity.decimal(standing.report.rates.changesPerSecond)) changes/s"
+        return "\(mode.rawValue), \(lag)\(comparing), \(Quantity.decimal(standing.report.rates.changesPerSecond)) changes/s"
     }
 }
