@@ -3,6 +3,9 @@ import Glibc
 
 /// What a service tells the manager that started it. Without one (no `NOTIFY_SOCKET`) every call is nothing.
 public enum ServiceManager {
+    /// Whether one started this process and listens to it.
+    public static var isPresent: Bool { getenv("NOTIFY_SOCKET") != nil }
+
     /// The feed and both stores have answered: units that wait for this one may start.
     public static func ready() { notify("READY=1") }
 

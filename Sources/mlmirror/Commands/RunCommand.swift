@@ -30,23 +30,31 @@ struct RunCommand: MirrorCommand {
     func execute(in session: Session) async throws -> Outcome {
         let settings = try self.settings(session)
         let logger = session.logger(common.output, atLeast: .notice)
-        return try await session.withState(settings.state.value) { state in
-            logger.event(.started, ["version": "\(Program.version)", "pair": "\(settings.pair.value)", "state": "\(settings.state.value)"])
-            session.signals.onEnd { session.manager.stopping() }
-            do {
-                try await Daemon(
-                    session: session, state: state, logger: logger, load: { try self.settings(session) },
-                    announcer: Announcer(session, state, logger)
-                ).run(settings)
-            } catch {
-                try? LiveReport.noteEnd(in: state)
-                // It was told to end, and has.
-                guard error is CancellationError, session.signals.received != nil else { throw error }
-                let (checkpoint, waiting) = (try state.checkpoint(), try state.backlog().count)
-                logger.event(.ended, ["lsn": "\(checkpoint)", "changes": "\(waiting)"])
-            }
+        session.signals.onEnd { session.manager.stopping() }
+        do {
+            return try await session.withFreeState(settings.state.value, logger) { try await follow(settings, $0, logger, session) }
+        } catch is CancellationError where session.signals.received != nil {
+            // It was told to end while it waited for the state file.
             return .ok
         }
+    }
+
+    private func follow(_ settings: MirrorSettings, _ state: ReplicationState, _ logger: Logger, _ session: Session) async throws -> Outcome
+    {
+        logger.event(.started, ["version": "\(Program.version)", "pair": "\(settings.pair.value)", "state": "\(settings.state.value)"])
+        do {
+            try await Daemon(
+                session: session, state: state, logger: logger, load: { try self.settings(session) },
+                announcer: Announcer(session, state, logger)
+            ).run(settings)
+        } catch {
+            try? LiveReport.noteEnd(in: state)
+            // It was told to end, and has.
+            guard error is CancellationError, session.signals.received != nil else { throw error }
+            let (checkpoint, waiting) = (try state.checkpoint(), try state.backlog().count)
+            logger.event(.ended, ["lsn": "\(checkpoint)", "changes": "\(waiting)"])
+        }
+        return .ok
     }
 
     private func settings(_ session: Session) throws -> MirrorSettings {

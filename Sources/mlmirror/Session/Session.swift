@@ -59,6 +59,26 @@ struct Session: Sendable {
         try await using(try ReplicationState.open(path: path), body)
     }
 
+    /// As `withState`. A service waits until whoever has the file lets go of it: its manager would give up after some starts.
+    func withFreeState<Result>(_ path: String, _ logger: Logger, _ body: (ReplicationState) async throws -> Result) async throws -> Result {
+        try await using(try await freeState(path, logger), body)
+    }
+
+    private func freeState(_ path: String, _ logger: Logger) async throws -> ReplicationState {
+        var hasTold = false
+        while true {
+            do { return try ReplicationState.open(path: path) } catch let error as StateError
+                where error.kind == .locked && manager.isPresent
+            {
+                if !hasTold { logger.event(.stateBlocked, ["detail": "\(error)"]) }
+                hasTold = true
+                manager.status("waiting: \(error)")
+                manager.feedWatchdog()
+                try await clock.sleep(seconds: min(5, (manager.watchdogSeconds ?? 15) / 3))
+            }
+        }
+    }
+
     /// Opens the state file as a visitor, whoever owns it, for the length of `body`.
     func visitingState<Result>(_ path: String, _ body: (ReplicationState) async throws -> Result) async throws -> Result {
         try await using(try ReplicationState.visit(path: path), body)

@@ -1,0 +1,73 @@
+import Glibc
+import Replication
+import TestSupport
+import Testing
+
+@testable import mlmirror
+
+/// A service whose state file another process has.
+@Suite struct FreeStateTests {
+    private let folder: TemporaryFolder
+    private let world = TestWorld()
+    private let heard = Locked<[String]>([])
+    init() throws { folder = try TemporaryFolder() }
+
+    private func until(_ isSo: () -> Bool) async throws -> Bool {
+        for _ in 0..<4000 {
+            if isSo() { return true }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        return false
+    }
+
+    private func session() -> Session {
+        let heard = heard
+        @Sendable func hear(_ text: String) { heard.withLock { $0.append(text) } }
+        var session = world.session()
+        // It looks three times while it is to be fed once.
+        session.manager = ServiceLink(
+            ready: { hear("ready") }, status: { hear($0) }, reloading: {}, stopping: { hear("stopping") }, feedWatchdog: { hear("fed") },
+            watchdogSeconds: 0.15)
+        return session
+    }
+
+    private func run(_ session: Session, _ body: () async throws -> Void) async throws -> Status? {
+        let arguments = ["run", "--primary", "http://a", "--secondary", "http://b", "--state", folder.file("s.db")]
+        let ended = Locked<Status?>(nil)
+        let work = Task<Void, Never> {
+            let status = await Program.run(arguments, in: session)
+            ended.withLock { $0 = status }
+        }
+        do { try await body() } catch { Issue.record(error) }
+        session.signals.take(SIGTERM, work) {}
+        await work.value
+        return ended.withLock { $0 }
+    }
+
+    private var waits: Bool { heard.withLock { $0.contains { $0.hasPrefix("waiting: ") } && $0.count { $0 == "fed" } > 2 } }
+
+    @Test func itWaitsUntilTheFileIsFree() async throws {
+        let owner = try ReplicationState.open(path: folder.file("s.db"))
+        let status = try await run(session()) {
+            #expect(try await until { waits }, "\(world.complained)")
+            try owner.close()
+            #expect(try await until { heard.withLock { $0.contains("ready") } }, "\(world.complained)")
+        }
+        #expect(status == .ok)
+        #expect(world.complained.components("in use by another mlmirror").count == 2, "it is said once")
+    }
+
+    @Test func itEndsAtOnceAmidTheWaiting() async throws {
+        let owner = try ReplicationState.open(path: folder.file("s.db"))
+        let status = try await run(session()) { #expect(try await until { waits }, "\(world.complained)") }
+        #expect(status == .ok)
+        #expect(heard.withLock { $0.last } == "stopping")
+        try owner.close()
+    }
+
+    @Test func onACommandLineNobodyWaits() async throws {
+        let owner = try ReplicationState.open(path: folder.file("s.db"))
+        #expect(await world.run(["run", "--primary", "http://a", "--secondary", "http://b", "--state", folder.file("s.db")]) == .busy)
+        try owner.close()
+    }
+}
