@@ -21,6 +21,14 @@ import Testing
         }
     }
 
+    @Test func nobodyKnowsWhereTheConfigurationCannotBeRead() async throws {
+        #expect(await world.run(["status", "--config", folder.file("none.yaml")]).rawValue == 3)
+        #expect(world.printed.hasPrefix("UNKNOWN - ") && world.printed.contains("none.yaml"), "\(world.printed)")
+        let file = try folder.write("m.yaml", "stat: s.db\n")
+        #expect(await world.run(["status", "--config", file]).rawValue == 3)
+        #expect(world.printed.hasPrefix("UNKNOWN - "), "\(world.printed)")
+    }
+
     @Test func aStoppedMirrorIsCritical() async throws {
         try ReplicationState.open(path: state).close()
         #expect(await world.run(["status", "--state", state]).rawValue == 2)

@@ -55,10 +55,10 @@ struct StatusCommand: SessionCommand {
             let path = try stateOptions.path(session)
             let status = try await session.visitingState(path) { try MirrorStatus(of: $0, at: session.clock.nowMilliseconds) }
             return try show(StatusDocument(status, StatusVerdict(status, warningLag: warningLag, criticalLag: criticalLag)), session)
-        } catch let error as StateError {
-            return try fromJournal(insteadOf: error, session)
-        } catch let error as ConfigurationError {
-            guard stateOptions.unit != nil else { throw error }
+        } catch is CancellationError {
+            throw CancellationError()
+        } catch {
+            // Whatever it is, a monitoring plug-in knows no other code for it.
             return try fromJournal(insteadOf: error, session)
         }
     }
