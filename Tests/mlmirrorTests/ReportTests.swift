@@ -60,6 +60,14 @@ struct ReportTests {
         #expect(error?.description == "cannot write \(folder.file("none/r.json")): No such file or directory")
     }
 
+    @Test("a folder in its place is found at once, and nothing is left in it")
+    func folderInItsPlace() throws {
+        try FolderMaker.makeFolder(folder.file("r.json"))
+        let error = #expect(throws: WriteError.self) { try WholeFile(path: folder.file("r.json")) }
+        #expect(error?.description == "cannot write \(folder.file("r.json")): Is a directory")
+        #expect(try FolderMaker.list(folder.path) == ["r.json"])
+    }
+
     @Test("ends once, and not at all where a part of it could not be written")
     func endsOnce() throws {
         let text = Locked("")

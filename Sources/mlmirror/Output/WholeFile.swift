@@ -18,6 +18,11 @@ final class WholeFile: Sendable {
         self.path = path
         let slash = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
         temporary = "\(path[..<slash]).\(path[slash...]).\(getpid()).tmp"
+        var there = stat()
+        // The renaming would find it only when all is done.
+        guard lstat(path, &there) != 0 || there.st_mode & S_IFMT != S_IFDIR else {
+            throw WriteError(description: "cannot write \(path): \(String(cString: strerror(EISDIR)))")
+        }
         descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
         guard descriptor >= 0, fchmod(descriptor, mode) == 0 else { throw Self.failure(path) }
     }
