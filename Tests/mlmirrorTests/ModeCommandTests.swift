@@ -148,6 +148,22 @@ import Testing
         #expect(world.printed.hasPrefix("0 runs deleted on the primary"))
     }
 
+    @Test func whatIsClosedIsNotDoneWith() async throws {
+        try await world.fill()
+        let file = try configuration("mode: { retire_primary: delete }\n")
+        #expect(await world.run(["backfill", "--config", file]) == .ok)
+        let owner = try ReplicationState.open(path: folder.file("s.db"))
+        try owner.changeModes { ledger in
+            var one = ModeSwitch(.everything, askedAt: 1)
+            one.step = .sealed
+            ledger.ask(one)
+        }
+        try owner.close()
+        world.primary.setFault { $0.name == "runs" ? .before(StoreError(.setAside, .forbidden, "no grant")) : nil }
+        #expect(await world.run(["retire", "--config", file, "--yes"]) == .incomplete)
+        #expect(world.printed.contains("experiments closed to us"), "\(world.printed)\(world.complained)")
+    }
+
     @Test func whatTheSecondaryLacksIsNamed() async throws {
         try await world.fill()
         let file = try configuration("mode: { retire_primary: delete }\n")

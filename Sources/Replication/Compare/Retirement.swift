@@ -21,6 +21,8 @@ public struct Retirement<Primary: TrackingStore, Secondary: WritableStore>: Send
         public var refused = 0
         /// What it is too early for, or too late: label to count.
         public var leftOut: [String: Int] = [:]
+        /// Runs and experiments of `leftOut` that could not be read.
+        public var unread = 0
     }
 
     /// - Parameter grace: milliseconds after its end for which a run may still be given files.
@@ -79,10 +81,14 @@ public struct Retirement<Primary: TrackingStore, Secondary: WritableStore>: Send
                     if fate == .retired { summary.retired += 1 } else { summary.refused += 1 }
                     report(run.id, fate)
                 }
-                if !page.undecodable.isEmpty { summary.leftOut["unreadable", default: 0] += page.undecodable.count }
+                if !page.undecodable.isEmpty {
+                    summary.leftOut["unreadable", default: 0] += page.undecodable.count
+                    summary.unread += page.undecodable.count
+                }
             }
         } closed: { _, _ in
             summary.leftOut["experiments closed to us", default: 0] += 1
+            summary.unread += 1
         }
         return summary
     }

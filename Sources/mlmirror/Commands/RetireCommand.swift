@@ -21,7 +21,7 @@ struct RetireCommand: MirrorCommand {
             experiments stay. The configuration must say mode.retire_primary: delete.
             The copies on the secondary stay, also when the mode is dual again.
 
-            Exit code 4: something was refused.
+            Exit code 4: something was refused; 3: something could not be read.
             """
     )
 
@@ -53,6 +53,7 @@ struct RetireCommand: MirrorCommand {
         if summary.refused > 0 {
             return Outcome(.differences, "\(Quantity.count(summary.refused, "run")) not wholly on the secondary; kept")
         }
+        if summary.unread > 0 { return Outcome(.incomplete, "\(Quantity.count(summary.unread)) could not be read") }
         return .ok
     }
 
@@ -74,7 +75,7 @@ struct RetireCommand: MirrorCommand {
                 session.console.message("kept: run \(run): \(fields.joined(separator: ", ").printable)")
             }
             let document = RetireDocument(
-                isDryRun: dryRun, retired: summary.retired, refused: summary.refused, leftOut: summary.leftOut,
+                isDryRun: dryRun, retired: summary.retired, refused: summary.refused, leftOut: summary.leftOut, unread: summary.unread,
                 refusals: refusals.withLock { $0 })
             _ = session.answer(output, document, document.text)
             return document
@@ -93,6 +94,8 @@ struct RetireDocument: Encodable {
     var retired: Int
     var refused: Int
     var leftOut: [String: Int]
+    /// Of those, what could not be read.
+    var unread: Int
     /// The first ones.
     var refusals: [Refusal]
 
