@@ -27,7 +27,7 @@ struct Daemon: Sendable {
             do {
                 settings = try await next(after: present, reload) { proven.withLock { $0 = nil } }
                 proven.withLock { $0 = $0 ?? present }
-            } catch  where Self.isOfConfiguration(error) {
+            } catch let error where Self.isOfConfiguration(error) {
                 // Its stores were away when it was read, and now say what keeps it from being used.
                 guard let last = proven.withLock({ $0 }) else { throw error }
                 logger.event(.configurationRefused, ["detail": "\(error)"])
