@@ -76,6 +76,7 @@ import Testing
         (["DATABRICKS_OIDC_TOKEN": "canary", "DATABRICKS_CLIENT_ID": "c"], "env-oidc by DATABRICKS_OIDC_TOKEN"),
         (["DATABRICKS_OIDC_TOKEN_ENV": "MINE", "MINE": "canary"], "env-oidc by MINE"),
         (["DATABRICKS_OIDC_TOKEN_FILEPATH": "/f"], "file-oidc by DATABRICKS_OIDC_TOKEN_FILEPATH"),
+        (["DATABRICKS_OIDC_TOKEN_FILE": "/f"], "file-oidc by DATABRICKS_OIDC_TOKEN_FILE"),
         (["ARM_CLIENT_ID": "c", "ARM_CLIENT_SECRET": "canary", "ARM_TENANT_ID": "t"], "azure-client-secret by ARM_CLIENT_SECRET"),
         (["ARM_USE_MSI": "true"], "azure-msi by ARM_USE_MSI"),
         (["DATABRICKS_CLIENT_SECRET": "canary"], "DATABRICKS_CLIENT_SECRET is there, and client_id is not"),
@@ -105,6 +106,31 @@ import Testing
     ]) func whoAsks(_ environment: [String: String], _ expected: String) throws {
         let text = try found(.standard, environment.merging(["DATABRICKS_HOST": "h"]) { own, _ in own })
         #expect(text.contains(expected), "\(text)")
+    }
+
+    /// As Databricks' own clients find it: what is named, what was switched to, DEFAULT.
+    @Test(arguments: [
+        (DatabricksAddress.standard, [:], "team", "https://adb-7.3.azuredatabricks.net oauth-m2m by client_secret of profile team"),
+        (
+            .standard, ["DATABRICKS_CONFIG_PROFILE": "DEFAULT"], "team",
+            "https://adb-1.2.azuredatabricks.net pat by token of profile DEFAULT"
+        ),
+        (.profile("DEFAULT"), [:], "team", "https://adb-1.2.azuredatabricks.net pat by token of profile DEFAULT"),
+        (.standard, ["DATABRICKS_HOST": "h.example", "DATABRICKS_TOKEN": "canary"], "team", "https://h.example pat by DATABRICKS_TOKEN"),
+        (.standard, [:], "", "https://adb-1.2.azuredatabricks.net pat by token of profile DEFAULT"),
+        (
+            .standard, [:], "gone",
+            "default_profile under [__settings__]: there is no profile [gone] in F/cfg; it has DEFAULT, bare, team"
+        ),
+        (
+            .profile("__settings__"), [:], "team",
+            "databricks://__settings__: there is no profile [__settings__] in F/cfg; it has DEFAULT, bare, team"
+        ),
+    ]) func whatWasSwitchedToIsTheProfile(
+        _ address: DatabricksAddress, _ environment: [String: String], _ chosen: String, _ expected: String
+    ) throws {
+        let text = try found(address, environment, file: Self.profiles + "\n[__settings__]\ndefault_profile = \(chosen)\n")
+        #expect(text.hasPrefix(expected), "\(text)")
     }
 
     @Test func hostsAreToldApart() {

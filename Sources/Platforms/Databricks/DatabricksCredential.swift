@@ -74,7 +74,7 @@ public struct DatabricksCredential: Sendable, Hashable {
         case .basic: "DATABRICKS_USERNAME and DATABRICKS_PASSWORD"
         case .oauth: "DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET"
         case .variableOIDC: "DATABRICKS_OIDC_TOKEN, or the variable that DATABRICKS_OIDC_TOKEN_ENV names"
-        case .fileOIDC: "DATABRICKS_OIDC_TOKEN_FILEPATH"
+        case .fileOIDC: "DATABRICKS_OIDC_TOKEN_FILEPATH or DATABRICKS_OIDC_TOKEN_FILE"
         case .azureSecret: "ARM_TENANT_ID, ARM_CLIENT_ID and ARM_CLIENT_SECRET"
         case .azureIdentity: "ARM_USE_MSI=true"
         }

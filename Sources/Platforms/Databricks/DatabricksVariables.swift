@@ -28,7 +28,9 @@ public struct DatabricksVariables: Sendable {
         ("host", "DATABRICKS_HOST"), ("token", "DATABRICKS_TOKEN"), ("username", "DATABRICKS_USERNAME"),
         ("password", "DATABRICKS_PASSWORD"), ("client_id", "DATABRICKS_CLIENT_ID"), ("client_secret", "DATABRICKS_CLIENT_SECRET"),
         ("auth_type", "DATABRICKS_AUTH_TYPE"), ("oidc_token_env", "DATABRICKS_OIDC_TOKEN_ENV"),
-        ("oidc_token_filepath", "DATABRICKS_OIDC_TOKEN_FILEPATH"), ("azure_workspace_resource_id", "DATABRICKS_AZURE_RESOURCE_ID"),
+        // The later of two goes before the other.
+        ("oidc_token_filepath", "DATABRICKS_OIDC_TOKEN_FILE"), ("oidc_token_filepath", "DATABRICKS_OIDC_TOKEN_FILEPATH"),
+        ("azure_workspace_resource_id", "DATABRICKS_AZURE_RESOURCE_ID"),
         ("azure_client_id", "ARM_CLIENT_ID"), ("azure_client_secret", "ARM_CLIENT_SECRET"), ("azure_tenant_id", "ARM_TENANT_ID"),
         ("azure_use_msi", "ARM_USE_MSI"), ("azure_environment", "ARM_ENVIRONMENT"),
     ]
@@ -41,7 +43,7 @@ public struct DatabricksVariables: Sendable {
         for (name, variable) in Self.names {
             if let text = environment[variable], !text.isEmpty { values[name] = Value(text: text, source: variable) }
         }
-        let named: (name: String, by: String)?
+        var named: (name: String, by: String)?
         switch address {
         case .profile(let name): named = (name, "databricks://\(name)")
         case .standard, .host:
@@ -52,6 +54,7 @@ public struct DatabricksVariables: Sendable {
         if case .host = address { isAtAddress = true }
         let path = Self.path(environment)
         var profile: [String: Value] = [:]
+        if named == nil, !isSaid, !isAtAddress { named = Self.chosen(path) }
         if let named {
             profile = try Self.profile(named.name, path, by: named.by)
         } else if !isSaid, !isAtAddress {
@@ -100,14 +103,29 @@ public struct DatabricksVariables: Sendable {
         return path.hasPrefix("~/") ? home + path.dropFirst(1) : path
     }
 
+    /// Of what Databricks' command line notes for itself: never a profile.
+    private static let settings = "__settings__"
+
+    private static func text(_ path: String) -> String? {
+        guard let data = FileManager.default.contents(atPath: path), data.count < 1 << 20 else { return nil }
+        return String(data: data, encoding: .utf8)
+    }
+
+    /// The profile that `databricks auth switch` has chosen for whoever names none.
+    private static func chosen(_ path: String) -> (name: String, by: String)? {
+        guard let text = Self.text(path), let name = MLflowEnvironment.section(settings, of: text)["default_profile"], !name.isEmpty else {
+            return nil
+        }
+        return (name, "default_profile under [\(settings)]")
+    }
+
     /// - Parameter by: who names it; nil: it may be missing.
     private static func profile(_ name: String, _ path: String, by: String?) throws(Invalid) -> [String: Value] {
-        guard let data = FileManager.default.contents(atPath: path), data.count < 1 << 20, let text = String(data: data, encoding: .utf8)
-        else {
+        guard let text = Self.text(path) else {
             guard let by else { return [:] }
             throw Invalid("\(by) names a profile, but \(path) cannot be read; write it, or set DATABRICKS_CONFIG_FILE")
         }
-        let sections = MLflowEnvironment.sections(of: text)
+        let sections = MLflowEnvironment.sections(of: text).subtracting([settings])
         guard sections.contains(name) else {
             guard let by else { return [:] }
             throw Invalid("\(by): there is no profile [\(name)] in \(path); it has \(sections.sorted().joined(separator: ", "))")
