@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import Logging
 import Replication
@@ -180,6 +181,33 @@ struct CommandTests {
         #expect(await mlmirror("backfill") == .busy)
         #expect(await mlmirror("backfill", ["--dry-run"]) == .busy)
         #expect(await mlmirror("check") == .ok)
+        try owner.close()
+    }
+
+    /// What a daemon says of itself: it goes on, or was killed.
+    private func noteDaemon(_ state: ReplicationState) throws {
+        try state.setControl(.report, String(decoding: try JSONEncoder().encode(LiveReport()), as: UTF8.self))
+    }
+
+    @Test("a daemon is asked for a backfill of its own two stores, and of no others", .timeLimit(.minutes(1)))
+    func otherStores() async throws {
+        try await world.fill()
+        #expect(await mlmirror("backfill") == .ok)
+        let owner = try ReplicationState.open(path: state)
+        try noteDaemon(owner)
+        for role in [Role.primary, .secondary] {
+            var session = world.session()
+            let (own, other) = (session.openStore, FakeStore(name: "another"))
+            session.openStore = { settings in
+                guard settings.role == role else { return try own(settings) }
+                return OpenedStore(store: other, version: { nil }, requestCount: { 0 }, close: {})
+            }
+            let arguments = ["backfill", "--primary", "http://c", "--secondary", "http://d", "--state", state]
+            #expect(await Program.run(arguments, in: session) == .configuration, "\(role)")
+            #expect(world.complained.contains("it belongs to another \(role.rawValue)"), "\(world.complained)")
+        }
+        #expect(await mlmirror("backfill", [], ["MLMIRROR_PAIR": "another"]) == .configuration)
+        #expect(try owner.openRequests().isEmpty)
         try owner.close()
     }
 

@@ -37,7 +37,9 @@ extension ReplicationState {
     }
 
     /// The same for a visitor, who writes nothing: the owner has bound it.
-    func expectBound(to pair: Pair) throws {
+    ///
+    /// - Throws: `StateError` of kind `otherPair`, and of kind `locked` while the owner has only begun.
+    public func expectBound(to pair: Pair) throws {
         guard try read({ try isBound(to: pair, $0) }), try hasAdopted() else {
             throw StateError(.locked, "\(path): its owner has only begun. Try again in a moment.")
         }

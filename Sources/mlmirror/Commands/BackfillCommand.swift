@@ -46,6 +46,11 @@ struct BackfillCommand: MirrorCommand {
                     "\(settings.state.value): a daemon owns it and mirrors another scope than this command names. Change its configuration, or "
                         + "leave the scope flags and --deep out.")
             }
+            // It would copy its own two stores, whichever are named here.
+            let pair = try await session.withStores(settings) { primary, secondary, _ in
+                try await Pair.identify(primary, secondary, name: settings.pair.value)
+            }
+            try state.expectBound(to: pair)
             session.console.message("A daemon has this state file: it is asked to do the backfill.")
             let number = try state.ask(.backfill, at: session.clock.nowMilliseconds)
             let showsProgress = common.output.progressForm(session).isShown
@@ -58,7 +63,7 @@ struct BackfillCommand: MirrorCommand {
             guard request.state == .done else { return Outcome(.failed, request.message) }
             let after = try MirrorStatus(of: state, at: session.clock.nowMilliseconds)
             let text = "Done by the daemon. Set aside: \(Quantity.count(after.deadLetters))."
-            let outcome = session.answer(common.output, RequestDocument(state: request.state.rawValue), text)
+            let outcome = session.answer(common.output, RequestDocument(state: request.state.rawValue, setAside: after.deadLetters), text)
             guard after.deadLetters > 0 else { return outcome }
             return Outcome(.incomplete, "\(Quantity.count(after.deadLetters, "thing is", "things are")) set aside")
         }
