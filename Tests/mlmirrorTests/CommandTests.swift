@@ -211,6 +211,26 @@ struct CommandTests {
         try owner.close()
     }
 
+    @Test("what a killed daemon has left is not taken for one beside a command that owns the file", arguments: ["backfill", "verify"])
+    func killedDaemon(_ command: String) async throws {
+        try await world.fill()
+        #expect(await mlmirror("backfill") == .ok)
+        let owner = try ReplicationState.open(path: state)
+        try noteDaemon(owner)
+        try owner.close()
+        let (path, saysDaemon) = (state, Locked<[Bool]>([]))
+        world.primary.setFault { operation in
+            guard operation.name == "experiments", let visitor = try? ReplicationState.visit(path: path) else { return nil }
+            let report = try? MirrorStatus(of: visitor, at: 0).report
+            saysDaemon.withLock { $0.append(report?.hasEnded == false) }
+            try? visitor.close()
+            return nil
+        }
+        #expect(await mlmirror(command) == .ok, "\(world.complained)")
+        let said = saysDaemon.withLock { $0 }
+        #expect(!said.isEmpty && !said.contains(true))
+    }
+
     @Test("a foreign or impossible state file is 78")
     func foreignState() async throws {
         try folder.write("state.db", "not a database, but long enough to be looked at as one")

@@ -31,13 +31,14 @@ public struct LiveReport: Sendable, Hashable, Codable {
     public var retries = 0
     /// Fields of the primary that are newer than this, and in how many things they were seen; nil: an earlier version said it.
     public var unknownFields: [String: Int]?
-    /// The daemon has ended as it was told to.
+    /// The daemon has ended: as it was told to, or it was killed and another command has taken the state file over since.
     public var hasEnded = false
     public init() {}
 
-    /// The last word of a daemon that ends as it was told to.
+    /// The last word of a daemon that ends as it was told to, and the first of a command that owns the state file and is none: of one that
+    /// was killed nobody has said it, and others would ask for what nobody answers.
     public static func noteEnd(in state: ReplicationState) throws {
-        guard var report = try state.control(.report).flatMap({ LiveReport(encoded: $0) }) else { return }
+        guard var report = try state.control(.report).flatMap({ LiveReport(encoded: $0) }), !report.hasEnded else { return }
         report.hasEnded = true
         try state.setControl(.report, report.encoded())
     }

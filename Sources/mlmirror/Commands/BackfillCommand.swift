@@ -56,6 +56,8 @@ struct BackfillCommand: MirrorCommand {
             let showsProgress = common.output.progressForm(session).isShown
             var last = ""
             let request = try await OwnerWait(state, clock: session.clock).answer(to: number) { status in
+                // Whoever has the file is none that answers: it had not said so yet.
+                guard status.report?.hasEnded == false else { throw error }
                 let line = "\(status.reconciling == nil ? "copying" : "comparing"): \(Quantity.count(status.lagChanges, "thing")) to do"
                 if showsProgress, line != last { session.console.message(line) }
                 last = line
@@ -98,6 +100,7 @@ struct BackfillCommand: MirrorCommand {
         _ primary: Primary, _ secondary: Secondary, statePath: String, _ settings: MirrorSettings, _ session: Session
     ) async throws -> BackfillSummary {
         try await session.withState(statePath) { state in
+            try LiveReport.noteEnd(in: state)
             let board = ProgressBoard()
             let reporter = ProgressReporter(
                 board, console: session.console, clock: session.clock, form: common.output.progressForm(session))

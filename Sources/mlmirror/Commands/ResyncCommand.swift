@@ -74,8 +74,8 @@ struct OwnerWait {
     }
 
     /// - Parameter whileWaiting: told of how things stand, about twice a second.
-    /// - Throws: `StateError` when the owner ends before it has answered.
-    func answer(to number: Int64, whileWaiting: (MirrorStatus) -> Void = { _ in }) async throws -> OwnerRequest {
+    /// - Throws: `StateError` when the owner ends before it has answered, and whatever `whileWaiting` throws.
+    func answer(to number: Int64, whileWaiting: (MirrorStatus) throws -> Void = { _ in }) async throws -> OwnerRequest {
         while true {
             guard let request = try state.request(number) else {
                 throw StateError(.locked, "\(state.path): the request is no longer in the file")
@@ -85,7 +85,7 @@ struct OwnerWait {
             guard status.condition != .stopped else {
                 throw StateError(.locked, "\(state.path): the daemon ended before it was done; the next one goes on with it.")
             }
-            whileWaiting(status)
+            try whileWaiting(status)
             try await clock.sleep(seconds: 0.4)
         }
     }

@@ -60,7 +60,8 @@ struct VerifyCommand: MirrorCommand {
         do {
             do {
                 return try await session.withState(settings.state.value) { state in
-                    try await compare(VerifyRun(primary, secondary, state, settings, session, self), outlets)
+                    try LiveReport.noteEnd(in: state)
+                    return try await compare(VerifyRun(primary, secondary, state, settings, session, self), outlets)
                 }
             } catch let error as StateError where error.kind == .locked && !repair {
                 // Beside a daemon, which goes on meanwhile.
