@@ -183,6 +183,20 @@ struct DeadLetterCommandTests {
             await world.run(["verify", "--primary", "http://a:5000", "--secondary", "http://b:5000", "--state", state]) == .ok)
     }
 
+    @Test("of more things than are remembered, all that is left is counted", arguments: [2, 3, 4])
+    func countsAllThatIsLeft(most: Int) throws {
+        try some(3)
+        try setAside([DeadLetter(key: EntityKey(.registeredModel, "m"), reason: "invalid", message: "why")])
+        let visitor = try ReplicationState.visit(path: state)
+        let things = try LetterThings(LetterSelection(kind: .run, reason: "invalid"), in: visitor, most: most)
+        // Tried again, each has another reason, and one has another part too.
+        try setAside((1...3).map { DeadLetter(key: EntityKey(.run, "r\($0)"), reason: "forbidden", message: "why") })
+        try setAside([DeadLetter(key: EntityKey(.run, "r1"), path: "a", reason: "forbidden", message: "why")])
+        let (letters, count) = try things.left(in: visitor, shown: 2)
+        #expect(count == 4 && letters.count == 2 && letters.allSatisfy { $0.letter.key.kind == .run })
+        try visitor.close()
+    }
+
     @Test("discard is carried out by a daemon, where one runs")
     func discardedLive() async throws {
         try some(2)

@@ -82,7 +82,7 @@ struct DeadLetterRequeueCommand: SessionCommand {
         let shown = 20
         // Of a thing that is set aside again, another part or another reason may be to blame now.
         let (rest, count) = try await session.visitingState(path) { state in
-            (try state.letters(of: decision.things, limit: shown), try state.letterCount(of: decision.things))
+            try decision.things.left(in: state, shown: shown)
         }
         let document = DecisionDocument("requeue", .done, letters: decision.count, remaining: rest, remainingCount: count)
         guard count > 0 else {
@@ -150,13 +150,32 @@ struct DeadLetterDiscardCommand: SessionCommand {
     }
 }
 
+/// What some letters are about, for whoever looks afterwards at what became of it.
+struct LetterThings: Sendable {
+    static let mostRemembered = 20_000
+    private let things: Set<EntityKey>
+    /// Where there are more than are remembered: all letters of the kind count, whatever their reason is by now. They may be more than
+    /// were meant, never fewer than are left.
+    private let instead: LetterSelection?
+
+    init(_ selection: LetterSelection, in state: ReplicationState, most: Int = LetterThings.mostRemembered) throws {
+        things = try state.things(selection, limit: most)
+        var all = LetterSelection()
+        all.kind = selection.kind
+        instead = things.count < most ? nil : all
+    }
+
+    func left(in state: ReplicationState, shown: Int) throws -> (letters: [NotedLetter], count: Int) {
+        if let instead { return (try state.letters(instead, limit: shown), try state.letterCount(instead)) }
+        return (try state.letters(of: things, limit: shown), try state.letterCount(of: things))
+    }
+}
+
 /// What is decided about, and who is to carry it out.
 private struct LetterDecision {
-    private static let mostThings = 20_000
     var selection: LetterSelection
     var count: Int
-    /// What they are about.
-    var things: Set<EntityKey>
+    var things: LetterThings
     /// A daemon, or a command that copies: it alone writes to the letters.
     var hasOwner: Bool
     var isPaused: Bool
@@ -165,8 +184,7 @@ private struct LetterDecision {
         (selection, count, things, hasOwner, isPaused) = try await session.visitingState(path) { state in
             let (selection, count) = try choice.resolved(state)
             let status = try MirrorStatus(of: state, at: session.clock.nowMilliseconds)
-            let things = try state.things(selection, limit: Self.mostThings)
-            return (selection, count, things, status.condition != .stopped, status.pause != .nothing)
+            return (selection, count, try LetterThings(selection, in: state), status.condition != .stopped, status.pause != .nothing)
         }
     }
 
