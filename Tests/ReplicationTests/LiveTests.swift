@@ -309,6 +309,38 @@ import Testing
         #expect(try await fixture.pair.verify { $0.scope.experiments = experiments }.differences == [])
     }
 
+    /// What is held waits for people: an answer does not.
+    @Test func whatIsHeldHoldsUpNoAnswer() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let primary = fixture.pair.primary
+        let workload = Workload(store: primary)
+        let free = try await workload.run(in: ExperimentID("0"), "free")
+        let held = try await workload.run(in: try await primary.createExperiment(name: "scratch", tags: []), "held", start: 5)
+        try await fixture.live({ $0.filePause = 10_000 }) { daemon in
+            try await daemon.settled()
+            let visitor = try ReplicationState.visit(path: fixture.pair.statePath)
+            _ = try visitor.changePausedScope { $0.adding(NameScope(experiments: ["scratch"])) }
+            // A moment for the daemon to obey.
+            try await Task.sleep(for: .milliseconds(100))
+            try await primary.logBatch(RunBatch(tags: [Tag("a", "b")]), toRun: held.id)
+            fixture.feed.say([Change(.run(held.id))])
+            try await daemon.until("held") { try daemon.state.heldCount() > 0 }
+            var answers: [OwnerRequest.Remainder] = []
+            for (what, argument) in [
+                (OwnerRequest.What.resync, "run \(free.id)"), (.backfill, ""), (.requeue, ""), (.resync, "run \(held.id)"),
+            ] {
+                let number = try visitor.ask(what, argument, at: 0)
+                try await daemon.until("answered") { try visitor.request(number)?.state == .done }
+                answers.append(try #require(try visitor.request(number)).remainder)
+            }
+            #expect(answers.map { $0.held > 0 } == [false, true, true, true] && answers.allSatisfy { $0.letters == 0 })
+            _ = try visitor.changePausedScope { _ in .nothing }
+            try await daemon.settled()
+            try visitor.close()
+        }
+        #expect(try await fixture.pair.verify().differences == [])
+    }
+
     /// Files that are being copied hold it up, and a pause is what may be wanted then.
     @Test func aResyncThatWaitsHoldsUpNoOtherRequest() async throws {
         let fixture = LiveFixture(try MirrorFixture())

@@ -39,6 +39,29 @@ struct DeadLetterCommandTests {
         }
     }
 
+    private func daemon() -> Task<Void, any Error> {
+        Task { [world, state] in
+            let owner = try ReplicationState.open(path: state)
+            let configuration = LiveConfiguration()
+            let live = LiveReplication(
+                primary: world.primary, secondary: world.secondary, state: owner, configuration: configuration, board: ProgressBoard(),
+                clock: ScaledClock(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            ) {
+                PollingFeed(
+                    world.primary, state: owner, scope: configuration.mirror.scope, PollingConfiguration(), clock: ScaledClock())
+            }
+            do { try await live.run() } catch is CancellationError {}
+            try owner.close()
+        }
+    }
+
+    /// The daemon has the file, and has said so.
+    private func begun() async throws {
+        let visitor = try ReplicationState.visit(path: state)
+        for _ in 0..<2000 where try visitor.control(.report) == nil { try await Task.sleep(for: .milliseconds(5)) }
+        try visitor.close()
+    }
+
     @Test("list shows number, kind, id and reason, as many as asked for, and counts the rest")
     func list() async throws {
         try some(3)
@@ -157,20 +180,8 @@ struct DeadLetterCommandTests {
         try await world.fill()
         refuseBatches()
         #expect(await backfill() == .incomplete)
-        let daemon = Task { [world, state] in
-            let owner = try ReplicationState.open(path: state)
-            let configuration = LiveConfiguration()
-            let live = LiveReplication(
-                primary: world.primary, secondary: world.secondary, state: owner, configuration: configuration, board: ProgressBoard(),
-                clock: ScaledClock(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-            ) {
-                PollingFeed(
-                    world.primary, state: owner, scope: configuration.mirror.scope, PollingConfiguration(), clock: ScaledClock())
-            }
-            do { try await live.run() } catch is CancellationError {}
-            try owner.close()
-        }
-        for _ in 0..<2000 where await world.run(["status", "--state", state]).rawValue == 2 { try await Task.sleep(for: .milliseconds(5)) }
+        let daemon = daemon()
+        try await begun()
         #expect(await letters("requeue", ["1"]) == .incomplete, "\(world.printed)\(world.complained)")
         #expect(world.printed.hasPrefix("Tried again: 1 letter, 1 set aside again:\n#1  run "), "\(world.printed)")
         #expect(await letters("requeue", ["--all", "--no-wait"]) == .ok)
@@ -183,6 +194,31 @@ struct DeadLetterCommandTests {
             await world.run(["verify", "--primary", "http://a:5000", "--secondary", "http://b:5000", "--state", state]) == .ok)
     }
 
+    @Test("what is paused by name is not waited for, and is no success", .timeLimit(.minutes(1)))
+    func pausedLive() async throws {
+        try await world.fill()
+        #expect(await backfill() == .ok)
+        let run = try #require(try await world.primary.runs(RunQuery(experiments: [ExperimentID("1")]), nil).elements.first)
+        let daemon = daemon()
+        try await begun()
+        #expect(await world.run(["pause", "--state", state, "--experiment", "team/**"]) == .ok)
+        #expect(
+            await world.run(["resync", "--state", state, "run", run.id.rawValue]) == .incomplete, "\(world.printed)\(world.complained)")
+        #expect(world.printed == "run \(run.id): tried, 2 changes held until `mlmirror resume`\n")
+        let notice = "Paused: experiment team/**. What is held waits for `mlmirror resume`.\n"
+        #expect(world.complained.contains(notice))
+        #expect(await backfill() == .incomplete, "\(world.printed)\(world.complained)")
+        #expect(world.printed.hasPrefix("Done by the daemon. Set aside: 0. Held until `mlmirror resume`: "), "\(world.printed)")
+        #expect(world.complained.contains(notice))
+        #expect(await world.run(["pause", "--state", state]) == .ok)
+        #expect(await backfill() == .incomplete)
+        #expect(world.printed == "Noted. Nothing is written before `mlmirror resume`.\n")
+        #expect(await world.run(["resume", "--state", state]) == .ok)
+        #expect(await world.run(["resync", "--state", state, "run", run.id.rawValue]) == .ok, "\(world.printed)\(world.complained)")
+        daemon.cancel()
+        try await daemon.value
+    }
+
     @Test("of more things than are remembered, all that is left is counted", arguments: [2, 3, 4])
     func countsAllThatIsLeft(most: Int) throws {
         try some(3)
@@ -192,8 +228,8 @@ struct DeadLetterCommandTests {
         // Tried again, each has another reason, and one has another part too.
         try setAside((1...3).map { DeadLetter(key: EntityKey(.run, "r\($0)"), reason: "forbidden", message: "why") })
         try setAside([DeadLetter(key: EntityKey(.run, "r1"), path: "a", reason: "forbidden", message: "why")])
-        let (letters, count) = try things.left(in: visitor, shown: 2)
-        #expect(count == 4 && letters.count == 2 && letters.allSatisfy { $0.letter.key.kind == .run })
+        let (letters, count, held) = try things.left(in: visitor, shown: 2)
+        #expect(count == 4 && held == 0 && letters.count == 2 && letters.allSatisfy { $0.letter.key.kind == .run })
         try visitor.close()
     }
 
@@ -210,6 +246,11 @@ struct DeadLetterCommandTests {
         #expect(await letters("requeue", ["--all", "--kind", "run"]) == .ok)
         #expect(world.printed == "Noted: 2 letters. Nothing is written before `mlmirror resume`.\n")
         #expect(try owner.openRequests().last?.argument == #"{"kind":"run","last":2}"#)
+        #expect(await world.run(["resync", "--state", state, "run", "r1"]) == .ok)
+        #expect(world.printed == "Noted. Nothing is written before `mlmirror resume`.\n")
+        try owner.setPause(.artifacts)
+        #expect(await letters("requeue", ["--all"]) == .ok)
+        #expect(world.printed == "Noted: 2 letters. No files are written before `mlmirror resume`.\n")
         try owner.close()
     }
 

@@ -13,7 +13,7 @@ struct RequestClerk<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
     private enum Open: Sendable {
         /// What it means is being put into the log.
         case isQueued
-        /// Done when nothing up to there is left in the log; nil: not known before the listing is over.
+        /// Done when nothing up to there is left in the log but what is held; nil: not known before the listing is over.
         case waits(upTo: LSN?, things: Set<EntityKey> = [])
         case failed(any Error)
     }
@@ -76,9 +76,11 @@ struct RequestClerk<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
             let head = try state.head()
             return open.withLock { $0[id] = .waits(upTo: head, things: things) }
         case .waits(let upTo?, let things):
-            guard try state.checkpoint() >= upTo else { return }
-            let left = try state.letterCount(of: things)
-            try state.answer(id, .done, left > 0 ? "\(left)" : "")
+            // What is held goes on when people say so, and that may be never.
+            guard try !state.isAnythingFree(upTo: upTo) else { return }
+            let held = try things.isEmpty ? state.heldCount() : state.heldCount(of: things)
+            let remainder = OwnerRequest.Remainder(letters: try state.letterCount(of: things), held: held)
+            try state.answer(id, .done, remainder.message)
         }
         open.withLock { $0[id] = nil }
     }

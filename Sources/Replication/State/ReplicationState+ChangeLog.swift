@@ -151,6 +151,19 @@ extension ReplicationState {
         try read { try Int.fetchOne($0.cachedStatement(sql: "SELECT count(*) FROM change_log WHERE held = 1")) ?? 0 }
     }
 
+    /// Of these things.
+    public func heldCount(of things: Set<EntityKey>) throws -> Int {
+        try things.reduce(0) { $0 + (try isHeld($1) ? 1 : 0) }
+    }
+
+    /// Whether something waits, up to a position, that nobody holds back.
+    func isAnythingFree(upTo lsn: LSN) throws -> Bool {
+        try read { db in
+            let statement = try db.cachedStatement(sql: "SELECT 1 FROM change_log WHERE lsn <= ? AND held = 0 LIMIT 1")
+            return try Int.fetchOne(statement, arguments: [lsn.rawValue]) != nil
+        }
+    }
+
     /// Removes what was finished, unless the key changed again meanwhile: then it goes to the end of the log, with what is not done of it.
     static func finish(_ entry: ChangeLogEntry, at milliseconds: Int64, _ db: Database) throws {
         let done = entry.latest.rawValue

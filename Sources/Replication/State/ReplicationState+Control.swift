@@ -46,6 +46,22 @@ public struct OwnerRequest: Sendable, Hashable {
     public var argument: String
     public var state: State
     public var message: String
+
+    /// What of it is not on the secondary although it is done.
+    public struct Remainder: Sendable, Hashable {
+        /// Letters of what it was about.
+        public var letters = 0
+        /// Changes that a pause by name holds.
+        public var held = 0
+
+        var message: String { held > 0 ? "\(letters) \(held)" : letters > 0 ? "\(letters)" : "" }
+    }
+
+    /// As the answer says.
+    public var remainder: Remainder {
+        let counts = message.split(separator: " ").map { Int($0) ?? 0 }
+        return Remainder(letters: counts.first ?? 0, held: counts.dropFirst().first ?? 0)
+    }
 }
 
 /// Files leave no trace where changes are seen: they are listed again and again while their owner is active, and for a while after.

@@ -14,7 +14,8 @@ struct BackfillCommand: MirrorCommand {
                   --experiment 'team/**' --experiment '!team/scratch/**'
 
             A second run copies what has changed since, and nothing twice. An
-            interrupted one goes on where it was.
+            interrupted one goes on where it was. Beside a daemon that one is asked to
+            do it; what is paused there is not waited for, and makes the end 3.
             """
     )
 
@@ -53,9 +54,13 @@ struct BackfillCommand: MirrorCommand {
             try state.expectBound(to: pair)
             session.console.message("A daemon has this state file: it is asked to do the backfill.")
             let number = try state.ask(.backfill, at: session.clock.nowMilliseconds)
+            if let notice = status.pause.notice {
+                _ = session.answer(common.output, RequestDocument(state: OwnerRequest.State.waiting.rawValue), "Noted. \(notice)")
+                return Outcome(.incomplete, "the daemon is paused")
+            }
             let showsProgress = common.output.progressForm(session).isShown
             var last = ""
-            let request = try await OwnerWait(state, clock: session.clock).answer(to: number) { status in
+            let request = try await OwnerWait(state, session).answer(to: number) { status in
                 // Whoever has the file is none that answers: it had not said so yet.
                 guard status.report?.hasEnded == false else { throw error }
                 let line = "\(status.reconciling == nil ? "copying" : "comparing"): \(Quantity.count(status.lagChanges, "thing")) to do"
@@ -64,10 +69,17 @@ struct BackfillCommand: MirrorCommand {
             }
             guard request.state == .done else { return Outcome(.failed, request.message) }
             let after = try MirrorStatus(of: state, at: session.clock.nowMilliseconds)
-            let text = "Done by the daemon. Set aside: \(Quantity.count(after.deadLetters))."
-            let outcome = session.answer(common.output, RequestDocument(state: request.state.rawValue, setAside: after.deadLetters), text)
-            guard after.deadLetters > 0 else { return outcome }
-            return Outcome(.incomplete, "\(Quantity.count(after.deadLetters, "thing is", "things are")) set aside")
+            let (left, held) = (after.deadLetters, request.remainder.held)
+            let waiting = held > 0 ? " Held until `mlmirror resume`: \(Quantity.count(held, "change"))." : ""
+            let outcome = session.answer(
+                common.output, RequestDocument(state: request.state.rawValue, setAside: left, held: held),
+                "Done by the daemon. Set aside: \(Quantity.count(left)).\(waiting)")
+            guard left + held > 0 else { return outcome }
+            let rest = [
+                left > 0 ? "\(Quantity.count(left, "thing is", "things are")) set aside" : nil,
+                held > 0 ? "\(Quantity.count(held, "change is", "changes are")) held by a pause" : nil,
+            ]
+            return Outcome(.incomplete, rest.compactMap { $0 }.joined(separator: ", "))
         }
     }
 

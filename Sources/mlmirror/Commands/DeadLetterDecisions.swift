@@ -43,8 +43,9 @@ struct DeadLetterRequeueCommand: SessionCommand {
             Puts the things back into the change log, each whole, also where a letter
             is about one field or file of it. A daemon tries them at once; without one
             the next start or backfill does. Waits for the daemon and says how it
-            ended: 0 when all are off the list, 3 when some are set aside again. A
-            letter that was discarded is no longer, when it is named by its number.
+            ended: 0 when all are off the list, 3 when some are set aside again or held
+            by a pause. A letter that was discarded is no longer, when it is named by
+            its number. While everything, or all files, are paused it does not wait.
             """
     )
 
@@ -70,8 +71,8 @@ struct DeadLetterRequeueCommand: SessionCommand {
                 output, DecisionDocument("requeue", .waiting, letters: decision.count),
                 "\(letters) put back; no daemon runs: the next start or backfill tries again.")
         }
-        guard let request = try await decision.ask(.requeue, path, session, waits: !noWait && !decision.isPaused) else {
-            let paused = decision.isPaused ? " Nothing is written before `mlmirror resume`." : ""
+        guard let request = try await decision.ask(.requeue, path, session, waits: !noWait && decision.pause == .nothing) else {
+            let paused = decision.pause.notice.map { " \($0)" } ?? ""
             return session.answer(output, DecisionDocument("requeue", .waiting, letters: decision.count), "Noted: \(letters).\(paused)")
         }
         guard request.state == .done else { throw CommandFailure(request.message) }
@@ -81,16 +82,19 @@ struct DeadLetterRequeueCommand: SessionCommand {
     private func tell(_ decision: LetterDecision, _ path: String, _ session: Session) async throws -> Outcome {
         let shown = 20
         // Of a thing that is set aside again, another part or another reason may be to blame now.
-        let (rest, count) = try await session.visitingState(path) { state in
+        let (rest, count, held) = try await session.visitingState(path) { state in
             try decision.things.left(in: state, shown: shown)
         }
-        let document = DecisionDocument("requeue", .done, letters: decision.count, remaining: rest, remainingCount: count)
+        let document = DecisionDocument("requeue", .done, letters: decision.count, remaining: rest, remainingCount: count, held: held)
         guard count > 0 else {
             return session.answer(output, document, "Tried again: \(Quantity.count(decision.count, "letter")), none is left.")
         }
         let text = LetterText(now: session.clock.nowMilliseconds, style: session.style(output.color))
         let more = count > rest.count ? "  and \(Quantity.count(count - rest.count)) more\n" : ""
-        let message = "\(Quantity.count(count)) set aside again"
+        let message =
+            held > 0
+            ? "\(Quantity.count(count)) left, \(Quantity.count(held, "thing")) held until `mlmirror resume`"
+            : "\(Quantity.count(count)) set aside again"
         _ = session.answer(
             output, document,
             "Tried again: \(Quantity.count(decision.count, "letter")), \(message):\n" + (rest.map(text.line).joined() + more).dropLast())
@@ -165,9 +169,9 @@ struct LetterThings: Sendable {
         instead = things.count < most ? nil : all
     }
 
-    func left(in state: ReplicationState, shown: Int) throws -> (letters: [NotedLetter], count: Int) {
-        if let instead { return (try state.letters(instead, limit: shown), try state.letterCount(instead)) }
-        return (try state.letters(of: things, limit: shown), try state.letterCount(of: things))
+    func left(in state: ReplicationState, shown: Int) throws -> (letters: [NotedLetter], count: Int, held: Int) {
+        if let instead { return (try state.letters(instead, limit: shown), try state.letterCount(instead), try state.heldCount()) }
+        return (try state.letters(of: things, limit: shown), try state.letterCount(of: things), try state.heldCount(of: things))
     }
 }
 
@@ -178,13 +182,13 @@ private struct LetterDecision {
     var things: LetterThings
     /// A daemon, or a command that copies: it alone writes to the letters.
     var hasOwner: Bool
-    var isPaused: Bool
+    var pause: Pause
 
     init(_ choice: LetterChoice, _ path: String, _ session: Session) async throws {
-        (selection, count, things, hasOwner, isPaused) = try await session.visitingState(path) { state in
+        (selection, count, things, hasOwner, pause) = try await session.visitingState(path) { state in
             let (selection, count) = try choice.resolved(state)
             let status = try MirrorStatus(of: state, at: session.clock.nowMilliseconds)
-            return (selection, count, try LetterThings(selection, in: state), status.condition != .stopped, status.pause != .nothing)
+            return (selection, count, try LetterThings(selection, in: state), status.condition != .stopped, status.pause)
         }
     }
 
@@ -192,7 +196,7 @@ private struct LetterDecision {
     func ask(_ what: OwnerRequest.What, _ path: String, _ session: Session, waits: Bool) async throws -> OwnerRequest? {
         try await session.visitingState(path) { state in
             let number = try state.ask(what, selection.encoded, at: session.clock.nowMilliseconds)
-            return waits ? try await OwnerWait(state, clock: session.clock).answer(to: number) : nil
+            return waits ? try await OwnerWait(state, session).answer(to: number) : nil
         }
     }
 }

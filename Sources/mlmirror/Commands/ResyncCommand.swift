@@ -13,7 +13,8 @@ struct ResyncCommand: SessionCommand {
 
             The id is the primary's. A daemon does it at once; without one it is done
             when the next one starts. Ends with 0 when all of it is copied, with 3 when
-            some of it is set aside, and refuses what is out of scope.
+            some of it is set aside, or held by a pause, and refuses what is out of
+            scope. While everything, or all files, are paused it does not wait.
             """
     )
 
@@ -38,20 +39,27 @@ struct ResyncCommand: SessionCommand {
         try await session.visitingState(try stateOptions.path(session)) { state in
             let number = try state.ask(.resync, "\(kind.rawValue) \(id)", at: session.clock.nowMilliseconds)
             let status = try MirrorStatus(of: state, at: session.clock.nowMilliseconds)
-            guard status.condition != .stopped, !noWait else {
+            guard status.condition != .stopped, !noWait, status.pause == .nothing else {
+                let noted = status.pause.notice.map { "Noted. \($0)" } ?? "Noted."
                 return session.answer(
                     output, RequestDocument(state: OwnerRequest.State.waiting.rawValue),
-                    status.condition == .stopped ? "Noted; no daemon runs: the next one does it." : "Noted.")
+                    status.condition == .stopped ? "Noted; no daemon runs: the next one does it." : noted)
             }
-            let request = try await OwnerWait(state, clock: session.clock).answer(to: number)
+            let request = try await OwnerWait(state, session).answer(to: number)
             guard request.state == .done else { return Outcome(.failed, request.message) }
-            if let left = Int(request.message) {
-                _ = session.answer(
-                    output, RequestDocument(state: request.state.rawValue, setAside: left),
-                    "\(kind.rawValue) \(id): tried, \(Quantity.count(left, "letter")) set aside; `mlmirror dead-letters` shows them")
-                return Outcome(.incomplete, "\(Quantity.count(left, "letter")) set aside")
+            let (left, held) = (request.remainder.letters, request.remainder.held)
+            guard left + held > 0 else {
+                return session.answer(output, RequestDocument(state: request.state.rawValue), "\(kind.rawValue) \(id): done")
             }
-            return session.answer(output, RequestDocument(state: request.state.rawValue), "\(kind.rawValue) \(id): done")
+            let rest = [
+                left > 0 ? "\(Quantity.count(left, "letter")) set aside" : nil,
+                held > 0 ? "\(Quantity.count(held, "change")) held until `mlmirror resume`" : nil,
+            ].compactMap { $0 }.joined(separator: ", ")
+            let advice = left > 0 ? "; `mlmirror dead-letters` shows them" : ""
+            _ = session.answer(
+                output, RequestDocument(state: request.state.rawValue, setAside: left, held: held),
+                "\(kind.rawValue) \(id): tried, \(rest)\(advice)")
+            return Outcome(.incomplete, rest)
         }
     }
 }
@@ -61,32 +69,57 @@ struct RequestDocument: Encodable {
     var state: String
     /// How many letters say what of it is not on the secondary.
     var setAside: Int?
+    /// How many changes of it a pause holds.
+    var held: Int?
 }
 
-/// Waits for the owner's answer to a request.
+extension Pause {
+    /// Why what is asked for is not waited for; nil: nothing is paused.
+    var notice: String? {
+        switch self {
+        case .nothing: nil
+        case .artifacts: "No files are written before `mlmirror resume`."
+        case .everything: "Nothing is written before `mlmirror resume`."
+        }
+    }
+}
+
+extension MirrorStatus {
+    /// What people have paused, also by name; nil: nothing.
+    var pauseNotice: String? {
+        if let notice = pause.notice { return notice }
+        return pausedScope.isEmpty ? nil : "Paused: \(pausedScope.text.printable). What is held waits for `mlmirror resume`."
+    }
+}
+
+/// Waits for the owner's answer to a request, and says what is paused meanwhile.
 struct OwnerWait {
     private let state: ReplicationState
-    private let clock: any ReplicationClock
+    private let session: Session
 
-    init(_ state: ReplicationState, clock: any ReplicationClock) {
+    init(_ state: ReplicationState, _ session: Session) {
         self.state = state
-        self.clock = clock
+        self.session = session
     }
 
     /// - Parameter whileWaiting: told of how things stand, about twice a second.
     /// - Throws: `StateError` when the owner ends before it has answered, and whatever `whileWaiting` throws.
     func answer(to number: Int64, whileWaiting: (MirrorStatus) throws -> Void = { _ in }) async throws -> OwnerRequest {
+        var told: String?
         while true {
+            // Before the request is read: who answers and then ends has answered.
+            let status = try MirrorStatus(of: state, at: session.clock.nowMilliseconds)
+            if let notice = status.pauseNotice, notice != told { session.console.message(notice) }
+            told = status.pauseNotice
             guard let request = try state.request(number) else {
                 throw StateError(.locked, "\(state.path): the request is no longer in the file")
             }
             if request.state == .done || request.state == .refused { return request }
-            let status = try MirrorStatus(of: state, at: clock.nowMilliseconds)
             guard status.condition != .stopped else {
                 throw StateError(.locked, "\(state.path): the daemon ended before it was done; the next one goes on with it.")
             }
             try whileWaiting(status)
-            try await clock.sleep(seconds: 0.4)
+            try await session.clock.sleep(seconds: 0.4)
         }
     }
 }

@@ -114,14 +114,18 @@ struct DecisionDocument: Encodable {
     /// The first of those that are set aside after they were tried.
     var remaining: [LetterDocument]?
     var remainingCount: Int?
+    /// Things that a pause has kept from being tried.
+    var held: Int?
 
     init(
-        _ what: String, _ state: OwnerRequest.State = .done, letters: Int, remaining: [NotedLetter]? = nil, remainingCount: Int? = nil
+        _ what: String, _ state: OwnerRequest.State = .done, letters: Int, remaining: [NotedLetter]? = nil, remainingCount: Int? = nil,
+        held: Int? = nil
     ) {
         messageType = what
         self.state = state.rawValue
         self.letters = letters
         self.remaining = remaining.map { $0.map { LetterDocument($0) } }
         self.remainingCount = remainingCount
+        self.held = held
     }
 }
