@@ -37,6 +37,16 @@ struct ConfigurationFileTests {
         Refusal(
             "scope:\n  models: [a, 5]\n",
             "m.yaml:2:15: scope.models: expected texts in the list, found the number 5; put it in quotes"),
+        Refusal(
+            "scope:\n  models: []\n",
+            "m.yaml:2:11: scope.models: expected a pattern, found an empty list; leave the key out for everything, or write [\"!**\"] for none"
+        ),
+        Refusal(
+            "scope:\n  owners: []\n",
+            "m.yaml:2:11: scope.owners: expected a pattern, found an empty list; leave the key out for everything, or write [\"!**\"] for none"
+        ),
+        Refusal("scope:\n  experiments: [a, \"\"]\n", "m.yaml:2:16: scope.experiments: a pattern may not be empty"),
+        Refusal("scope:\n  owners: [\"!\"]\n", "m.yaml:2:11: scope.owners: a pattern may not be empty"),
         Refusal("scope:\n  artifacts: maybe\n", "m.yaml:2:14: scope.artifacts: expected true or false, found \"maybe\""),
         Refusal(
             "scope:\n  since: yesterday\n",

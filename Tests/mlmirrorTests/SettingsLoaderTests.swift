@@ -69,6 +69,15 @@ struct SettingsLoaderTests {
         #expect(settings.mirrorConfiguration().scope.artifacts == false)
     }
 
+    @Test("an empty pattern, as an unset variable of a shell makes it, is refused", arguments: ["", "!"])
+    func blankPatterns(_ pattern: String) throws {
+        let experiment = refusal(flags { $0.experiments = ["a", pattern] })
+        #expect(experiment?.isUsage == true && experiment?.description.contains("--experiment") == true)
+        let model = refusal(flags { $0.models = [pattern] })
+        #expect(model?.description.contains("--model") == true && model?.description.hasSuffix("a pattern may not be empty") == true)
+        #expect(!PatternList(["!**"]).matches("a/b") && !PatternList(["!**"]).matches(""), "what stands for none")
+    }
+
     @Test("the default file is read when there is no --primary")
     func standardFile() throws {
         let path = try folder.write("m.yaml", "primary: { uri: 'http://file' }\nsecondary: { uri: 'http://b' }\nstate: s.db\n")

@@ -87,6 +87,7 @@ import Testing
         #expect(world.printed == "Resumed: experiment b. Still paused: experiment a/**, model m.\n")
         #expect(await world.run(["resume", "--state", state]) == .ok)
         #expect(await world.run(["pause", "--state", state, "--experiment", ""]) == .usage)
+        #expect(await world.run(["pause", "--state", state, "--model", "!"]) == .usage)
         #expect(await world.run(["pause", "--state", state, "--experiment", "a", "--artifacts"]) == .usage)
         #expect(await world.run(["resume", "--state", state, "--model", "a", "--deletions"]) == .usage)
         let visitor = try ReplicationState.visit(path: state)

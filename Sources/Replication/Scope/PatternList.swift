@@ -6,6 +6,9 @@ public struct PatternList: Sendable, Hashable {
     public init(_ patterns: [String]) { self.patterns = patterns }
     public static let everything = PatternList([])
 
+    /// Whether a pattern says nothing: what was left out by mistake, an empty variable of a shell for example, and would mean something else.
+    public static func isBlank(_ pattern: String) -> Bool { pattern.isEmpty || pattern == "!" }
+
     public func matches(_ name: String) -> Bool {
         guard let first = patterns.first else { return true }
         var included = first.hasPrefix("!")

@@ -11,6 +11,6 @@ struct NameOptions: ParsableArguments {
     var scope: NameScope { NameScope(experiments: experiments, models: models) }
 
     func check() throws {
-        if (experiments + models).contains(where: \.isEmpty) { throw ValidationError("a pattern may not be empty") }
+        if (experiments + models).contains(where: PatternList.isBlank) { throw ValidationError("a pattern may not be empty") }
     }
 }

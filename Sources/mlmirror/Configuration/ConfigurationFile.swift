@@ -142,12 +142,12 @@ struct ConfigurationFile: Sendable {
             rules = Setting(try RulesSection.rules(section), place)
         }
         guard let scope = try top.section("scope", keys: Self.scopeKeys) else { return }
-        experiments = try scope.texts("experiments")
-        models = try scope.texts("models")
+        experiments = try scope.names("experiments")
+        models = try scope.names("models")
         since = try scope.instant("since")
         until = try scope.instant("until")
         artifacts = try scope.truth("artifacts")
-        owners = try scope.texts("owners")
+        owners = try scope.names("owners")
         passage = try PassageSection(scope)
     }
 

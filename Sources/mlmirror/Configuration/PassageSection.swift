@@ -23,7 +23,7 @@ struct PassageSection: Sendable {
     init(_ scope: ConfigurationSection) throws {
         func place(_ key: String) -> Origin { scope.keys.first { $0.name == key }?.origin ?? .standard }
         if let section = try scope.section("leave_out", keys: KeyTable(known: ["tags", "params", "artifacts"])) {
-            func patterns(_ key: String) throws -> [String] { try Self.patterns(try section.texts(key), section.path(key)) }
+            func patterns(_ key: String) throws -> [String] { try section.patterns(key)?.value ?? [] }
             leaveOut = Setting(
                 LeaveOut(tags: try patterns("tags"), params: try patterns("params"), artifacts: try patterns("artifacts")),
                 place("leave_out"))
@@ -48,14 +48,6 @@ struct PassageSection: Sendable {
             }
             self.mask = Setting(mask, place("mask"))
         }
-    }
-
-    private static func patterns(_ said: Setting<[String]>?, _ key: String) throws -> [String] {
-        guard let said else { return [] }
-        if said.value.contains(where: { $0.isEmpty || $0 == "!" }) {
-            throw ConfigurationError(said.origin, "\(key): a pattern may not be empty")
-        }
-        return said.value
     }
 
     private static func form(_ said: Setting<String>, _ key: String) throws -> Mask.Form {

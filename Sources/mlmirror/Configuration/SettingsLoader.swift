@@ -44,8 +44,8 @@ struct SettingsLoader {
             state: try required(
                 "state", flags.state, "MLMIRROR_STATE", file?.state?.map { TextFile.path($0, besides: file?.path) }, "FILE", file),
             pair: try pair(file),
-            experiments: list(flags.experiments, "--experiment", file?.experiments),
-            models: list(flags.models, "--model", file?.models),
+            experiments: try list(flags.experiments, "--experiment", file?.experiments),
+            models: try list(flags.models, "--model", file?.models),
             since: try instant(flags.since, "--since", "MLMIRROR_SINCE", file?.since),
             until: try instant(flags.until, "--until", "MLMIRROR_UNTIL", file?.until),
             artifacts: flags.noArtifacts ? Setting(false, .flag("--no-artifacts")) : file?.artifacts ?? Setting(true, .standard),
@@ -269,8 +269,9 @@ struct SettingsLoader {
         return pair
     }
 
-    private func list(_ flagged: [String], _ flag: String, _ filed: Setting<[String]>?) -> Setting<[String]> {
-        flagged.isEmpty ? filed ?? Setting([], .standard) : Setting(flagged, .flag(flag))
+    private func list(_ flagged: [String], _ flag: String, _ filed: Setting<[String]>?) throws -> Setting<[String]> {
+        if flagged.contains(where: PatternList.isBlank) { throw ConfigurationError(.flag(flag), "a pattern may not be empty") }
+        return flagged.isEmpty ? filed ?? Setting([], .standard) : Setting(flagged, .flag(flag))
     }
 
     private func instant(_ flagged: Int64?, _ flag: String, _ variable: String, _ filed: Setting<Int64>?) throws -> Setting<Int64>? {
