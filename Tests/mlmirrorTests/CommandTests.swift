@@ -95,6 +95,22 @@ struct CommandTests {
         #expect(await mlmirror("verify") == .ok)
     }
 
+    @Test("a scope that nothing is in proves nothing")
+    func scopeOfNothing() async throws {
+        try await world.fill()
+        let typo = ["--experiment", "taem/**"]
+        #expect(await mlmirror("backfill", typo) == .ok)
+        #expect(await mlmirror("verify", typo) == .incomplete, "\(world.complained)")
+        #expect(world.printed.hasPrefix("Nothing is in scope: nothing was compared ("), "\(world.printed)")
+        let visitor = try ReplicationState.visit(path: state)
+        #expect(try visitor.control(.verifiedAt) == nil)
+        try visitor.close()
+        #expect(await mlmirror("verify", typo + ["--json"]) == .incomplete)
+        let summary = FolderMaker.object(world.printed)?["summary"] as? [String: Any]
+        #expect(summary?["is_complete"] as? Bool == false && summary?["differences"] as? Int == 0)
+        #expect(await mlmirror("verify", ["--experiment", "team/**"]) == .differences, "what was never copied is missing")
+    }
+
     @Test("verify leaves a readable report when a store fails in its midst")
     func interruptedReport() async throws {
         try await world.fill()

@@ -85,6 +85,10 @@ struct SummaryTests {
             VerifyText(summary: summary, hidden: hidden, report: report, isDeep: true, style: Style(isColored: false)).text
         }
         #expect(text() == "Both sides agree (2.0 s).\ncompared:     experiments 2, runs 50\n")
+        var ofNothing = VerifySummary()
+        ofNothing.isOfNothing = true
+        let said = VerifyText(summary: ofNothing, hidden: 0, report: nil, isDeep: true, style: Style(isColored: false)).text
+        #expect(said == "Nothing is in scope: nothing was compared (0.0 s).\n" && !ofNothing.isProven)
         summary.unreadable = 1
         #expect(text().hasPrefix("No difference in what could be read, but 1 thing could not be read (2.0 s).\n"))
         summary.differences = 107

@@ -41,11 +41,13 @@ public struct VerifySummary: Sendable, Hashable {
     public var waiting = 0
     /// And of those, what had not been carried across although the daemon was waited for: it is paused, held up or far behind.
     public var overdue = 0
+    /// Nothing at all was compared, of a scope that leaves things out: a name may be misspelt. An empty primary that is meant whole is another matter.
+    public var isOfNothing = false
     public var seconds = 0.0
     public init() {}
     public var areEqual: Bool { differences == 0 && unreadable == 0 }
-    /// Equal, and nothing that is known to be missing was left out.
-    public var isProven: Bool { areEqual && overdue == 0 }
+    /// Equal, with something to be equal, and nothing that is known to be missing was left out.
+    public var isProven: Bool { areEqual && overdue == 0 && !isOfNothing }
 }
 
 /// Collects the differences of one entity; every comparison is of text.

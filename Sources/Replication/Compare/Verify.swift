@@ -67,6 +67,7 @@ public struct Verify<Primary: TrackingStore, Secondary: WritableStore>: Sendable
             if found.moving > 0 { summary.leftOut[SecondLook<Primary, Secondary>.movingLabel] = found.moving }
         }
         board.update { $0.phase = "done" }
+        summary.isOfNothing = summary.compared.isEmpty && !configuration.scope.hasNoEdge
         summary.seconds = clock.monotonicSeconds - start
         return summary
     }

@@ -14,7 +14,8 @@ struct VerifyCommand: MirrorCommand {
 
             Ends with 0 when both sides agree, and with 4 when there is a difference.
             Beside a daemon, what differs is looked at again once that has caught up;
-            what it does not carry across meanwhile makes the end 3.
+            what it does not carry across meanwhile makes the end 3, and so does a
+            scope that nothing is in.
             """
     )
 
@@ -49,6 +50,7 @@ struct VerifyCommand: MirrorCommand {
         if result.differences > 0 { return Outcome(.differences, Quantity.count(result.differences, "difference")) }
         if result.unreadable > 0 { return Outcome(.incomplete, "\(Quantity.count(result.unreadable)) could not be read") }
         if result.overdue > 0 { return Outcome(.incomplete, "\(Quantity.count(result.overdue, "change")) had not been carried across") }
+        if result.isOfNothing { return Outcome(.incomplete, "nothing is in scope") }
         return .ok
     }
 

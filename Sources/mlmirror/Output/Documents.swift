@@ -94,7 +94,8 @@ struct VerifyDocument: Encodable {
     var differencesAfterRepair: Int?
 
     init(_ summary: VerifySummary, afterRepair: VerifySummary?) {
-        isComplete = (afterRepair ?? summary).unreadable == 0 && (afterRepair ?? summary).overdue == 0
+        let last = afterRepair ?? summary
+        isComplete = last.unreadable == 0 && last.overdue == 0 && !last.isOfNothing
         compared = summary.compared
         differences = summary.differences
         unreadable = summary.unreadable

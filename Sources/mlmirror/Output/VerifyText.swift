@@ -17,7 +17,7 @@ struct VerifyText {
             lines.append("... and \(Quantity.count(hidden)) more; \(place)")
         }
         lines.append(headline)
-        lines.append("compared:     \(LabelCounts.text(summary.compared))")
+        if !summary.compared.isEmpty { lines.append("compared:     \(LabelCounts.text(summary.compared))") }
         if !isDeep { lines.append("not compared: single metric points and the bytes of files; --deep compares them") }
         if !summary.converted.isEmpty { lines.append("converted:    \(LabelCounts.text(summary.converted))") }
         if !summary.accepted.isEmpty { lines.append("accepted:     \(LabelCounts.text(summary.accepted))") }
@@ -38,6 +38,7 @@ struct VerifyText {
             let waits = Quantity.count(summary.overdue, "change waits", "changes wait")
             return style.bad("No difference in what was carried across, but \(waits) in the daemon's log (\(took)).")
         }
+        if summary.isOfNothing { return style.bad("Nothing is in scope: nothing was compared (\(took)).") }
         return style.good("Both sides agree (\(took)).")
     }
 }
