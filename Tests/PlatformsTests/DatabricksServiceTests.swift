@@ -298,6 +298,39 @@ private final class Workspace: Sendable {
         }
     }
 
+    /// What one registry holds is told of where the other one is copied: without a word it would be missing.
+    @Test(arguments: [false, true]) func theRegistryThatIsNotCopiedIsCounted(_ readsUnityCatalog: Bool) async throws {
+        let workspace = try Workspace { request, connection in
+            guard request.target.contains("registered-models/search") else { return false }
+            if request.target.contains("is_prompt") {
+                try connection.json(#"{"error_code":"FEATURE_DISABLED","message":"off"}"#, 400)
+            } else if request.target.contains("unity-catalog") {
+                try connection.json(#"{"registered_models":[{"name":"a.b.c"},{"name":"a.b.d"}],"next_page_token":"more"}"#)
+            } else {
+                try connection.json(#"{"registered_models":[{"name":"m"}]}"#)
+            }
+            return true
+        }
+        try await workspace.with(Self.pat, readsUnityCatalog: readsUnityCatalog) { store in
+            let uncopied = try await store.uncopiedModels()
+            #expect(
+                uncopied
+                    == (readsUnityCatalog
+                        ? ["registered models of the workspace's own registry (primary.registry: databricks)": 1]
+                        : ["registered models of Unity Catalog (primary.registry: databricks-uc) (at least)": 2]))
+            #expect(workspace.asked.count == (readsUnityCatalog ? 1 : 2))
+        }
+        let closed = try Workspace { request, connection in
+            guard request.target.contains("registered-models/search") else { return false }
+            try connection.json(#"{"error_code":"PERMISSION_DENIED","message":"no"}"#, 403)
+            return true
+        }
+        try await closed.with(Self.pat, readsUnityCatalog: readsUnityCatalog) { store in
+            let uncopied = try await store.uncopiedModels()
+            #expect(uncopied.isEmpty)
+        }
+    }
+
     @Test func aShareOfTheRatesIsNeverExceeded() {
         #expect(DatabricksRates.name(.get("/api/2.0/mlflow/runs/get", of: "")) == "others")
         #expect(DatabricksRates.name(.get("/api/2.0/mlflow/experiments/search?a=b", of: "")) == "experiments")

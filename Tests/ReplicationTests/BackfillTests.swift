@@ -44,6 +44,11 @@ import Testing
         try await fixture.primary.createRegisteredModel(ModelName("greet"), description: "", tags: [Tag("mlflow.prompt.is_prompt", "true")])
         let summary = try await fixture.backfill { $0.scope = Scope(experiments: PatternList(["open"]), models: PatternList(["**"])) }
         #expect(summary.counts.leftOut == ["traces": 12, "prompts": 1, "experiments outside the scope": 2])
+        let state = try ReplicationState.open(path: fixture.statePath)
+        let status = try MirrorStatus(of: state, at: 0)
+        try state.close()
+        #expect(status.uncopied == ["traces": 12, "prompts": 1])
+        #expect(try await fixture.verify().summary.leftOut["prompts"] == 1)
     }
 
     @Test func aSecondRunWritesNothing() async throws {

@@ -73,7 +73,8 @@ public struct DatabricksConnection: Sendable {
         service.failure.withoutFeature = "this workspace has it switched off"
         let dialect = readsUnityCatalog ? Dialect.databricksUnityCatalog : .databricks
         let registry = readsUnityCatalog ? RegistryRoute.unityCatalog : .own
-        store = MLflowStore(service, dialect: dialect, files: DatabricksFiles(service), registry: registry) {
+        let other = readsUnityCatalog ? RegistryRoute.own : .unityCatalog
+        store = MLflowStore(service, dialect: dialect, files: DatabricksFiles(service), registry: registry, otherRegistry: other) {
             DatabricksWorkspace.identity(try await DatabricksWorkspace.id($0.service))
         }
     }

@@ -13,6 +13,14 @@ enum RegistryRoute: Sendable, Hashable {
         case .unityCatalog: MLflowCall.api("unity-catalog/\(path)")
         }
     }
+
+    /// What a report calls its models where they are left out, and what is set to have them copied instead.
+    var models: String {
+        switch self {
+        case .own: "registered models of the workspace's own registry (primary.registry: databricks)"
+        case .unityCatalog: "registered models of Unity Catalog (primary.registry: databricks-uc)"
+        }
+    }
 }
 
 /// As mlflow 3.18 reads Unity Catalog (`store/_unity_catalog/registry/rest_store.py`): a search leaves out tags and aliases, and knows no order.

@@ -42,21 +42,42 @@ extension MLflowStore {
         return try await count("traces", member: "traces", size: 500) { MLflowCall.get(MLflowCall.api("traces"), experiments + $0, of: $1) }
     }
 
-    /// Prompts, which the registry keeps as models and lists only when asked for them.
+    /// Prompts, which the registry keeps as models and lists only when asked for them; and the models of a registry that is not the one that
+    /// is copied. Two requests, where the first pages hold any.
     public func uncopiedModels() async throws -> [String: Int] {
-        do {
-            return try await count("prompts", member: "registered_models", size: 1000) {
-                let filter = ("filter", "tags.`mlflow.prompt.is_prompt` = 'true'")
-                return MLflowCall.get(MLflowCall.api("registered-models/search"), [filter] + $0, of: $1)
+        var found: [String: Int] = [:]
+        if registry == .own {
+            found = try await countOrNothing {
+                try await count("prompts", member: "registered_models", size: 1000) {
+                    let filter = ("filter", "tags.`mlflow.prompt.is_prompt` = 'true'")
+                    return MLflowCall.get(MLflowCall.api("registered-models/search"), [filter] + $0, of: $1)
+                }
             }
-        } catch let error as StoreError where error.decision == .setAside || error.reason == .serverFailure {
+        }
+        if let other = otherRegistry {
+            let there = try await countOrNothing {
+                try await count(other.models, member: "registered_models", size: 100, isBrief: true) {
+                    MLflowCall.get(other.api("registered-models/search"), $0, of: $1)
+                }
+            }
+            found.merge(there) { $1 }
+        }
+        return found
+    }
+
+    /// What is closed to us, switched off or not there has nothing; and a number for the report is not worth failing for.
+    private func countOrNothing(_ count: () async throws -> [String: Int]) async throws -> [String: Int] {
+        do { return try await count() } catch let error as StoreError where error.decision == .setAside || error.reason == .serverFailure {
             return [:]
         }
     }
 
     /// Counts a listing's first ten pages.
+    ///
+    /// - Parameter isBrief: no further than the first page that holds any.
     private func count(
-        _ what: String, member: String, size: Int, _ call: @escaping @Sendable ([(String, String)], _ subject: String) -> MLflowCall
+        _ what: String, member: String, size: Int, isBrief: Bool = false,
+        _ call: @escaping @Sendable ([(String, String)], _ subject: String) -> MLflowCall
     ) async throws -> [String: Int] {
         struct Thing: Decodable {}
         let listing = Listing<Thing, Thing>(
@@ -71,6 +92,7 @@ extension MLflowStore {
             count += page.elements.count + page.undecodable.count
             token = page.next
             if token == nil { return [what: count] }
+            if isBrief, count > 0 { break }
         }
         return ["\(what) (at least)": count]
     }

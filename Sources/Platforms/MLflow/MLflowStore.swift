@@ -16,6 +16,8 @@ public struct MLflowStore: WritableStore {
     let identify: (@Sendable (MLflowStore) async throws -> StoreIdentity)?
     /// Which of a platform's registries.
     let registry: RegistryRoute
+    /// The one beside it, whose models are not copied.
+    let otherRegistry: RegistryRoute?
     let memory = ServerMemory()
     let unknown = UnknownFields()
     /// With a version that is still being registered.
@@ -31,13 +33,15 @@ public struct MLflowStore: WritableStore {
 
     init(
         _ service: MLflowService, dialect: Dialect, database: MLflowDatabase? = nil, files: (any ArtifactService)? = nil,
-        registry: RegistryRoute = .own, identify: (@Sendable (MLflowStore) async throws -> StoreIdentity)? = nil
+        registry: RegistryRoute = .own, otherRegistry: RegistryRoute? = nil,
+        identify: (@Sendable (MLflowStore) async throws -> StoreIdentity)? = nil
     ) {
         self.service = service
         self.database = database
         self.files = files
         self.identify = identify
         self.registry = registry
+        self.otherRegistry = otherRegistry
         var dialect = dialect
         dialect.readsHistorySince = database != nil
         dialect.readsWholeRuns = database != nil

@@ -32,9 +32,14 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             // Closed to us as a whole: everything else is copied.
             try setAside(DeadLetter(key: EntityKey(.registeredModel, "?"), path: "registry", error))
         }
-        try await inGroups(experiments) { note(leftOut: try await primary.uncopied(in: $0)) }
-        note(leftOut: try await primary.uncopiedModels())
-        if !isDryRun { try state.dropQuestionedListingLetters() }
+        var uncopied: [String: Int] = [:]
+        try await inGroups(experiments) { uncopied.merge(try await primary.uncopied(in: $0)) { $0 + $1 } }
+        uncopied.merge(try await retrying { try await primary.uncopiedModels() }) { $0 + $1 }
+        note(leftOut: uncopied)
+        if !isDryRun {
+            try state.note(uncopied: uncopied)
+            try state.dropQuestionedListingLetters()
+        }
         board.update {
             $0.enumerationComplete = true
             $0.phase = "copying"

@@ -27,7 +27,10 @@ final class Tally: Sendable {
         guard count > 0 else { return }
         state.withLock { $0.converted[label, default: 0] += count }
     }
-    func leftOut(_ label: String) { state.withLock { $0.leftOut[label, default: 0] += 1 } }
+    func leftOut(_ label: String, _ count: Int = 1) {
+        guard count > 0 else { return }
+        state.withLock { $0.leftOut[label, default: 0] += count }
+    }
 
     /// - Parameter conflicts: differences that stand. When repairing they are noted, so that what is mended beside them leaves them.
     func accepted(_ conflicts: [Conflict]) throws {

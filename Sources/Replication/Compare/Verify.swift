@@ -55,6 +55,7 @@ public struct Verify<Primary: TrackingStore, Secondary: WritableStore>: Sendable
         let experiments = try await comparison.compareExperiments()
         try await comparison.compareContents(of: experiments)
         try await comparison.compareRegisteredModels()
+        for (kind, count) in try await mirror.retrying({ try await primary.uncopiedModels() }) { tally.leftOut(kind, count) }
         var summary = tally.summary
         if let suspects {
             board.update { $0.phase = "what differed, once more" }

@@ -30,6 +30,8 @@ public struct MirrorStatus: Sendable, Hashable {
     /// Of the changes that wait, those that a paused scope holds.
     public var held = 0
     public var reconciling: String?
+    /// What the primary holds and nobody copies, by kind.
+    public var uncopied: [String: Int] = [:]
     public var report: LiveReport?
 
     /// - Parameter milliseconds: now, since 1970.
@@ -50,6 +52,7 @@ public struct MirrorStatus: Sendable, Hashable {
         stragglers = try state.stragglerCount()
         pause = try state.pause
         pausedScope = try state.pausedScope
+        uncopied = try state.uncopied
         report = try state.control(.report).flatMap { LiveReport(encoded: $0) }
         if let oldest = backlog.oldest, backlog.count > 0 {
             lagSeconds = max(0, Double(milliseconds - oldest) / 1000)

@@ -18,6 +18,8 @@ public enum ControlName: String, Sendable, CaseIterable {
     case endedSeals = "ended_seals"
     /// Unknown fields that were told of, one a line.
     case unknownTold = "unknown_told"
+    /// What the primary holds and nobody copies, by kind, as JSON; absent where there is nothing.
+    case uncopied
     /// A `FileSweep.Place` as JSON.
     case fileSweep = "file_sweep"
     /// When everything in scope was last compared and found equal: milliseconds since 1970.

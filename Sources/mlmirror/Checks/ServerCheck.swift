@@ -57,7 +57,9 @@ struct ServerCheck {
             return nil
         }
         do {
-            list.ok("\(name) permission", try await read(opened.store))
+            var found = try await read(opened.store)
+            if settings.role == .primary { found += try await leftOut(opened.store) }
+            list.ok("\(name) permission", found)
         } catch {
             list.failed("\(name) permission", error)
         }
@@ -73,6 +75,12 @@ struct ServerCheck {
             for id in experiments { found = try await firstRun(store, [id]) ?? found }
             return found
         }
+    }
+
+    /// What its registries hold that would not be copied: nobody looks for what he is not told of.
+    private func leftOut(_ store: any WritableStore) async throws -> String {
+        let kinds = try await store.uncopiedModels().filter { $0.value > 0 }
+        return kinds.isEmpty ? "" : "; left out: \(LabelCounts.text(kinds))"
     }
 
     /// Reads one of everything that can be listed with one request each.

@@ -54,6 +54,8 @@ struct StatusDocument: Codable {
     var conversions: [String: Int]
     /// Fields of the primary that are not copied, because they are newer than this; nil: an earlier version said it.
     var unknownFields: [String: Int]?
+    /// What the primary holds and nobody copies, as the last listing of everything has counted it; nil: an earlier version said it.
+    var leftOut: [String: Int]?
     var startedAt: String?
     /// What keeps it from its work, in words.
     var troubles: [String]
@@ -100,6 +102,7 @@ struct StatusDocument: Codable {
         }
         conversions = report?.conversions ?? [:]
         unknownFields = report?.unknownFields ?? [:]
+        leftOut = status.uncopied
         troubles = status.troubles
     }
 

@@ -95,6 +95,7 @@ struct StatusText {
         if let unknown = status.unknownFields, !unknown.isEmpty {
             add("not copied:", "fields newer than this: \(LabelCounts.text(unknown))")
         }
+        if let leftOut = status.leftOut, !leftOut.isEmpty { add("left out:", LabelCounts.text(leftOut)) }
         add("conflicts:", Quantity.count(status.conflicts))
         let discarded = status.discarded.flatMap { $0 > 0 ? ", \(Quantity.count($0)) more left out by decision" : nil } ?? ""
         add("set aside:", Quantity.count(status.deadLetters) + discarded)
