@@ -196,6 +196,39 @@ private final class Workspace: Sendable {
         try await silent.with(Self.pat) { store in await expectFailure(.notMLflow) { try await store.identity() } }
     }
 
+    /// Behind what takes the header away, and with a host that has no number in its name.
+    @Test func aWorkspaceThatIsReachedByAnotherNameIsTheSame() async throws {
+        let publishes = Locked(true)
+        func hidden() throws -> Workspace {
+            try Workspace { request, connection in
+                if request.target == "/.well-known/databricks-config", publishes.withLock({ $0 }) {
+                    try connection.json(#"{"oidc_endpoint":"https://h/oidc","workspace_id":"77","cloud":"Azure"}"#)
+                } else {
+                    try connection.json("{}")
+                }
+                return true
+            }
+        }
+        let workspace = try hidden()
+        try await workspace.with(Self.pat) { store in
+            #expect(try await store.identity() == DatabricksWorkspace.identity("77"))
+            let asked = try #require(workspace.server.requests.last)
+            #expect(asked.target == "/.well-known/databricks-config" && asked.header("authorization") == nil)
+        }
+        publishes.withLock { $0 = false }
+        try await hidden().with(Self.pat.merging(["DATABRICKS_WORKSPACE_ID": "77"]) { $1 }) { store in
+            #expect(try await store.identity() == DatabricksWorkspace.identity("77"))
+        }
+        try await hidden().with(Self.pat) { store in
+            do {
+                _ = try await store.identity()
+                Issue.record("no failure")
+            } catch let error as StoreError {
+                #expect(error.decision == .stop && error.message.contains("set DATABRICKS_WORKSPACE_ID"), "\(error)")
+            }
+        }
+    }
+
     @Test(arguments: [
         (403, #"{"error_code":"PERMISSION_DENIED","message":"no"}"#, StoreError.Reason.forbidden, StoreError.Decision.setAside),
         (403, "PERMISSION_DENIED: User does not have CAN_READ", .forbidden, .setAside),

@@ -10,6 +10,9 @@ public struct DatabricksConnection: Sendable {
     /// Seconds since 1970; nil: it says nothing of an end, or is renewed.
     public let credentialEndsAt: Double?
 
+    /// The workspace's number as a variable or a profile gives it: asked for where the workspace does not say it.
+    private let saidID: String?
+
     /// Of Azure Databricks, in every cloud of Azure.
     private static let resource = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/"
 
@@ -72,17 +75,19 @@ public struct DatabricksConnection: Sendable {
         service.failure.access = DatabricksAccess.advice
         service.failure.withoutFeature = "this workspace has it switched off"
         let dialect = readsUnityCatalog ? Dialect.databricksUnityCatalog : .databricks
+        let said = environment["DATABRICKS_WORKSPACE_ID"].nonEmpty ?? variables?["workspace_id"]?.text
+        saidID = said
         let registry = readsUnityCatalog ? RegistryRoute.unityCatalog : .own
         let other = readsUnityCatalog ? RegistryRoute.own : .unityCatalog
         store = MLflowStore(service, dialect: dialect, files: DatabricksFiles(service), registry: registry, otherRegistry: other) {
-            DatabricksWorkspace.identity(try await DatabricksWorkspace.id($0.service))
+            DatabricksWorkspace.identity(try await DatabricksWorkspace.id($0.service, said: said))
         }
     }
 
     /// The number that Databricks gave the workspace.
     ///
     /// - Throws: `StoreError`, `CancellationError`.
-    public func workspaceID() async throws -> String { try await DatabricksWorkspace.id(store.service) }
+    public func workspaceID() async throws -> String { try await DatabricksWorkspace.id(store.service, said: saidID) }
 
     /// What was asked so far, by what it was about.
     public var requests: RequestFigures { tally.figures }

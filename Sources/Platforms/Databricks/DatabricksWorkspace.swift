@@ -3,21 +3,45 @@ import Replication
 
 /// Which workspace it is, and what it asks of those who want to read.
 enum DatabricksWorkspace {
-    /// From the header that every answer bears; behind a proxy that takes it away, from the host's name.
-    static func id(_ service: MLflowService) async throws -> String {
+    /// From the header that every answer bears; behind a proxy that takes it away, from the host's name, from what the workspace publishes
+    /// of itself, or from what people say.
+    ///
+    /// - Parameter said: the number that a variable or a profile gives.
+    static func id(_ service: MLflowService, said: String? = nil) async throws -> String {
         struct Body: Encodable, Sendable { var maxResults = 1 }
         let call = try MLflowCall.search(MLflowCall.api("experiments/search"), Body(), of: "which workspace it is")
         let answer = try await service.repeating(call) {
             try await service.authorized(call) { try await service.answer(call, $0, .bytes(call.body), orSay: "not JSON") }
         }
-        let id = answer.header("x-databricks-org-id") ?? DatabricksHost.workspaceID(of: service.endpoint.baseURL)
-        guard let id, !id.isEmpty else {
-            throw StoreError(
-                .stop, .notMLflow,
-                "\(service.endpoint.name): the answer has no header x-databricks-org-id; check that the address is a Databricks workspace's"
-            )
+        if let id = answer.header("x-databricks-org-id").nonEmpty ?? DatabricksHost.workspaceID(of: service.endpoint.baseURL) { return id }
+        if let id = try await published(service) ?? said.nonEmpty { return id }
+        throw StoreError(
+            .stop, .notMLflow,
+            "\(service.endpoint.name): the answer has no header x-databricks-org-id, and \(configuration) names no workspace; check that the "
+                + "address is a Databricks workspace's, and set DATABRICKS_WORKSPACE_ID where something between takes the header away")
+    }
+
+    private static let configuration = "/.well-known/databricks-config"
+
+    /// Asked without what proves who asks, as databricks-sdk 0.162 does (`config.py`, `_resolve_host_metadata`). A host of a whole account names
+    /// none.
+    private static func published(_ service: MLflowService) async throws -> String? {
+        struct Answer: Decodable { var workspaceId: String? }
+        let call = MLflowCall.get(configuration, of: "which workspace it is")
+        var request = HTTPRequest(.get, service.endpoint.baseURL + configuration, headers: [HTTPHeader("Accept", "application/json")])
+        request.timeouts = Timeouts(connect: 10, firstByte: 30, stall: 30)
+        request.maximumResponseBytes = 1 << 20
+        let response: HTTPResponse
+        do { response = try await service.client.send(request.about(.other)) } catch let error as HTTPError {
+            throw service.failure.thrown(call, error)
         }
-        return id
+        guard response.status == 200 else {
+            let error = service.failure.error(call, status: response.status, headers: response.headers, body: response.body)
+            // Away for a moment: then nothing is known of what it would have said.
+            if error.isRetriable { throw error }
+            return nil
+        }
+        return (try? WireDecoder.decode(Answer.self, from: response.body))?.workspaceId.nonEmpty
     }
 
     /// The same for every address of a workspace.

@@ -3,8 +3,8 @@
     databricks_emulator.py --directory DIR [--mlflow-python PATH] [--storage AZURE_SAS_URI|AZURE_ADLS_GEN2_SAS_URI]
                            [--token-seconds 3600] [--sas-seconds 3600] [--rate-scale 1] [--search-ids 10] [--user me@example.com]
                            [--files-api 501] [--refused-status 403] [--pending-seconds 0.5] [--no-headers] [--no-quotas]
-                           [--list-page 1000] [--credentials-page 2000] [--unity-storage sas|presigned] [--port N] [--storage-port N]
-                           [--control-port N] [--explain]
+                           [--no-org-id] [--list-page 1000] [--credentials-page 2000] [--unity-storage sas|presigned] [--port N]
+                           [--storage-port N] [--control-port N] [--explain]
 
 Prints one line of JSON when it serves, and serves until its standard input closes or SIGTERM. DIR keeps all state: an emulator
 started again on it goes on with it. The line holds host, token, other_token (another user of the workspace), client_id,
@@ -131,7 +131,7 @@ class Emulator:
         except Failure as failure:
             answer = failure.answer
         answer = self.faults.after(request, answer, kind)
-        if answer:
+        if answer and self.options.org_id:
             answer.headers["x-databricks-org-id"] = self.ids.workspace
         self.log(number, request, kind, client, answer)
         return answer

@@ -20,6 +20,7 @@ def parser():
     options.add_argument("--files-api", type=int, default=501, help="status that the Files API answers")
     options.add_argument("--pending-seconds", type=float, default=0.5, help="how long versions of models are pending")
     options.add_argument("--no-headers", dest="headers", action="store_false", help="credentials name no headers")
+    options.add_argument("--no-org-id", dest="org_id", action="store_false", help="answers bear no x-databricks-org-id, as behind some proxies")
     options.add_argument("--unity-storage", choices=["sas", "presigned"], default="sas", help="how files in Unity Catalog are reached")
     options.add_argument("--list-page", type=int, default=1000, help="files in one answer of a list")
     options.add_argument("--credentials-page", type=int, default=2000, help="credentials in one answer")
