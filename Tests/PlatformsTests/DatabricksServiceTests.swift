@@ -303,6 +303,25 @@ private final class Workspace: Sendable {
             #expect(page.elements.map(\.number) == expected && page.next == nil)
             // It is asked for again.
             #expect(store.unfinishedModels == (age == 0 ? [ModelName("m")] : []))
+            // A column that the workspace does not know would be refused.
+            #expect(workspace.asked.allSatisfy { !$0.target.contains("order_by") })
+        }
+    }
+
+    /// One that moved to the first page while the second was read has pushed another one over their border, and is itself in neither.
+    @Test func versionsThatShiftUnderTheReadingAreListedAnew() async throws {
+        let workspace = try Workspace { request, connection in
+            guard request.target.contains("model-versions/search") else { return false }
+            let isSecond = request.target.contains("page_token=more")
+            let versions = (isSecond ? [3, 1] : [4, 3]).map {
+                "{\"name\":\"m\",\"version\":\"\($0)\",\"status\":\"READY\",\"source\":\"dbfs:/x\"}"
+            }
+            try connection.json(
+                "{\"model_versions\":[\(versions.joined(separator: ","))]\(isSecond ? "" : ",\"next_page_token\":\"more\"")}")
+            return true
+        }
+        try await workspace.with(Self.pat) { store in
+            await expectFailure(.truncated) { try await store.versions(of: ModelName("m"), nil) }
         }
     }
 

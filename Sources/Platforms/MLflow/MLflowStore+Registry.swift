@@ -38,25 +38,35 @@ extension MLflowStore {
     /// Deleted versions are not listed.
     public func versions(of model: ModelName, _ page: PageToken?) async throws -> Page<ModelVersion> {
         if registry == .unityCatalog { return try await unityVersions(of: model) }
+        let registersLater = dialect.registersLater
         guard let name = SearchFilter.quote(model.rawValue) else { return try await versionsOneByOne(of: model) }
         let listing = Listing<WireModelVersion, ListedVersion>(
             member: "model_versions", kind: .registeredModel, id: ["name"], convert: { try ListedVersion($0) },
             call: { size, page in
+                // Who shows a version before it is registered names other columns for an order: all are read, and put in order here.
+                let order: [(String, String)] = registersLater ? [] : [("order_by", "version_number ASC")]
                 let query =
-                    [("filter", "name = \(name)"), ("max_results", String(size)), ("order_by", "version_number ASC")]
+                    [("filter", "name = \(name)"), ("max_results", String(size))] + order
                     + (page.map { [("page_token", $0.rawValue)] } ?? [])
                 return .get(MLflowCall.api("model-versions/search"), query, of: "the versions of registered model \(model)")
             })
         var listed = try await self.page(listing, size: 1000, page)
+        let isOnePage = listed.next == nil || !registersLater
         // What is held back depends on all before it, whatever order the server knows.
-        while dialect.registersLater, let next = listed.next {
+        while registersLater, let next = listed.next {
             let more = try await self.page(listing, size: 1000, next)
             listed = Page(listed.elements + more.elements, undecodable: listed.undecodable + more.undecodable, next: more.next)
         }
         // Some data bases compare texts without case.
         listed.elements.removeAll { $0.version.model != model }
+        // Without an order a page may shift under the reading: one that comes twice tells of others that did not come at all.
+        guard isOnePage || Set(listed.elements.map(\.version.number)).count == listed.elements.count else {
+            throw StoreError(
+                .retry(after: nil), .truncated,
+                "\(self.name): the versions of registered model \(model) changed while they were listed; ask again")
+        }
         let versions =
-            dialect.registersLater
+            registersLater
             ? ready(listed.elements.sorted { $0.version.number < $1.version.number }, of: model) : listed.elements.map(\.version)
         return Page(versions, undecodable: listed.undecodable, next: listed.next)
     }

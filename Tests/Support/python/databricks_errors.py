@@ -13,6 +13,15 @@ def invalid(message):
     return failure(400, "INVALID_PARAMETER_VALUE", message)
 
 
+def check_order(given, known):
+    """Every column that an answer is to be ordered by is among those."""
+    columns = given.get("order_by") or []
+    for column in [columns] if isinstance(columns, str) else columns:
+        name = column.split()[0] if column.split() else ""
+        if name not in known:
+            raise invalid(f"Invalid order_by column '{name}': expected one of {', '.join(sorted(known))}.")
+
+
 def not_found(message):
     return failure(404, "RESOURCE_DOES_NOT_EXIST", message)
 

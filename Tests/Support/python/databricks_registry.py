@@ -15,6 +15,8 @@ PASSED = {
     ("GET", "model-versions/get"), ("GET", "model-versions/search"), ("PATCH", "model-versions/update"),
     ("POST", "model-versions/transition-stage"), ("POST", "model-versions/set-tag"), ("DELETE", "model-versions/delete-tag"),
 }  # fmt: skip
+# By what versions may be ordered, as the REST reference has it: "model name, version, stage". That others are refused is assumed.
+ORDERED = {"name", "version", "current_stage"}
 GROUPS = ("registered-models/", "model-versions/", "databricks/registered-models/")
 
 
@@ -43,6 +45,8 @@ class Registry:
             return as_json(self.shaped(serve(given)) or {})
         if (request.method, route) not in PASSED:
             raise errors.no_such_endpoint(request)
+        if route == "model-versions/search":
+            errors.check_order(given, ORDERED)
         return as_json(self.shaped(self.behind.call(request.method, route, given)) or {})
 
     def shaped(self, document):
