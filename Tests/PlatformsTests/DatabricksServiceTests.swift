@@ -278,8 +278,22 @@ private final class Workspace: Sendable {
                 let experiments = try await store.experiments(nil).elements
                 #expect(experiments.isEmpty)
             }
-            // Asked in an order once; and one look whether a workspace that lacks something has the rest.
-            #expect(workspace.asked.count { $0.target.contains("experiments/search") } == 4)
+            // Asked in each order once; and one look whether a workspace that lacks something has the rest.
+            #expect(workspace.asked.count { $0.target.contains("experiments/search") } == 5)
+        }
+    }
+
+    /// An order of those that are documented keeps pages from shifting where another one is refused.
+    @Test func experimentsAreListedByNameWhereTheirIdsAreNoOrder() async throws {
+        let workspace = try Workspace { request, connection in
+            guard String(decoding: request.body, as: UTF8.self).contains("experiment_id ASC") else { return false }
+            try connection.json(#"{"error_code":"INVALID_PARAMETER_VALUE","message":"order_by"}"#, 400)
+            return true
+        }
+        try await workspace.with(Self.pat) { store in
+            for _ in 0..<2 { _ = try await store.experiments(nil) }
+            let bodies = workspace.asked.map { String(decoding: $0.body, as: UTF8.self) }
+            #expect(bodies.count == 3 && bodies[1...].allSatisfy { $0.contains("name ASC") }, "\(bodies)")
         }
     }
 

@@ -51,6 +51,19 @@ import Testing
         #expect(try await fixture.verify().summary.leftOut["prompts"] == 1)
     }
 
+    @Test func anExperimentThatIsListedTwiceIsOne() async throws {
+        let fixture = try MirrorFixture(primary: FakeStore(name: "primary", pageSize: 2))
+        let open = try await fixture.primary.createExperiment(name: "open", tags: [])
+        for name in ["b", "c", "d"] { _ = try await fixture.primary.createExperiment(name: name, tags: []) }
+        fixture.primary.setTraces(12, in: open)
+        fixture.primary.letPagesOverlap()
+        let scope = Scope(experiments: PatternList(["open"]), models: PatternList(["**"]))
+        let summary = try await fixture.backfill { $0.scope = scope }
+        #expect(summary.counts.leftOut == ["traces": 12, "experiments outside the scope": 4])
+        let verified = try await fixture.verify { $0.scope = scope }
+        #expect(verified.differences == [] && verified.summary.compared["experiments"] == 1)
+    }
+
     @Test func aSecondRunWritesNothing() async throws {
         let fixture = try MirrorFixture()
         try await Workload(store: fixture.primary).everything()

@@ -7,7 +7,12 @@ extension FakeStore {
 
     public func experiments(_ page: PageToken?) async throws -> Page<Experiment> {
         try await read("experiments", "") { [self] state throws(StoreError) in
-            try self.page(state.experiments.values.sorted { Int($0.id.rawValue) ?? 0 < Int($1.id.rawValue) ?? 0 }, page)
+            let all = state.experiments.values.sorted { Int($0.id.rawValue) ?? 0 < Int($1.id.rawValue) ?? 0 }
+            var answer = try self.page(all, page)
+            if state.pagesOverlap, let first = answer.elements.first, let at = all.firstIndex(where: { $0.id == first.id }), at > 0 {
+                answer.elements.insert(all[at - 1], at: 0)
+            }
+            return answer
         }
     }
 

@@ -94,6 +94,8 @@ public final class FakeStore: WritableStore {
         var journal: [Change]?
         /// Traces by experiment: counted, never copied.
         var traces: [ExperimentID: Int] = [:]
+        /// A page of experiments begins with the last one of the page before it.
+        var pagesOverlap = false
 
         /// Every write happens a millisecond after the last.
         mutating func tick() -> Int64 {
@@ -167,6 +169,17 @@ public final class FakeStore: WritableStore {
 
     public func setUnknownFields(_ fields: [String: Int]) { state.withLock { $0.unknownFields = fields } }
     public var unknownFields: [String: Int] { state.withLock { $0.unknownFields } }
+
+    /// As a store lists them that knows no order that stays.
+    public func letPagesOverlap() { state.withLock { $0.pagesOverlap = true } }
+
+    /// As a store shows it that takes another point for the last: its history stays.
+    public func showAsLatest(_ point: MetricPoint, of metric: String, in run: RunID) {
+        state.withLock { state in
+            guard let at = state.runs[run]?.run.latestMetrics.firstIndex(where: { $0.key == metric }) else { return }
+            state.runs[run]?.run.latestMetrics[at].point = point
+        }
+    }
 
     public func setTraces(_ count: Int, in experiment: ExperimentID) { state.withLock { $0.traces[experiment] = count } }
 

@@ -1,18 +1,24 @@
 public import Replication
 
 extension MLflowStore {
+    /// By id, so that what is created meanwhile comes at the end and shifts no page. Databricks documents the name and the time of the last update:
+    /// of these, the name is what seldom changes.
+    private static let experimentOrders: [[String]?] = [["experiment_id ASC"], ["name ASC"], nil]
+
     public func experiments(_ page: PageToken?) async throws -> Page<Experiment> {
-        let isOrdered = await memory.ordersExperiments
-        do {
-            return try await experiments(page, isOrdered: isOrdered)
-        } catch let error as StoreError where error.reason == .invalid && page == nil && isOrdered && dialect.mayNotOrderExperiments {
-            await memory.experimentsAreUnordered()
-            return try await experiments(nil, isOrdered: false)
+        var order = await memory.experimentOrder
+        while true {
+            do {
+                return try await experiments(page, inOrder: Self.experimentOrders[order])
+            } catch let error as StoreError where error.reason == .invalid && page == nil && dialect.mayNotOrderExperiments {
+                guard order + 1 < Self.experimentOrders.count else { throw error }
+                order += 1
+                await memory.experimentsHaveOrder(order)
+            }
         }
     }
 
-    /// By id, so that what is created meanwhile comes at the end and shifts no page.
-    private func experiments(_ page: PageToken?, isOrdered: Bool) async throws -> Page<Experiment> {
+    private func experiments(_ page: PageToken?, inOrder order: [String]?) async throws -> Page<Experiment> {
         struct Body: Encodable, Sendable {
             var maxResults: Int
             var pageToken: String?
@@ -24,7 +30,7 @@ extension MLflowStore {
             call: { size, page in
                 try .search(
                     MLflowCall.api("experiments/search"),
-                    Body(maxResults: size, pageToken: page?.rawValue, orderBy: isOrdered ? ["experiment_id ASC"] : nil),
+                    Body(maxResults: size, pageToken: page?.rawValue, orderBy: order),
                     of: "the list of experiments")
             })
         return try await self.page(listing, size: 1000, page)

@@ -60,13 +60,13 @@ public struct MLflowStore: WritableStore {
         var hasBulkHistory = true
         var hasMultipart = true
         var databaseIsChecked = false
-        /// Whether the list of experiments can be had in the order of their ids.
-        var ordersExperiments = true
+        /// Which of `experimentOrders` it takes: the first that it has not refused.
+        var experimentOrder = 0
         /// What it has turned out to lack, while it had the rest.
         private var lacks: Set<String> = []
         func isMissing(_ what: String) -> Bool { lacks.contains(what) }
         func noteMissing(_ what: String) { lacks.insert(what) }
-        func experimentsAreUnordered() { ordersExperiments = false }
+        func experimentsHaveOrder(_ order: Int) { experimentOrder = max(experimentOrder, order) }
         func databaseWasChecked() { databaseIsChecked = true }
         func bulkHistoryIsMissing() { hasBulkHistory = false }
         func multipartIsMissing() { hasMultipart = false }

@@ -63,7 +63,10 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     private func enumerateExperiments() async throws -> (inScope: [ExperimentID], all: [ExperimentID]) {
         var ids: [ExperimentID] = []
         var all: [ExperimentID] = []
+        var listed: Set<ExperimentID> = []
         try await pages({ try await primary.experiments($0) }) { page, mark in
+            // Where the store knows no order that stays, pages may overlap.
+            let page = page.filter { listed.insert($0.id).inserted }
             let inScope = page.filter { scope.contains($0) }
             board.count { $0.leftOut["experiments outside the scope", default: 0] += page.count - inScope.count }
             // One that comes into scope while the rest is listed is known to have been left out.

@@ -25,8 +25,8 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 try await tally.unreadable(.experiment, bad.id ?? "?", bad.reason)
                 if let id = bad.id { listed.insert(ExperimentID(id)) }
             }
-            for experiment in page.elements {
-                listed.insert(experiment.id)
+            // Where the store knows no order that stays, pages may overlap.
+            for experiment in page.elements where listed.insert(experiment.id).inserted {
                 guard mirror.configuration.scope.contains(experiment) else {
                     tally.leftOut("experiments outside the scope")
                     continue

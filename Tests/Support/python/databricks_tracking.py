@@ -10,6 +10,8 @@ from databricks_quotas import Quotas
 
 MOST_HISTORY, MOST_EXPERIMENTS, MOST_RUNS, MOST_MANY = 25_000, 1000, 50_000, 10_000
 LOCATION = re.compile(r"(dbfs|abfss|wasbs|s3|gs):/")
+# By what experiments may be ordered, as the REST reference has it: "name and last updated time". That others are refused is assumed.
+ORDERED = {"name", "last_update_time"}
 LISTS = ("order_by", "experiment_ids")
 # What a workspace knows and passes; all else of the open-source server is an unknown endpoint there.
 PASSED = {
@@ -125,6 +127,7 @@ class Tracking:
         most = integer(given, "max_results", 1000)
         if most < 1:
             raise errors.invalid(f"Invalid value {most} for parameter 'max_results': it must be positive.")
+        errors.check_order(given, ORDERED)
         asked = {key: given[key] for key in ("filter", "order_by", "view_type", "page_token") if key in given}
         found = self.behind.call("POST", "experiments/search", asked | {"max_results": min(most, MOST_EXPERIMENTS)})
         # The server behind has a "Default" that no workspace has.
