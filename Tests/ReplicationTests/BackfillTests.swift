@@ -64,6 +64,23 @@ import Testing
         #expect(verified.differences == [] && verified.summary.compared["experiments"] == 1)
     }
 
+    /// One store shows the point of the latest time, the other that of the highest step: of equal histories neither is a difference.
+    @Test(arguments: [false, true]) func whichPointIsTheLastIsNoDifference(deep: Bool) async throws {
+        let fixture = try MirrorFixture()
+        let run = try await Workload(store: fixture.primary).run(in: ExperimentID("0"), "r", points: 0)
+        let points = [MetricPoint(value: 1, timestamp: 100, step: 10), MetricPoint(value: 2, timestamp: 200, step: 5)]
+        try await fixture.primary.logBatch(RunBatch(metrics: points.map { MetricRow(key: "m", point: $0) }), toRun: run.id)
+        fixture.primary.showAsLatest(points[1], of: "m", in: run.id)
+        try await fixture.backfill()
+        #expect(try await fixture.verify(deep: deep).differences == [])
+
+        let copies = try await fixture.secondary.runs(RunQuery(experiments: [ExperimentID("0")]), nil).elements
+        let more = MetricRow(key: "m", point: MetricPoint(value: 3, timestamp: 150, step: 7))
+        try await fixture.secondary.logBatch(RunBatch(metrics: [more]), toRun: try #require(copies.first).id)
+        let fields = try await fixture.verify(deep: deep).differences.map(\.field)
+        #expect(fields == (deep ? ["metric:m", "history:m"] : ["metric:m"]))
+    }
+
     @Test func aSecondRunWritesNothing() async throws {
         let fixture = try MirrorFixture()
         try await Workload(store: fixture.primary).everything()

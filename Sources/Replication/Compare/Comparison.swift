@@ -203,6 +203,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 differences.removeAll { $0.field == "lifecycle" }
                 tally.converted("runs retired from the primary")
             }
+            differences = try await besidesOtherLatest(differences, shown, there)
             try await note(differences, repair: key, in: .experiment(here.experiment))
             if deep { try await compareHistories(shown, there) }
             if mirror.configuration.scope.artifacts {
@@ -239,37 +240,6 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         found.models.formUnion(run.modelInputs)
         found.models.formUnion(run.modelOutputs.map(\.model))
         return try mirror.counterparts(of: found)
-    }
-
-    // MARK: Histories
-
-    /// Every point of every series, both ways.
-    private func compareHistories(_ here: Run, _ there: Run) async throws {
-        for metric in here.latestMetrics {
-            let bag = Locked(PointBag())
-            let counts = Locked((points: 0, missing: 0))
-            try await mirror.retrying {
-                bag.withLock { $0 = PointBag() }
-                counts.withLock { $0 = (0, 0) }
-                do {
-                    try await mirror.secondary.history(of: there.id, metric: metric.key) { points in bag.withLock { $0.add(points) } }
-                } catch let error as StoreError where error.reason == .notFound {}
-                try await mirror.primary.history(of: here.id, metric: metric.key) { points in
-                    let missing = bag.withLock { bag in points.count { !bag.remove($0) } }
-                    counts.withLock { $0 = ($0.points + points.count, $0.missing + missing) }
-                }
-            }
-            let (points, missing) = counts.withLock { $0 }
-            let extra = bag.withLock { $0.remaining }
-            tally.compared("metric points", points)
-            if missing + extra > 0 {
-                let difference = Difference(
-                    kind: .run, primary: here.id.rawValue, secondary: there.id.rawValue, field: "history:\(metric.key)",
-                    primaryValue: "\(points) points, \(missing) not on the secondary",
-                    secondaryValue: "\(points - missing + extra) points, \(extra) not on the primary")
-                try await tally.note([difference], repair: .run(here.id))
-            }
-        }
     }
 
     // MARK: Files

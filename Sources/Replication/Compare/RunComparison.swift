@@ -35,6 +35,11 @@ enum RunComparison {
         return found
     }
 
+    /// The metrics of a run, by the field that a difference names.
+    static func metrics(of run: Run) -> [String: String] {
+        named(run.latestMetrics.map { ($0.key, $0.key) }).reduce(into: [:]) { $0["metric:" + $1.key] = $1.value }
+    }
+
     private static func latest(_ run: Run) -> [String: String] {
         named(run.latestMetrics.map { ($0.key, text($0.point)) })
     }
