@@ -32,7 +32,10 @@ struct TokenExchange: Sendable {
         let said = (try? WireDecoder.decode(TokenRefusal.self, from: response.body))?.description ?? "no reason is given"
         let what = "HTTP \(response.status): \(said)"
         let wait = RetryAfter.seconds(response.headers, now: Date().timeIntervalSince1970)
+        let message = MLflowFailure.Answer(response.body)?.message ?? ""
         switch response.status {
+        case 403 where MLflowFailure.isAboutAddress(message):
+            return failure(.retry(after: nil), .unreachable, "HTTP 403: \(message)", MLflowFailure.addressAdvice)
         case 429: return failure(.retry(after: wait), .throttled, what, "ask less often")
         // The metadata service answers 404 and 410 while it is being updated.
         case 404 where isLocal, 410, 408, 500...: return failure(.retry(after: wait), .serverFailure, what, "ask again")

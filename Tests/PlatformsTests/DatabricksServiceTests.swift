@@ -256,6 +256,27 @@ private final class Workspace: Sendable {
         }
     }
 
+    @Test func whoIsNotOnTheAccessListIsToldSo() async throws {
+        let workspace = try Workspace { _, connection in
+            let text = "Source IP address: 203.0.113.7 is blocked by Databricks IP ACL for workspace: 77"
+            try connection.json("{\"error_code\":403,\"message\":\"\(text)\"}", 403)
+            return true
+        }
+        defer { workspace.server.stop() }
+        // Nor does it get a token: its secret is as good as ever.
+        for environment in [Self.pat, ["DATABRICKS_CLIENT_ID": "c", "DATABRICKS_CLIENT_SECRET": "canary"]] {
+            let connection = try workspace.connection(environment)
+            defer { connection.close() }
+            do {
+                _ = try await connection.store.askingOnce.run(RunID("r"))
+                Issue.record("no failure")
+            } catch let error as StoreError {
+                #expect(error.message.contains("203.0.113.7") && error.message.contains("added to the IP access list"), "\(error)")
+                #expect(error.reason == .unreachable && error.isRetriable, "\(error)")
+            }
+        }
+    }
+
     @Test func whatAWorkspaceLacksIsNoFailure() async throws {
         let workspace = try Workspace { request, connection in
             if request.target.contains("registered-models") {

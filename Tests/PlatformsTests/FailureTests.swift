@@ -27,6 +27,13 @@ import Testing
         (400, "no JSON", .setAside, .invalid, false),
         (401, "unauthorized", .stop, .unauthorized, false),
         (403, json("PERMISSION_DENIED"), .setAside, .forbidden, false),
+        // Of no thing, but of where it is asked from; the code is a number.
+        (
+            403,
+            #"{"error_code":403,"message":"Source IP address: 203.0.113.7 is blocked by Databricks IP ACL for workspace: 1234567890123456"}"#,
+            .retry(after: nil), .unreachable, false
+        ),
+        (403, json("403", "Unauthorized network access to workspace: 1234567890123456"), .retry(after: nil), .unreachable, false),
         (404, json("RESOURCE_DOES_NOT_EXIST"), .setAside, .notFound, false),
         (404, json("ENDPOINT_NOT_FOUND"), .setAside, .unsupported, false),
         (404, "<!doctype html><title>404 Not Found</title>", .setAside, .unsupported, false),

@@ -96,6 +96,8 @@ struct MLflowFailure: Sendable {
         case (_, "FEATURE_DISABLED") where withoutFeature != nil: return (.setAside, .unsupported, withoutFeature ?? "")
         case (_, "FEATURE_DISABLED"): return (.stop, .unsupported, "this server has no workspaces: name none")
         case (401, _): return (.stop, .unauthorized, "check the credentials of this store")
+        case (403, _) where Self.isAboutAddress(said):
+            return (.retry(after: nil), .unreachable, Self.addressAdvice)
         case (403, _) where Self.isAboutToken(said): return (.stop, .unauthorized, "check the credentials of this store")
         case (403, _), (_, "PERMISSION_DENIED"): return (.setAside, .forbidden, access(call))
         case (404...501, "") where [404, 405, 501].contains(status) && answered.holds(call):
@@ -181,6 +183,16 @@ struct MLflowFailure: Sendable {
         let message = message.lowercased()
         return message.contains("invalid access token") || message.contains("token is expired") || message.contains("token has expired")
     }
+
+    /// Databricks answers so to whoever is not on the IP access list of a workspace or its account, and where it is closed to public networks:
+    /// to everything, whatever was asked for.
+    static func isAboutAddress(_ message: String) -> Bool {
+        let message = message.lowercased()
+        return ["blocked by databricks ip acl", "ip access list", "unauthorized network access"].contains { message.contains($0) }
+    }
+
+    static let addressAdvice =
+        "this machine's address is not let in: have it added to the IP access list or the network policy there, or run where it is let in"
 
     private static func isHTML(_ headers: [HTTPHeader], _ body: [UInt8]) -> Bool {
         if let type = headers.first(where: { $0.name.lowercased() == "content-type" })?.value, type.lowercased().hasPrefix("text/html") {

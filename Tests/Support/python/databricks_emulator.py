@@ -121,6 +121,9 @@ class Emulator:
     def answer(self, request):
         number, kind, client = next(self.numbers), class_of(request), None
         try:
+            # Before all else, also where no token is needed.
+            if self.faults.get("blocked"):
+                raise errors.blocked()
             answer = self.identity.open(request, self.base, self.ids.workspace)
             if answer is None:
                 client = self.identity.client(request)

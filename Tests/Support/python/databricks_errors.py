@@ -34,6 +34,11 @@ def denied(message):
     return failure(403, "PERMISSION_DENIED", message)
 
 
+def blocked(address="203.0.113.7"):
+    """The code is a number here, as seen in what people report."""
+    return failure(403, 403, f"Source IP address: {address} is blocked by Databricks IP ACL for workspace: 1234567890123456")
+
+
 def no_such_endpoint(request):
     path = request.path.removeprefix("/api/2.0")
     return failure(404, "ENDPOINT_NOT_FOUND", f"No API found for '{request.method} {path}'")

@@ -7,6 +7,7 @@
     {"delay":        {"class": ..., "count": N, "seconds": S}}
     {"expired_sas":  {"count": N, "method": "GET"}}                      the next N requests of storage: 403 AuthenticationFailed
     {"denied":       ["<experiment id>", ...]}                           PERMISSION_DENIED for all that belongs to it
+    {"blocked":      true}                                               403 of the IP access list, to everything but storage
     {"rate_scale":   X}                                                  the rates times X, 0 for none
     {"pending_seconds": S}                                               how long new versions of models are PENDING_REGISTRATION
 
@@ -24,7 +25,7 @@ from azureml_faults import Plan
 
 class Faults(Plan):
     MATCHING = ("throttle", "errors", "html", "lost_answers", "delay", "expired_sas")
-    SIMPLE = {"denied": list, "rate_scale": (int, float), "pending_seconds": (int, float)}
+    SIMPLE = {"denied": list, "blocked": bool, "rate_scale": (int, float), "pending_seconds": (int, float)}
     ALLOWED = Plan.ALLOWED | {"class"}
 
     def before(self, request, of):
