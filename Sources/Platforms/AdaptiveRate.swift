@@ -13,6 +13,8 @@ struct AdaptiveRate: Sendable {
     /// Never more than that.
     private let limit: Double
     private var nextTurn = 0.0
+    /// Until then the service has asked to be left alone: also by those who had their turn before it asked.
+    private(set) var blockedUntil = -Double.infinity
     private var lastCut = -Double.infinity
     private var lastRaise = 0.0
     /// Requests of the last seconds, by second.
@@ -45,6 +47,7 @@ struct AdaptiveRate: Sendable {
     /// - Parameter after: as long as the service asked to be left alone.
     mutating func wasRefused(at now: Double, after: Double?) {
         nextTurn = max(nextTurn, now + (after ?? 0))
+        if let after { blockedUntil = max(blockedUntil, now + after) }
         refusals[Int(now), default: 0] += 1
         if refusals.count > Self.window * 2 { refusals = refusals.filter { $0.key > Int(now) - Self.window } }
         guard now - lastCut > Self.burst, isTooFast(now) else { return }
@@ -104,12 +107,16 @@ final class AdaptiveRates: Sendable {
 
     func name(of call: MLflowCall) -> String { classOf(call) }
 
-    /// Waits for the class's turn.
+    /// Waits for the class's turn; for another one, where the service has asked meanwhile to be left alone for longer.
     func turn(_ name: String) async throws {
-        let wait = rates.withLock { $0[name, default: AdaptiveRate(limit: limit(name))].turn(at: Self.now) }
-        guard wait > 0 else { return }
-        try await Task.sleep(for: .seconds(wait))
-        onWait(wait)
+        var waited = 0.0
+        repeat {
+            let wait = rates.withLock { $0[name, default: AdaptiveRate(limit: limit(name))].turn(at: Self.now) }
+            guard wait > 0 else { break }
+            try await Task.sleep(for: .seconds(wait))
+            waited += wait
+        } while rates.withLock({ ($0[name]?.blockedUntil ?? 0) > Self.now })
+        if waited > 0 { onWait(waited) }
     }
 
     func wasRefused(_ name: String, after: Double?) {

@@ -63,6 +63,18 @@ import Testing
         #expect(once != nil && rate.perSecond == once)
     }
 
+    /// Who has a turn already waits as well.
+    @Test func whoWaitsForATurnLeavesItAloneToo() async throws {
+        let rates = AdaptiveRates(limit: { _ in 2 })
+        try await rates.turn("a")
+        async let second: Void = rates.turn("a")
+        try await Task.sleep(for: .seconds(0.1))
+        let start = ContinuousClock.now
+        rates.wasRefused("a", after: 1)
+        try await second
+        #expect(start.duration(to: .now) >= .seconds(0.95))
+    }
+
     /// A proxy that fails one in a hundred says nothing of the rate.
     @Test func chanceIsNoLimit() {
         var rate = AdaptiveRate()

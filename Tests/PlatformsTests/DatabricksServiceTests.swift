@@ -418,6 +418,26 @@ private final class Workspace: Sendable {
         }
     }
 
+    /// As databricks-sdk has it: 429 and 503 alike.
+    @Test(arguments: [429, 503]) func whoNamesATimeIsLeftAloneForIt(_ status: Int) async throws {
+        let count = Locked(0)
+        let workspace = try Workspace { _, connection in
+            let isFirst = count.withLock { count in
+                count += 1
+                return count == 1
+            }
+            guard isFirst else { return false }
+            try connection.answer(status, ["Retry-After: 1"], body: Array(#"{"error_code":"TEMPORARILY_UNAVAILABLE","message":"m"}"#.utf8))
+            return true
+        }
+        try await workspace.with(Self.pat) { store in
+            await expectFailure(status == 429 ? .throttled : .serverFailure) { try await store.askingOnce.experiments(nil) }
+            let start = ContinuousClock.now
+            _ = try await store.askingOnce.experiments(nil)
+            #expect(start.duration(to: .now) >= .seconds(0.8))
+        }
+    }
+
     @Test func aShareOfTheRatesIsNeverExceeded() {
         #expect(DatabricksRates.name(.get("/api/2.0/mlflow/runs/get", of: "")) == "others")
         #expect(DatabricksRates.name(.get("/api/2.0/mlflow/experiments/search?a=b", of: "")) == "experiments")

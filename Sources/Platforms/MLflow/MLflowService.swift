@@ -30,8 +30,11 @@ struct MLflowService: Sendable {
             let answer = try await proven(call, send)
             rates.wentWell(name)
             return answer
-        } catch let error as StoreError where error.reason == .throttled {
-            if case .retry(let after) = error.decision { rates.wasRefused(name, after: after) }
+        } catch let error as StoreError {
+            // A 503 that names a time asks to be left alone, as a 429 does.
+            if case .retry(let after) = error.decision, error.reason == .throttled || error.reason == .serverFailure && after != nil {
+                rates.wasRefused(name, after: after)
+            }
             throw error
         }
     }
