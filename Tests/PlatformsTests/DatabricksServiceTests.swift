@@ -165,6 +165,36 @@ private final class Workspace: Sendable {
         }
     }
 
+    @Test func theTenantIsAskedForAgainWhereTheWorkspaceIsBusyAndOnceItIsKnownNever() async throws {
+        let isBusy = Locked(true)
+        let workspace = try Workspace { request, connection in
+            guard request.target == "/aad/auth" else { return false }
+            if isBusy.withLock({ $0 }) {
+                try connection.answer(503, ["Retry-After: 3"])
+            } else {
+                try connection.answer(302, ["Location: https://login.microsoftonline.com/t-9/oauth2/authorize?x=y"])
+            }
+            return true
+        }
+        let environment = [
+            "ARM_CLIENT_ID": "c", "ARM_CLIENT_SECRET": "canary", "AZURE_AUTHORITY_HOST": workspace.server.url,
+            "DATABRICKS_AZURE_RESOURCE_ID": "/subscriptions/s/x",
+        ]
+        func asked() -> Int { workspace.server.requests.count { $0.target == "/aad/auth" } }
+        try await workspace.with(environment) { store in
+            do {
+                _ = try await store.askingOnce.run(RunID("r"))
+                Issue.record("no failure")
+            } catch let error as StoreError {
+                #expect(error.decision == .retry(after: 3) && error.reason == .serverFailure, "\(error)")
+            }
+            isBusy.withLock { $0 = false }
+            let before = asked()
+            _ = try await store.askingOnce.experiments(nil)
+            #expect(asked() == before + 1)
+        }
+    }
+
     @Test func aManagedIdentityIsAskedAtTheMachine() async throws {
         let workspace = try Workspace()
         let environment = ["ARM_USE_MSI": "true", "ARM_CLIENT_ID": "c", "AZURE_POD_IDENTITY_AUTHORITY_HOST": workspace.server.url]

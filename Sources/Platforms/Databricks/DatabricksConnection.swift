@@ -1,4 +1,5 @@
 import Curl
+import Foundation
 import Replication
 
 /// A workspace of Databricks and the connections to it.
@@ -106,6 +107,8 @@ public struct DatabricksConnection: Sendable {
 struct TenantDiscovery: Sendable {
     var host: String
     var client: HTTPClient
+    /// It does not change.
+    let known = Locked<String?>(nil)
 
     func completing(_ source: AzureTokenSource) async throws -> AzureTokenSource {
         guard case .clientSecret(_, let client, let secret) = source.identity else { return source }
@@ -115,12 +118,24 @@ struct TenantDiscovery: Sendable {
     }
 
     private func tenant() async throws -> String {
+        if let tenant = known.withLock({ $0 }) { return tenant }
+        let found = try await ask()
+        known.withLock { $0 = found }
+        return found
+    }
+
+    private func ask() async throws -> String {
         // A request that is not said to be repeatable gets the redirect as its answer.
         let request = HTTPRequest(.get, host + "/aad/auth", isIdempotent: false, timeouts: Timeouts(connect: 10, firstByte: 30, stall: 30))
         let response: HTTPResponse
         do { response = try await client.send(request.about(.tokens)) } catch let error as HTTPError {
             if error.kind == .cancelled { throw CancellationError() }
             throw StoreError(.retry(after: nil), .unreachable, "the tenant of \(host): \(error.description); set ARM_TENANT_ID")
+        }
+        if response.status == 429 || response.status >= 500 {
+            throw StoreError(
+                .retry(after: RetryAfter.seconds(response.headers, now: Date().timeIntervalSince1970)), .serverFailure,
+                "the tenant of \(host): HTTP \(response.status); ask again, or set ARM_TENANT_ID")
         }
         // https://login.microsoftonline.com/TENANT/oauth2/authorize?...
         let path = (response.header("Location") ?? "").split(separator: "/", omittingEmptySubsequences: true)
