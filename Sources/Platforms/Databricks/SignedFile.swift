@@ -18,6 +18,8 @@ struct SignedFile: Sendable {
     /// Bytes of one request, where a broken file is read on.
     private static let piece = 4 << 20
     private static let attempts = 4
+    /// What S3 and Google's storage answer where an address has ended (`ExpiredToken`), and to what is wrong in other ways.
+    private static let endedElsewhere = 400
     /// Seconds, at most, that a storage account is given when it asks for time.
     private static let longestRest = 60.0
 
@@ -69,7 +71,7 @@ struct SignedFile: Sendable {
             return try await client.withResponse(try request(address)) { response in
                 guard response.status == 200 else {
                     let error = refusal(response.status, address, response.headers)
-                    if error.reason == .forbidden { throw Refused(error: error) }
+                    if error.reason == .forbidden || response.status == Self.endedElsewhere { throw Refused(error: error) }
                     throw error
                 }
                 let place = Locked(
@@ -117,6 +119,7 @@ struct SignedFile: Sendable {
     /// The next piece of a file whose transfer broke.
     private func next(_ place: Locked<Place>, _ again: @Sendable () async throws -> SignedAddress) async throws -> [UInt8]? {
         var attempt = 1
+        var isRenewed = false
         while true {
             var rest = 0.2 * Double(1 << attempt)
             let now = place.withLock { $0 }
@@ -127,6 +130,12 @@ struct SignedFile: Sendable {
                 var request = try request(now.address, range)
                 request.maximumResponseBytes = Self.piece
                 let response = try await client.send(request)
+                if response.status == Self.endedElsewhere, !isRenewed {
+                    let fresh = try await again()
+                    place.withLock { $0.address = fresh }
+                    isRenewed = true
+                    continue
+                }
                 guard response.status == 206 else {
                     guard response.status == 200 || response.status == 412 else {
                         throw refusal(response.status, now.address, response.headers)
