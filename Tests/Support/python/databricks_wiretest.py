@@ -161,7 +161,26 @@ def filled(start, directory):
         wire.run("after")
 
 
-CHECKS = (lives_end, started_again, large_files_are_never_whole_in_memory, answers_are_lost, filled)
+def stood_before(start, directory):
+    """What stands before a workspace may take its number away, or let nobody in; and what answers may not be ordered by."""
+    with start(directory, "--no-org-id") as described:
+        wire = Wire(described)
+        status, headers, body = wire.request("GET", f"{described['host']}/.well-known/databricks-config")
+        same((status, json.loads(body)["workspace_id"], headers.get("x-databricks-org-id")), (200, described["workspace_id"], None))
+        for route, status in (
+            ("experiments/search?order_by=experiment_id%20ASC", 400), ("experiments/search?order_by=name%20ASC", 200),
+            ("model-versions/search?order_by=version_number%20ASC", 400), ("model-versions/search", 200),
+        ):  # fmt: skip
+            same((route, wire.api("GET", f"mlflow/{route}")[0]), (route, status))
+        wire.control("POST", "faults", {"blocked": True})
+        status, answer = wire.api("GET", "mlflow/experiments/search")
+        same((status, answer["error_code"]), (403, 403))
+        same(wire.oauth()[0], 403)
+        wire.control("DELETE", "faults")
+        same(wire.api("GET", "mlflow/experiments/search")[0], 200)
+
+
+CHECKS = (lives_end, started_again, large_files_are_never_whole_in_memory, answers_are_lost, filled, stood_before)
 
 
 def run(start, directory):
