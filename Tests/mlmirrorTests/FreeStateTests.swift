@@ -59,7 +59,10 @@ import Testing
 
     @Test func itEndsAtOnceAmidTheWaiting() async throws {
         let owner = try ReplicationState.open(path: folder.file("s.db"))
-        let status = try await run(session()) { #expect(try await until { waits }, "\(world.complained)") }
+        let status = try await run(session()) {
+            let hasWaited = try await until { waits }
+            #expect(hasWaited, "\(world.complained)")
+        }
         #expect(status == .ok)
         #expect(heard.withLock { $0.contains("stopping") })
         try owner.close()
