@@ -56,6 +56,7 @@ import Testing
         (400, azure("INVALID_PARAMETER_VALUE", "ValidationError"), .setAside, .invalid, false),
         (404, azure("RESOURCE_DOES_NOT_EXIST", "UserError"), .setAside, .notFound, false),
         (404, azureService("UserError", "NotFound"), .setAside, .notFound, false),
+        (404, azureService("UserError", "NotFoundError"), .setAside, .unsupported, false),
         (404, "", .setAside, .unsupported, false),
         (429, azureService("UserError", "RequestThrottled"), .retry(after: nil), .throttled, false),
         (500, azureService("ServiceError", "TransientError"), .retry(after: nil), .serverFailure, true),
@@ -79,6 +80,33 @@ import Testing
         #expect(failure.error(read, status: status, headers: [], body: []).reason == .unsupported)
         let named = failure.error(write, status: status, headers: [], body: Array(Self.json("ENDPOINT_NOT_FOUND").utf8))
         #expect(named.reason == .unsupported)
+    }
+
+    /// A service without the call answers with no body at all.
+    @Test func aServiceThatSaysWhatIsMissingHasNoSuchThing() {
+        var failure = failure
+        failure.saysWhatIsMissing = true
+        func reason(_ body: String) -> StoreError.Reason { failure.error(read, status: 404, headers: [], body: Array(body.utf8)).reason }
+        #expect(reason(Self.azureService("UserError", "NotFoundError")) == .notFound)
+        #expect(reason(Self.azureService("UserError", "WorkspaceNotFound")) == .unsupported)
+        #expect(reason("") == .unsupported)
+    }
+
+    /// A listing is whole only when no page says that there is another.
+    @Test(
+        arguments: [
+            (#"{"value":[{"path":"a"}]}"#, nil), (#"{"value":[],"continuationToken":"","nextLink":null}"#, nil),
+            (#"{"continuationToken":"t","nextLink":"https://h/x?continuationToken=u"}"#, "t"),
+            (#"{"nextLink":"https://h/x?path=a&continuationToken=a%2Fb+c%2B"}"#, "a/b c+"),
+        ] as [(String, String?)]) func aPageOfFilesLeadsToTheNext(_ text: String, _ token: String?) throws
+    {
+        #expect(try WireDecoder.decode(FilePage.self, from: Array(text.utf8)).next() == token)
+    }
+
+    @Test(arguments: ["https://h/x?other=1", "https://h/x", "https://h/x?continuationToken=", "https://h/x?continuationToken=%2"])
+    func aPageWithoutAWayToTheNextIsNoEnd(_ link: String) throws {
+        let page = try WireDecoder.decode(FilePage.self, from: Array(#"{"nextLink":"\#(link)"}"#.utf8))
+        #expect(throws: FilePage.NoWay.self) { try page.next() }
     }
 
     /// There are as many of them as there are files.

@@ -174,14 +174,15 @@ import Testing
         #expect(try await fixture.verify().differences.allSatisfy { $0.field.hasPrefix("tag:") || $0.field.hasSuffix("tag:long") })
     }
 
-    /// The service has no call for them, as it turns out; a new process does not know that yet.
-    @Test func datasetsThatAreNotTakenAreInTheDocument() async throws {
+    /// The service has no call for them, or does not take these, as it turns out; a new process does not know that yet.
+    @Test(arguments: [StoreError.Reason.unsupported, .forbidden, .invalid])
+    func datasetsThatAreNotTakenAreInTheDocument(_ reason: StoreError.Reason) async throws {
         let fixture = try Self.fixture()
         let run = try await Workload(store: fixture.primary).run(in: ExperimentID("0"), "data", end: false)
         let data = DatasetInput(name: "d", digest: "1", sourceType: "local", source: "{}")
         try await fixture.primary.logInputs(datasets: [data], models: [], toRun: run.id)
         fixture.secondary.setFault { operation in
-            operation.name == "logInputs" ? .before(StoreError(.setAside, .unsupported, "404")) : nil
+            operation.name == "logInputs" ? .before(StoreError(.setAside, reason, "refused")) : nil
         }
         for value in ["1", "2"] {
             try await fixture.primary.logBatch(RunBatch(tags: [Tag("changed", value)]), toRun: run.id)

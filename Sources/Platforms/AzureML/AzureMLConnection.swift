@@ -51,8 +51,12 @@ public struct AzureMLConnection: Sendable {
             return service
         }
         let tracking = try service(workspace.mlflowURL)
+        var (history, artifacts) = (try service(workspace.historyURL), try service(workspace.artifactURL))
+        // `UserError` with an inner `NotFoundError`, of files that were never declared; an unknown route has an empty body.
+        history.failure.saysWhatIsMissing = true
+        artifacts.failure.saysWhatIsMissing = true
         let files = RunFiles(
-            workspace, history: try service(workspace.historyURL), artifacts: try service(workspace.artifactURL),
+            workspace, history: history, artifacts: artifacts,
             blobs: BlobStore(client: client, failure: tracking.failure, timeout: requestTimeout))
         store = MLflowStore(tracking, dialect: .azureML, files: files) { store in
             // Only who can be reached and asked has one.

@@ -25,6 +25,8 @@ extension Dialect {
         dialect.experimentNames = NameRule(punctuation: "-_", length: 256)
         dialect.modelNames = NameRule(punctuation: "-._", length: 255)
         dialect.renamesExperiments = false
+        // No official client asks for an order.
+        dialect.mayNotOrderExperiments = true
         dialect.renamesModels = false
         dialect.deletesExperimentTags = false
         dialect.registersOwnFilesOnly = true

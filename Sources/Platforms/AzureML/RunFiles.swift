@@ -84,19 +84,16 @@ struct RunFiles: ArtifactService {
     }
 
     private func paths(_ place: Place, _ owner: ArtifactOwner) async throws -> [String] {
-        struct Answer: Decodable {
-            struct Record: Decodable { var path: String }
-            var value: [Record]?
-            var continuationToken: String?
-        }
         var all: [String] = []
         var token: String?
         repeat {
             let call = MLflowCall.get(place.path, token.map { [("continuationToken", $0)] } ?? [], of: "the files of \(owner)")
-            let answer = try Self.decode(Answer.self, try await history.send(call), call, history)
+            let answer = try Self.decode(FilePage.self, try await history.send(call), call, history)
             all += (answer.value ?? []).map(\.path)
-            guard answer.continuationToken != token || token == nil else { throw history.failure.malformed(call, "the same page twice") }
-            token = answer.continuationToken.flatMap { $0.isEmpty ? nil : $0 }
+            let next: String?
+            do { next = try answer.next() } catch { throw history.failure.malformed(call, "the link to the next page has no token") }
+            guard next != token || token == nil else { throw history.failure.malformed(call, "the same page twice") }
+            token = next
         } while token != nil
         listings.note(place.path, all)
         return all

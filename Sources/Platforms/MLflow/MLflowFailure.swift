@@ -10,6 +10,8 @@ struct MLflowFailure: Sendable {
     var access: @Sendable (MLflowCall) -> String = { _ in "give the credentials' owner access to this" }
     /// What a service without the feature that was asked for means; nil: a name was given that only another server knows.
     var withoutFeature: String?
+    /// A 404 that says anything is about the thing that was asked for: of a call that it does not know this service says nothing at all.
+    var saysWhatIsMissing = false
     /// Calls that this server has answered.
     var answered = AnsweredCalls()
     /// The time of reading, in seconds since 1970: for a `Retry-After` that is a date.
@@ -91,6 +93,8 @@ struct MLflowFailure: Sendable {
     ) -> (StoreError.Decision, StoreError.Reason, String) {
         switch (status, code) {
         case (_, "RESOURCE_DOES_NOT_EXIST"), (404, "NOT_FOUND"), (404, "NotFound"): return (.setAside, .notFound, "it does not exist there")
+        case (404, let code) where saysWhatIsMissing && !["", "WorkspaceNotFound"].contains(code):
+            return (.setAside, .notFound, "it does not exist there")
         case (_, "RESOURCE_ALREADY_EXISTS"), (_, "ALREADY_EXISTS"): return (.setAside, .alreadyExists, "use the one that is there")
         case (_, "INVALID_STATE"): return (.setAside, .invalid, "the thing is in a state that forbids this")
         case (_, "FEATURE_DISABLED") where withoutFeature != nil: return (.setAside, .unsupported, withoutFeature ?? "")

@@ -43,8 +43,9 @@ extension MLflowStore {
         let listing = Listing<WireModelVersion, ListedVersion>(
             member: "model_versions", kind: .registeredModel, id: ["name"], convert: { try ListedVersion($0) },
             call: { size, page in
-                // Who shows a version before it is registered names other columns for an order: all are read, and put in order here.
-                let order: [(String, String)] = registersLater ? [] : [("order_by", "version_number ASC")]
+                // Databricks and Azure ML name other columns for an order: all are read, and put in order where they are used.
+                let order: [(String, String)] =
+                    registersLater || dialect.registersOwnFilesOnly ? [] : [("order_by", "version_number ASC")]
                 let query =
                     [("filter", "name = \(name)"), ("max_results", String(size))] + order
                     + (page.map { [("page_token", $0.rawValue)] } ?? [])

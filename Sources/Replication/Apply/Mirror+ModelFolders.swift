@@ -96,8 +96,8 @@ extension Mirror {
             if let found = isInDoubt ? try await find(inDoubt: key, look) : try await look() { return (found.id, found.artifactURI) }
             let tags = stamp.tags(key) + [Tag(Stamp.holderKey, "true")]
             let new = NewRun(
-                experiment: experiment.secondary, name: "logged model \(record.name)", userID: "", startTime: record.creationTime ?? 0,
-                tags: tags)
+                experiment: experiment.secondary, name: Overflow.fitting(name: "logged model \(record.name)", secondary.dialect.runLimits),
+                userID: "", startTime: record.creationTime ?? 0, tags: tags)
             try await makeWritable(experiment)
             let made = try await sending(key) { try await secondary.createRun(new) }
             return (made.id, made.artifactURI)

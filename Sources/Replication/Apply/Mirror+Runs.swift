@@ -191,8 +191,8 @@ extension Mirror {
         try await locks.withLock(EntityKey(.experiment, "inputs of " + id)) {
             do {
                 try await secondary.logInputs(datasets: plan.datasets, models: plan.modelInputs, toRun: target.id)
-            } catch let error as StoreError where error.reason == .unsupported && secondary.dialect.runLimits != nil {
-                // Then they are what does not fit.
+            } catch let error as StoreError where error.isRefusalOfDatasets && secondary.dialect.runLimits != nil {
+                // Whatever a workspace calls it that it takes none, or not these: then they are what does not fit.
                 lacksDatasets.withLock { $0 = true }
                 throw StoreError(.retry(after: 0), .unsupported, error.message)
             }
@@ -334,4 +334,9 @@ extension Run {
     var parent: RunID? {
         tags.first { $0.key == References.parentKey && !$0.value.isEmpty }.map { RunID($0.value) }
     }
+}
+
+extension StoreError {
+    /// Azure ML answers 400 and 403, too, to what it lacks (azure-sdk-for-python#42155, #40261).
+    fileprivate var isRefusalOfDatasets: Bool { decision == .setAside && [.unsupported, .forbidden, .invalid, .tooLarge].contains(reason) }
 }

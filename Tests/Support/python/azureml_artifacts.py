@@ -104,7 +104,7 @@ class Artifacts:
         path = self.path(request.argument("path"))
         row = self.row(origin, container, path)
         if not row:
-            raise self.failure(404, "NotFound", f"Artifact {self.name(origin, container, path)} was not found.")
+            raise self.failure(404, "NotFoundError", f"Cannot find Artifact with ID {self.name(origin, container, path)}.")
         return row
 
     def row(self, origin, container, path):
