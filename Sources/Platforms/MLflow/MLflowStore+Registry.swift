@@ -38,23 +38,22 @@ extension MLflowStore {
     /// Deleted versions are not listed.
     public func versions(of model: ModelName, _ page: PageToken?) async throws -> Page<ModelVersion> {
         if registry == .unityCatalog { return try await unityVersions(of: model) }
-        let registersLater = dialect.registersLater
+        // Databricks and Azure ML name other columns for an order: all are read, and put in order here.
+        let isOrdered = !dialect.registersLater && !dialect.registersOwnFilesOnly
         guard let name = SearchFilter.quote(model.rawValue) else { return try await versionsOneByOne(of: model) }
         let listing = Listing<WireModelVersion, ListedVersion>(
             member: "model_versions", kind: .registeredModel, id: ["name"], convert: { try ListedVersion($0) },
             call: { size, page in
-                // Databricks and Azure ML name other columns for an order: all are read, and put in order where they are used.
-                let order: [(String, String)] =
-                    registersLater || dialect.registersOwnFilesOnly ? [] : [("order_by", "version_number ASC")]
+                let order: [(String, String)] = isOrdered ? [("order_by", "version_number ASC")] : []
                 let query =
                     [("filter", "name = \(name)"), ("max_results", String(size))] + order
                     + (page.map { [("page_token", $0.rawValue)] } ?? [])
                 return .get(MLflowCall.api("model-versions/search"), query, of: "the versions of registered model \(model)")
             })
         var listed = try await self.page(listing, size: 1000, page)
-        let isOnePage = listed.next == nil || !registersLater
+        let isOnePage = listed.next == nil || isOrdered
         // What is held back depends on all before it, whatever order the server knows.
-        while registersLater, let next = listed.next {
+        while !isOrdered, let next = listed.next {
             let more = try await self.page(listing, size: 1000, next)
             listed = Page(listed.elements + more.elements, undecodable: listed.undecodable + more.undecodable, next: more.next)
         }
@@ -66,9 +65,8 @@ extension MLflowStore {
                 .retry(after: nil), .truncated,
                 "\(self.name): the versions of registered model \(model) changed while they were listed; ask again")
         }
-        let versions =
-            registersLater
-            ? ready(listed.elements.sorted { $0.version.number < $1.version.number }, of: model) : listed.elements.map(\.version)
+        if !isOrdered { listed.elements.sort { $0.version.number < $1.version.number } }
+        let versions = dialect.registersLater ? ready(listed.elements, of: model) : listed.elements.map(\.version)
         return Page(versions, undecodable: listed.undecodable, next: listed.next)
     }
 
