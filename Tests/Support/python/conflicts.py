@@ -245,9 +245,9 @@ def judge_names(step):
         theirs, ours = model_or_none(name), model_or_none(f"default.{name}")
         found = {k: v for k, v in theirs.tags.items() if not is_adopted or not k.startswith("mlmirror.")}
         # Until somebody decides for our value, theirs stays in what is shared.
-        shared = "theirs" if step == "judge" else "ours"
-        added = {"a": shared, "b": "ours"} if is_adopted else {}
-        expect(f"their model {name}", (theirs.description, found), (shared if is_adopted else "theirs", tags | added))
+        added = {"a": "theirs" if step == "judge" else "ours", "b": "ours"} if is_adopted else {}
+        description = "ours" if is_adopted and is_decided else "theirs"
+        expect(f"their model {name}", (theirs.description, found), (description, tags | added))
         expect(f"versions of their {name}", numbers_of(name), [1] if is_adopted else [])
         if is_adopted or name.endswith("park") and not is_decided:
             expect(f"our {name}", ours, None)
