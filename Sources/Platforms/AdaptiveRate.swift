@@ -92,14 +92,23 @@ final class AdaptiveRates: Sendable {
     let limit: @Sendable (String) -> Double?
     /// Told of the seconds that a request has waited.
     private let onWait: @Sendable (Double) -> Void
+    /// Seconds since some moment.
+    private let now: @Sendable () -> Double
+    private let sleep: @Sendable (Double) async throws -> Void
     private static let start = ContinuousClock.now
-    private static var now: Double { start.duration(to: .now) / .seconds(1) }
 
+    /// - Parameters:
+    ///   - now: seconds since some moment.
+    ///   - sleep: for so many of them.
     init(
         classOf: @escaping @Sendable (MLflowCall) -> String = { $0.rateClass },
         onWait: @escaping @Sendable (Double) -> Void = { _ in },
-        limit: @escaping @Sendable (String) -> Double? = { _ in nil }
+        limit: @escaping @Sendable (String) -> Double? = { _ in nil },
+        now: @escaping @Sendable () -> Double = { AdaptiveRates.start.duration(to: .now) / .seconds(1) },
+        sleep: @escaping @Sendable (Double) async throws -> Void = { try await Task.sleep(for: .seconds($0)) }
     ) {
+        self.now = now
+        self.sleep = sleep
         self.onWait = onWait
         self.classOf = classOf
         self.limit = limit
@@ -111,19 +120,19 @@ final class AdaptiveRates: Sendable {
     func turn(_ name: String) async throws {
         var waited = 0.0
         repeat {
-            let wait = rates.withLock { $0[name, default: AdaptiveRate(limit: limit(name))].turn(at: Self.now) }
+            let wait = rates.withLock { $0[name, default: AdaptiveRate(limit: limit(name))].turn(at: now()) }
             guard wait > 0 else { break }
-            try await Task.sleep(for: .seconds(wait))
+            try await sleep(wait)
             waited += wait
-        } while rates.withLock({ ($0[name]?.blockedUntil ?? 0) > Self.now })
+        } while rates.withLock({ ($0[name]?.blockedUntil ?? 0) > now() })
         if waited > 0 { onWait(waited) }
     }
 
     func wasRefused(_ name: String, after: Double?) {
-        rates.withLock { $0[name, default: AdaptiveRate(limit: limit(name))].wasRefused(at: Self.now, after: after) }
+        rates.withLock { $0[name, default: AdaptiveRate(limit: limit(name))].wasRefused(at: now(), after: after) }
     }
 
-    func wentWell(_ name: String) { rates.withLock { $0[name]?.wentWell(at: Self.now) } }
+    func wentWell(_ name: String) { rates.withLock { $0[name]?.wentWell(at: now()) } }
 }
 
 extension MLflowCall {

@@ -1,4 +1,5 @@
 import Curl
+import Replication
 import Testing
 
 @testable import Platforms
@@ -63,16 +64,20 @@ import Testing
         #expect(once != nil && rate.perSecond == once)
     }
 
-    /// Who has a turn already waits as well. Its turn is far enough away for a busy machine.
+    /// Who has a turn already, and sleeps until it comes, waits as well.
     @Test func whoWaitsForATurnLeavesItAloneToo() async throws {
-        let rates = AdaptiveRates(limit: { _ in 0.125 })
+        let (time, sleeper) = (Locked(10.0), Locked<AdaptiveRates?>(nil))
+        let rates = AdaptiveRates(
+            limit: { _ in 2 }, now: { time.withLock { $0 } },
+            sleep: { seconds in
+                // The service asks while the first of these sleeps.
+                sleeper.withLock { $0.take() }?.wasRefused("a", after: 9)
+                time.withLock { $0 += seconds }
+            })
         try await rates.turn("a")
-        async let second: Void = rates.turn("a")
-        try await Task.sleep(for: .seconds(0.1))
-        let start = ContinuousClock.now
-        rates.wasRefused("a", after: 9)
-        try await second
-        #expect(start.duration(to: .now) >= .seconds(8.9))
+        sleeper.withLock { $0 = rates }
+        try await rates.turn("a")
+        #expect(time.withLock { $0 } >= 19)
     }
 
     /// A proxy that fails one in a hundred says nothing of the rate.

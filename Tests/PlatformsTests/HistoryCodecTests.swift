@@ -56,7 +56,8 @@ func parse(_ bytes: [UInt8], pieces: (inout Int) -> Int) throws -> (points: [Met
 
 func same(_ a: Double, _ b: Double) -> Bool { a.bitPattern == b.bitPattern || a.isNaN && b.isNaN }
 
-@Suite struct HistoryCodecTests {
+/// One after the other: hundreds of them at once would let nobody else have a thread.
+@Suite(.serialized) struct HistoryCodecTests {
     /// A random answer in one of the forms that servers write.
     private func answer(_ random: inout SeededGenerator) -> (text: String, points: [MetricPoint], token: String?) {
         var points: [MetricPoint] = []
@@ -164,7 +165,8 @@ func same(_ a: Double, _ b: Double) -> Bool { a.bitPattern == b.bitPattern || a.
     }
 }
 
-@Suite struct LogBatchCodecTests {
+/// One after the other: hundreds of them at once would let nobody else have a thread.
+@Suite(.serialized) struct LogBatchCodecTests {
     private struct Pair: Codable, Equatable { var key: String, value: String }
     private struct Metric: Codable {
         var key: String, value: Double, timestamp: Int64, step: Int64, modelID: String?, datasetName: String?, runID: String?
