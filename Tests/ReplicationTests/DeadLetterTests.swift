@@ -19,19 +19,12 @@ import Testing
         return count
     }
 
-    private func withState<R>(_ fixture: MirrorFixture, _ body: (ReplicationState) throws -> R) throws -> R {
-        let state = try ReplicationState.open(path: fixture.statePath)
-        let result = try body(state)
-        try state.close()
-        return result
-    }
-
     @Test func aDiscardedRunIsTriedAgainOnlyWhenItHasChanged() async throws {
         let fixture = try MirrorFixture()
         let run = try await Workload(store: fixture.primary).run(in: ExperimentID("0"), "refused")
         let tried = refuse(fixture) { $0.name == "logBatch" }
         #expect(try await fixture.backfill().failureCount == 1)
-        let letter = try withState(fixture) { state in
+        let letter = try fixture.withState { state in
             let letter = try state.letters(.all, limit: 9)[0]
             try state.discard(LetterSelection(numbers: [letter.number]), at: 0)
             return letter.letter
@@ -45,16 +38,16 @@ import Testing
 
         try await fixture.primary.logBatch(RunBatch(tags: [Tag("new", "1")]), toRun: run.id)
         #expect(try await fixture.backfill().failureCount == 1)
-        #expect(try withState(fixture) { try $0.letters(.all, limit: 9).map(\.number) } == [1])
-        try withState(fixture) { _ = try $0.discard(.all, at: 0) }
+        #expect(try fixture.withState { try $0.letters(.all, limit: 9).map(\.number) } == [1])
+        try fixture.withState { _ = try $0.discard(.all, at: 0) }
         fixture.secondary.setFault(nil)
         // Mended; but nobody has said so.
         #expect(try await fixture.backfill().wroteNothing)
         #expect(try await fixture.verify().differences.isEmpty == false)
-        try withState(fixture) { _ = try $0.requeue(LetterSelection(numbers: [1]), at: 0) }
+        try fixture.withState { _ = try $0.requeue(LetterSelection(numbers: [1]), at: 0) }
         #expect(try await fixture.backfill().isComplete)
         #expect(try await fixture.verify().differences == [])
-        #expect(try withState(fixture) { try $0.discardedCount() } == 0)
+        #expect(try fixture.withState { try $0.discardedCount() } == 0)
     }
 
     @Test func aDiscardedFileIsTriedAgainOnlyWhenItHasChanged() async throws {
@@ -63,7 +56,7 @@ import Testing
         let run = try await workload.run(in: ExperimentID("0"), "files", files: ["bad.bin": "xyz", "good.txt": "g"])
         let tried = refuse(fixture) { $0.name == "writeArtifact" && "\($0)".contains("bad.bin") }
         #expect(try await fixture.backfill().failureCount == 2)
-        try withState(fixture) { state in
+        try fixture.withState { state in
             let letters = try state.letters(.all, limit: 9)
             #expect(letters.map(\.letter.path) == ["bad.bin", ""])
             #expect(try state.discard(LetterSelection(numbers: [letters[0].number]), at: 0) == 2)
@@ -71,7 +64,7 @@ import Testing
         let before = tried.withLock { $0 }
         for _ in 0..<2 { #expect(try await fixture.backfill { $0.deep = true }.isComplete) }
         #expect(tried.withLock { $0 } == before)
-        #expect(try withState(fixture) { try $0.discardedCount() } == 1, "the owner is whole but for what was decided")
+        #expect(try fixture.withState { try $0.discardedCount() } == 1, "the owner is whole but for what was decided")
 
         try await workload.file("bad.bin", "longer than it was", of: ArtifactOwner(.run(run.id), root: run.artifactURI))
         #expect(try await fixture.backfill { $0.deep = true }.failureCount == 2)
@@ -91,7 +84,7 @@ import Testing
                 NewVersion(model: name, source: source, description: "", tags: []))
         }
         #expect(try await fixture.backfill().failureCount == 1)
-        try withState(fixture) { state in
+        try fixture.withState { state in
             #expect(try state.letters(.all, limit: 9).map(\.letter.path) == ["version 1"])
             try state.discard(.all, at: 0)
         }
@@ -100,7 +93,7 @@ import Testing
         try await fixture.primary.setDescription("new", ofRegisteredModel: name)
         let summary = try await fixture.backfill()
         #expect(summary.isComplete && summary.counts.registeredModels.updated == 1, "\(summary)")
-        #expect(try withState(fixture) { try $0.discardedCount() } == 1)
+        #expect(try fixture.withState { try $0.discardedCount() } == 1)
         #expect(try await fixture.backfill().counts.registeredModels.unchanged == 1)
     }
 

@@ -1,5 +1,6 @@
 import Logging
 import TestSupport
+import Testing
 
 @testable import Replication
 
@@ -20,16 +21,20 @@ final class MirrorFixture: Sendable {
         folder = try TemporaryFolder()
     }
 
-    /// From now on the secondary leads everything.
-    func seal() throws {
+    /// The state file, between two commands.
+    func withState<R>(_ body: (ReplicationState) throws -> R) throws -> R {
         let state = try ReplicationState.open(path: statePath)
-        try state.changeModes { ledger in
-            var one = ModeSwitch(.everything, askedAt: 1)
-            one.step = .sealed
-            ledger.ask(one)
-        }
-        try state.close()
+        defer { #expect(throws: Never.self) { try state.close() } }
+        return try body(state)
     }
+
+    /// The secondary's id of something of the primary.
+    func there(_ kind: EntityKey.Kind, _ id: String) throws -> String { try withState { try #require(try $0.secondaryID(kind, id)) } }
+
+    func conflicts() throws -> [NotedConflict] { try withState { try $0.conflicts() } }
+
+    /// From now on the secondary leads these.
+    func seal(_ scope: NameScope = .everything) throws { try withState { try $0.seal(scope) } }
 
     /// What goes on without end fails, instead of the test never ending.
     func endAfterRequests(_ count: Int) {

@@ -6,16 +6,6 @@ import Testing
 
 /// What is deleted on the primary once it has moved: nothing but what is proven to be on the secondary.
 @Suite struct RetirementTests {
-    private func sealed(_ fixture: MirrorFixture, _ scope: NameScope = .everything) throws {
-        let state = try ReplicationState.open(path: fixture.statePath)
-        try state.changeModes { ledger in
-            var one = ModeSwitch(scope, askedAt: 1)
-            one.step = .sealed
-            ledger.ask(one)
-        }
-        try state.close()
-    }
-
     private func retire(
         _ fixture: MirrorFixture, grace: Int64 = 0, isDryRun: Bool = false, _ change: (inout MirrorConfiguration) -> Void = { _ in }
     ) async throws -> (Retirement<FakeStore, FakeStore>.Summary, [RunID: [String]]) {
@@ -46,7 +36,7 @@ import Testing
         let ended = try await workload.run(in: ExperimentID("0"), "ended", files: ["a.txt": "a"])
         let open = try await workload.run(in: ExperimentID("0"), "open", end: false)
         try await fixture.backfill()
-        try sealed(fixture)
+        try fixture.seal()
         let (rehearsal, _) = try await retire(fixture, isDryRun: true)
         #expect(rehearsal.retired == 1 && rehearsal.leftOut == ["still running": 1])
         #expect(try await isThere(ended.id, fixture.primary))
@@ -73,7 +63,7 @@ import Testing
         let fixture = try MirrorFixture()
         let run = try await Workload(store: fixture.primary).run(in: ExperimentID("0"), "a")
         try await fixture.backfill()
-        try sealed(fixture)
+        try fixture.seal()
         #expect(try await retire(fixture).0.retired == 1)
         let there = try copy(fixture, run.id)
         try await fixture.backfill(state: "new.db") { $0.deep = true }
@@ -86,7 +76,7 @@ import Testing
         let whole = try await workload.run(in: ExperimentID("0"), "whole")
         let lacking = try await workload.run(in: ExperimentID("0"), "lacking", start: 2000)
         try await fixture.backfill()
-        try sealed(fixture)
+        try fixture.seal()
         fixture.secondary.losePoint(of: try copy(fixture, lacking.id), metric: "loss")
         let (summary, refused) = try await retire(fixture)
         #expect(summary.retired == 1 && summary.refused == 1 && refused == [lacking.id: ["history:loss"]])
@@ -102,7 +92,7 @@ import Testing
         let gone = try await workload.run(in: ExperimentID("0"), "gone", start: 3000)
         let late = try await workload.run(in: ExperimentID("0"), "late", start: 4000)
         try await fixture.backfill()
-        try sealed(fixture)
+        try fixture.seal()
         let there = try copy(fixture, edited.id)
         try await fixture.secondary.logBatch(RunBatch(tags: [Tag("k", "theirs"), Tag("more", "theirs")]), toRun: there)
         try await fixture.secondary.updateRun(there, status: nil, endTime: nil, name: "theirs")
@@ -121,7 +111,7 @@ import Testing
         try await Workload(store: fixture.primary).run(in: ExperimentID("0"), "a")
         try await fixture.backfill()
         await #expect(throws: MirrorError.self) { try await retire(fixture) }
-        try sealed(fixture, NameScope(experiments: ["other/**"]))
+        try fixture.seal(NameScope(experiments: ["other/**"]))
         let (summary, _) = try await retire(fixture)
         #expect(summary == Retirement<FakeStore, FakeStore>.Summary())
         await #expect(throws: MirrorError.self) { try await retire(fixture) { $0.scope.artifacts = false } }

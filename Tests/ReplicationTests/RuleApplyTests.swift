@@ -18,18 +18,6 @@ import Testing
 
     static let texts: [ConflictDecision] = [.primary, .secondary, .park]
 
-    private func conflicts() throws -> [NotedConflict] {
-        let state = try ReplicationState.open(path: fixture.statePath)
-        defer { #expect(throws: Never.self) { try state.close() } }
-        return try state.conflicts()
-    }
-
-    private func there(_ kind: EntityKey.Kind, _ id: String) throws -> String {
-        let state = try ReplicationState.open(path: fixture.statePath)
-        defer { #expect(throws: Never.self) { try state.close() } }
-        return try #require(try state.secondaryID(kind, id))
-    }
-
     /// Nothing is written by one more look, not even a whole one.
     private func expectQuiet(_ rules: ConflictRules, sourceLocation: SourceLocation = #_sourceLocation) async throws {
         secondary.forgetWrites()
@@ -56,7 +44,7 @@ import Testing
         let rules = ConflictRules([.tag: decision, .runName: decision, .description: decision, .runStatus: decision])
         let run = try await workload.run(in: ExperimentID("0"), "r", tags: [Tag("a", "1"), Tag("mlflow.note.content", "text")])
         try await fixture.backfill { $0.rules = rules }
-        let copy = RunID(try there(.run, run.id.rawValue))
+        let copy = RunID(try fixture.there(.run, run.id.rawValue))
         try await secondary.logBatch(RunBatch(tags: [Tag("a", "theirs"), Tag("mlflow.note.content", "theirs")]), toRun: copy)
         try await secondary.updateRun(copy, status: .failed, endTime: 7, name: "theirs")
         for value in ["2", "3"] {
@@ -70,7 +58,7 @@ import Testing
             #expect(now.name == (isOurs ? "r" : "theirs"))
             #expect(now.status == (isOurs ? .finished : .failed) && now.endTime == (isOurs ? 1100 : 7))
         }
-        let noted = try conflicts().map(\.conflict)
+        let noted = try fixture.conflicts().map(\.conflict)
         if decision == .primary {
             #expect(noted == [], "what no longer holds is gone")
         } else {
@@ -85,7 +73,7 @@ import Testing
         let rules = ConflictRules([.tag: decision, .experimentName: decision])
         let id = try await primary.createExperiment(name: "e", tags: [Tag("a", "1")])
         try await fixture.backfill { $0.rules = rules }
-        let copy = ExperimentID(try there(.experiment, id.rawValue))
+        let copy = ExperimentID(try fixture.there(.experiment, id.rawValue))
         try await secondary.setTag(Tag("a", "theirs"), ofExperiment: copy)
         try await secondary.renameExperiment(copy, to: "theirs")
         try await primary.setTag(Tag("b", "1"), ofExperiment: id)
@@ -135,12 +123,12 @@ import Testing
         let rules = ConflictRules([.param: decision])
         let run = try await workload.run(in: ExperimentID("0"), "r")
         try await fixture.backfill { $0.rules = rules }
-        let copy = RunID(try there(.run, run.id.rawValue))
+        let copy = RunID(try fixture.there(.run, run.id.rawValue))
         try await secondary.logBatch(RunBatch(params: [Param("new", "theirs")]), toRun: copy)
         try await primary.logBatch(RunBatch(params: [Param("new", "ours")]), toRun: run.id)
         try await fixture.backfill { $0.rules = rules }
         #expect(try await secondary.run(copy)?.params.first { $0.key == "new" }?.value == "theirs")
-        #expect(try conflicts().map(\.conflict.decision) == [decision])
+        #expect(try fixture.conflicts().map(\.conflict.decision) == [decision])
         try await expectQuiet(rules)
         try await expectVerdict(decision, rules)
     }
@@ -149,7 +137,7 @@ import Testing
         let rules = ConflictRules([.artifact: decision])
         let run = try await workload.run(in: ExperimentID("0"), "r", files: ["a.txt": "1", "b.txt": "1"])
         try await fixture.backfill { $0.rules = rules }
-        let copy = RunID(try there(.run, run.id.rawValue))
+        let copy = RunID(try fixture.there(.run, run.id.rawValue))
         secondary.replace("a.txt", of: .run(copy), with: Array("theirs".utf8))
         for text in ["22", "333"] {
             for path in ["a.txt", "b.txt"] { try await workload.file(path, text, of: ArtifactOwner(.run(run.id), root: run.artifactURI)) }
@@ -189,7 +177,7 @@ import Testing
     @Test func nothingIsPutIntoACopyWhoseDeletionIsRespected() async throws {
         let run = try await workload.run(in: ExperimentID("0"), "r", files: ["a.txt": "1"])
         try await fixture.backfill()
-        let copy = RunID(try there(.run, run.id.rawValue))
+        let copy = RunID(try fixture.there(.run, run.id.rawValue))
         try await secondary.deleteRun(copy)
         try await primary.logBatch(RunBatch(tags: [Tag("a", "1")]), toRun: run.id)
         try await fixture.backfill()
@@ -213,8 +201,8 @@ import Testing
         let id = try await primary.createExperiment(name: "e", tags: [])
         let inner = try await workload.run(in: id, "inner", start: 5)
         try await fixture.backfill { $0.rules = rules }
-        let copy = RunID(try there(.run, run.id.rawValue))
-        let experiment = ExperimentID(try there(.experiment, id.rawValue))
+        let copy = RunID(try fixture.there(.run, run.id.rawValue))
+        let experiment = ExperimentID(try fixture.there(.experiment, id.rawValue))
         try await secondary.deleteRun(copy)
         try await secondary.deleteExperiment(experiment)
         for run in [run, inner] { try await primary.logBatch(RunBatch(tags: [Tag("a", "1")]), toRun: run.id) }
@@ -223,7 +211,7 @@ import Testing
         #expect(try await secondary.run(copy)?.lifecycle == wanted)
         #expect(try await secondary.run(copy)?.tags["a"] == (decision == .restore ? "1" : nil))
         #expect(try await secondary.experiment(experiment)?.lifecycle == wanted)
-        let innerCopy = try await secondary.run(RunID(try there(.run, inner.id.rawValue)))
+        let innerCopy = try await secondary.run(RunID(try fixture.there(.run, inner.id.rawValue)))
         #expect(innerCopy?.lifecycle == wanted && innerCopy?.tags["a"] == (decision == .restore ? "1" : nil))
         let (summary, differences) = try await fixture.verify { $0.rules = rules }
         #expect(differences == [])
@@ -250,10 +238,10 @@ import Testing
         try await fixture.backfill { $0.rules = rules }
         let wanted: Lifecycle = decision == .keep ? .active : .deleted
         for run in [run, inner] {
-            #expect(try await secondary.run(RunID(try there(.run, run.id.rawValue)))?.lifecycle == wanted)
+            #expect(try await secondary.run(RunID(try fixture.there(.run, run.id.rawValue)))?.lifecycle == wanted)
         }
-        #expect(try await secondary.run(RunID(try there(.run, late.id.rawValue)))?.lifecycle == .deleted)
-        #expect(try await secondary.experiment(ExperimentID(try there(.experiment, id.rawValue)))?.lifecycle == wanted)
+        #expect(try await secondary.run(RunID(try fixture.there(.run, late.id.rawValue)))?.lifecycle == .deleted)
+        #expect(try await secondary.experiment(ExperimentID(try fixture.there(.experiment, id.rawValue)))?.lifecycle == wanted)
         #expect(try await (secondary.version(of: name, 1) == nil) == (decision == .replicate))
         try await expectQuiet(rules)
         try await expectVerdict(decision, rules)
@@ -262,8 +250,8 @@ import Testing
         try await primary.restoreRun(run.id)
         try await primary.logBatch(RunBatch(tags: [Tag("back", "1")]), toRun: inner.id)
         try await fixture.backfill { $0.rules = rules }
-        #expect(try await secondary.run(RunID(try there(.run, inner.id.rawValue)))?.tags["back"] == "1")
-        #expect(try await secondary.run(RunID(try there(.run, run.id.rawValue)))?.lifecycle == .active)
+        #expect(try await secondary.run(RunID(try fixture.there(.run, inner.id.rawValue)))?.tags["back"] == "1")
+        #expect(try await secondary.run(RunID(try fixture.there(.run, run.id.rawValue)))?.lifecycle == .active)
     }
 
     /// Who says `keep` while a deletion is on its way means that one too.
@@ -276,7 +264,7 @@ import Testing
         } prepare: { state in
             try state.append([Change(EntityKey(.experimentDeletion, id.rawValue))], at: 0)
         }
-        #expect(try await secondary.experiment(ExperimentID(try there(.experiment, id.rawValue)))?.lifecycle == .active)
+        #expect(try await secondary.experiment(ExperimentID(try fixture.there(.experiment, id.rawValue)))?.lifecycle == .active)
     }
 
     @Test(arguments: [ConflictDecision.keep, .replicate]) func purgedOnThePrimary(_ decision: ConflictDecision) async throws {
@@ -325,22 +313,22 @@ import Testing
         #expect(try await secondary.experiment(theirs)?.tags["a"] == "theirs")
         #expect(try await secondary.registeredModel(ModelName("net"))?.description == "theirs")
         switch decision {
-        case .adopt: #expect(try there(.experiment, id.rawValue) == theirs.rawValue)
+        case .adopt: #expect(try fixture.there(.experiment, id.rawValue) == theirs.rawValue)
         case .rename:
-            #expect(try await secondary.experiment(named: "default/e")?.id.rawValue == there(.experiment, id.rawValue))
+            #expect(try await secondary.experiment(named: "default/e")?.id.rawValue == fixture.there(.experiment, id.rawValue))
             #expect(try await secondary.registeredModel(ModelName("default.net"))?.description == "ours")
         default:
             #expect(try await secondary.runs(RunQuery(experiments: [theirs]), nil).elements.isEmpty)
             #expect(summary.failures.count >= 3 && !summary.isComplete)
-            #expect(try conflicts().map(\.conflict.decision) == [.park, .park])
+            #expect(try fixture.conflicts().map(\.conflict.decision) == [.park, .park])
             // Decided later: what waited for it follows.
             try await fixture.backfill {
                 $0.rules = rules
             } prepare: { state in
                 try state.resolve(try state.conflicts().map(\.conflict), .rename, at: 1)
             }
-            #expect(try await secondary.experiment(named: "default/e")?.id.rawValue == there(.experiment, id.rawValue))
-            #expect(try await secondary.run(RunID(try there(.run, run.id.rawValue)))?.name == "r")
+            #expect(try await secondary.experiment(named: "default/e")?.id.rawValue == fixture.there(.experiment, id.rawValue))
+            #expect(try await secondary.run(RunID(try fixture.there(.run, run.id.rawValue)))?.name == "r")
             #expect(try await secondary.registeredModel(ModelName("default.net"))?.description == "ours")
         }
         try await expectQuiet(rules)
@@ -354,7 +342,7 @@ import Testing
         let summary = try await fixture.backfill { $0.rules = rules }
         #expect(try await (secondary.experiment(named: "default/e") != nil) == (decision == .rename))
         #expect(summary.isComplete == (decision == .rename))
-        #expect(try conflicts().map(\.conflict.kind) == [.nameOfAnotherPair])
+        #expect(try fixture.conflicts().map(\.conflict.kind) == [.nameOfAnotherPair])
         try await expectQuiet(rules)
     }
 
@@ -368,7 +356,7 @@ import Testing
         try await fixture.backfill { $0.rules = rules }
         let numbers = try await secondary.versions(of: name, nil).elements.map(\.number).sorted()
         #expect(numbers == (decision == .fill ? [1, 3] : (decision == .renumber ? [1, 2] : [1])))
-        #expect(try conflicts().map(\.conflict.decision) == (decision == .fill ? [] : [decision]))
+        #expect(try fixture.conflicts().map(\.conflict.decision) == (decision == .fill ? [] : [decision]))
         try await expectQuiet(rules)
         let (summary, differences) = try await fixture.verify { $0.rules = rules }
         #expect(differences.isEmpty == (decision != .park))
@@ -429,7 +417,7 @@ import Testing
         let rules = ConflictRules([.experimentName: decision])
         let first = try await primary.createExperiment(name: "a", tags: [])
         try await fixture.backfill { $0.rules = rules }
-        let copy = ExperimentID(try there(.experiment, first.rawValue))
+        let copy = ExperimentID(try fixture.there(.experiment, first.rawValue))
         try await secondary.renameExperiment(copy, to: "x")
         try await primary.renameExperiment(first, to: "b")
         fixture.endAfterRequests(2000)
@@ -440,7 +428,7 @@ import Testing
         let second = try await primary.createExperiment(name: "x", tags: [])
         #expect(try await fixture.backfill { $0.rules = rules }.failures == [])
         #expect(try await secondary.experiment(copy)?.name == "x")
-        #expect(try await secondary.experiment(named: "default/x")?.id.rawValue == there(.experiment, second.rawValue))
+        #expect(try await secondary.experiment(named: "default/x")?.id.rawValue == fixture.there(.experiment, second.rawValue))
         try await expectQuiet(rules)
         // Decided otherwise, the primary's name is given.
         try await fixture.backfill()
@@ -457,7 +445,7 @@ import Testing
             let id = try await primary.createExperiment(name: name, tags: [])
             let run = try await workload.run(in: id, name, tags: [Tag("a", "1")])
             try await fixture.backfill { $0.rules = rules }
-            let copy = RunID(try there(.run, run.id.rawValue))
+            let copy = RunID(try fixture.there(.run, run.id.rawValue))
             copies[name] = copy
             try await secondary.logBatch(RunBatch(tags: [Tag("a", "theirs")]), toRun: copy)
             try await primary.logBatch(RunBatch(tags: [Tag("a", "2")]), toRun: run.id)
@@ -478,7 +466,7 @@ import Testing
     private func editedRun(_ rules: ConflictRules) async throws -> (Run, copy: RunID) {
         let run = try await workload.run(in: ExperimentID("0"), "r", tags: [Tag("a", "1"), Tag("c", "1")])
         try await fixture.backfill { $0.rules = rules }
-        let copy = RunID(try there(.run, run.id.rawValue))
+        let copy = RunID(try fixture.there(.run, run.id.rawValue))
         try await secondary.logBatch(RunBatch(tags: [Tag("a", "theirs")]), toRun: copy)
         return (run, copy)
     }

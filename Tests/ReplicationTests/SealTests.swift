@@ -5,14 +5,8 @@ import Testing
 
 /// Once the secondary leads, nothing that people have there is written over, whatever goes on at the primary.
 @Suite struct SealTests {
-    private func withState<R>(_ fixture: MirrorFixture, _ body: (ReplicationState) throws -> R) throws -> R {
-        let state = try ReplicationState.open(path: fixture.statePath)
-        defer { try? state.close() }
-        return try body(state)
-    }
-
     private func copy(_ fixture: MirrorFixture, _ run: RunID) throws -> RunID {
-        try withState(fixture) { RunID(try #require(try $0.secondaryID(.run, run.rawValue))) }
+        try fixture.withState { RunID(try #require(try $0.secondaryID(.run, run.rawValue))) }
     }
 
     private struct Edited {
@@ -67,7 +61,7 @@ import Testing
         let run = try await Workload(store: fixture.primary).run(in: next, "r")
         fixture.endAfterRequests(2000)
         #expect(try await fixture.backfill().failures == [])
-        #expect(try withState(fixture) { try $0.secondaryID(.run, run.id.rawValue) } != nil)
+        #expect(try fixture.withState { try $0.secondaryID(.run, run.id.rawValue) } != nil)
         #expect(
             try await fixture.secondary.experiment(named: "a")?.tags.contains(Tag("mlmirror.primary.experiment_id", sealed.rawValue))
                 == true)
@@ -95,7 +89,7 @@ import Testing
         let there = try #require(try await fixture.secondary.run(edited.there))
         #expect(there.tags.contains(Tag("new", "ours")) && there.params.contains(Param("q", "ours")))
         #expect(fixture.secondary.files(of: .run(edited.there))["b.txt"] == Array("ours".utf8))
-        #expect(try withState(fixture) { try $0.stragglers(limit: 9).map(\.key) } == [.run(edited.run)])
+        #expect(try fixture.withState { try $0.stragglers(limit: 9).map(\.key) } == [.run(edited.run)])
         // Once more: nothing.
         fixture.secondary.forgetWrites()
         try await fixture.backfill { $0.deep = true }
@@ -106,7 +100,7 @@ import Testing
     @Test func neitherResyncNorRepairWritesOverIt() async throws {
         let fixture = try MirrorFixture()
         let edited = try await edited(fixture)
-        try withState(fixture) { state in
+        try fixture.withState { state in
             try state.forgetBase(.run(edited.run))
             try state.forgetBase(EntityKey(.runArtifacts, edited.run.rawValue))
             try state.append([Change(.run(edited.run)), Change(EntityKey(.runArtifacts, edited.run.rawValue))], at: 0)
@@ -130,7 +124,7 @@ import Testing
         let sweep = try #require(try await primary.experiment(named: "/Shared/sweep"))
         try await primary.deleteExperiment(sweep.id)
         try await primary.deleteAlias("champion", ofRegisteredModel: ModelName("net"))
-        _ = try withState(fixture) { state in try state.append([Change(.run(purged.id))], at: 0) }
+        _ = try fixture.withState { state in try state.append([Change(.run(purged.id))], at: 0) }
         try await fixture.backfill { $0.deep = true }
         for id in [run.id, purged.id] { #expect(try await fixture.secondary.run(try copy(fixture, id))?.lifecycle == .active) }
         #expect(try await fixture.secondary.experiment(named: "/Shared/sweep")?.lifecycle == .active)
@@ -185,12 +179,8 @@ import Testing
         let sealed = try await workload.run(in: risk, "sealed", files: ["a.txt": "abc"], tags: [Tag("k", "v")])
         let free = try await workload.run(in: ExperimentID("0"), "free", files: ["a.txt": "abc"], tags: [Tag("k", "v")])
         try await fixture.backfill()
-        try withState(fixture) { state in
-            try state.changeModes { ledger in
-                var one = ModeSwitch(NameScope(experiments: ["risk/**"]), askedAt: 1)
-                one.step = .sealed
-                ledger.ask(one)
-            }
+        try fixture.withState { state in
+            try state.seal(NameScope(experiments: ["risk/**"]))
         }
         for run in [sealed, free] {
             let there = try #require(try await fixture.secondary.run(try copy(fixture, run.id)))

@@ -16,21 +16,13 @@ import Testing
         workload = Workload(store: primary)
     }
 
-    private func withState<R>(_ body: (ReplicationState) throws -> R) throws -> R {
-        let state = try ReplicationState.open(path: fixture.statePath)
-        defer { #expect(throws: Never.self) { try state.close() } }
-        return try body(state)
+    private func conflicts() throws -> [Conflict] { try fixture.conflicts().map(\.conflict) }
+
+    private func copy(_ run: Run) async throws -> Run {
+        try #require(try await secondary.run(RunID(try fixture.there(.run, run.id.rawValue))))
     }
 
-    private func there(_ kind: EntityKey.Kind, _ id: String) throws -> String {
-        try withState { try #require(try $0.secondaryID(kind, id)) }
-    }
-
-    private func conflicts() throws -> [Conflict] { try withState { try $0.conflicts().map(\.conflict) } }
-
-    private func copy(_ run: Run) async throws -> Run { try #require(try await secondary.run(RunID(try there(.run, run.id.rawValue)))) }
-
-    private func end(_ scope: NameScope) throws { _ = try withState { try $0.changeModes(comparesAnew: "dual") { $0.end(scope) } } }
+    private func end(_ scope: NameScope) throws { _ = try fixture.withState { try $0.changeModes(comparesAnew: "dual") { $0.end(scope) } } }
 
     // MARK: What was there before
 
@@ -232,7 +224,7 @@ import Testing
     @Test func whatChangedWhileACopyWasAwayComesWhenItIsBack() async throws {
         let id = try await primary.createExperiment(name: "A", tags: [Tag("x", "1"), Tag("y", "1")])
         try await fixture.backfill()
-        let there = ExperimentID(try there(.experiment, id.rawValue))
+        let there = ExperimentID(try fixture.there(.experiment, id.rawValue))
         try await secondary.deleteExperiment(there)
         try await primary.deleteTag("x", ofExperiment: id)
         try await primary.renameExperiment(id, to: "B")
@@ -251,10 +243,10 @@ import Testing
     @Test func aRenameOnBothSidesIsToldOf() async throws {
         let id = try await primary.createExperiment(name: "A", tags: [])
         try await fixture.backfill()
-        try await secondary.renameExperiment(ExperimentID(try there(.experiment, id.rawValue)), to: "C")
+        try await secondary.renameExperiment(ExperimentID(try fixture.there(.experiment, id.rawValue)), to: "C")
         try await primary.renameExperiment(id, to: "B")
         let summary = try await fixture.backfill()
-        #expect(try await secondary.experiment(named: "B")?.id.rawValue == there(.experiment, id.rawValue))
+        #expect(try await secondary.experiment(named: "B")?.id.rawValue == fixture.there(.experiment, id.rawValue))
         #expect(summary.counts.conflicts == 1)
     }
 
@@ -263,7 +255,7 @@ import Testing
         let id = try await primary.createExperiment(name: "e", tags: [])
         let run = try await workload.run(in: id, "ours")
         try await fixture.backfill()
-        let there = ExperimentID(try there(.experiment, id.rawValue))
+        let there = ExperimentID(try fixture.there(.experiment, id.rawValue))
         let theirs = try await Workload(store: secondary).run(in: there, "theirs")
         try await primary.deleteExperiment(id)
         try await fixture.backfill()
@@ -282,7 +274,7 @@ import Testing
 
     private func retire(_ run: Run) async throws {
         try await primary.logBatch(RunBatch(tags: [Tag(Stamp.retiredKey, "default")]), toRun: run.id)
-        try withState { try $0.note(retired: .run(run.id), at: 1) }
+        try fixture.withState { try $0.note(retired: .run(run.id), at: 1) }
         try await primary.deleteRun(run.id)
     }
 
@@ -321,6 +313,6 @@ import Testing
         try fixture.seal()
         try await retire(run)
         for _ in 0..<2 { try await fixture.backfill { $0.stragglers = .report } }
-        #expect(try withState { try $0.stragglers(limit: 5).count } == 0)
+        #expect(try fixture.withState { try $0.stragglers(limit: 5).count } == 0)
     }
 }

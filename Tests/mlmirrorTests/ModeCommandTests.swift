@@ -134,11 +134,7 @@ import Testing
         #expect(world.complained.contains("nothing is azureml-only yet"))
 
         let owner = try ReplicationState.open(path: folder.file("s.db"))
-        try owner.changeModes { ledger in
-            var one = ModeSwitch(.everything, askedAt: 1)
-            one.step = .sealed
-            ledger.ask(one)
-        }
+        try owner.seal()
         try owner.close()
         #expect(await world.run(["retire", "--config", keeping, "--dry-run"]) == .ok)
         #expect(world.printed == "1 run would be deleted on the primary; 0 not wholly on the secondary\n")
@@ -153,11 +149,7 @@ import Testing
         let file = try configuration("mode: { retire_primary: delete }\n")
         #expect(await world.run(["backfill", "--config", file]) == .ok)
         let owner = try ReplicationState.open(path: folder.file("s.db"))
-        try owner.changeModes { ledger in
-            var one = ModeSwitch(.everything, askedAt: 1)
-            one.step = .sealed
-            ledger.ask(one)
-        }
+        try owner.seal()
         try owner.close()
         world.primary.setFault { $0.name == "runs" ? .before(StoreError(.setAside, .forbidden, "no grant")) : nil }
         #expect(await world.run(["retire", "--config", file, "--yes"]) == .incomplete)
@@ -169,11 +161,7 @@ import Testing
         let file = try configuration("mode: { retire_primary: delete }\n")
         #expect(await world.run(["backfill", "--config", file]) == .ok)
         let owner = try ReplicationState.open(path: folder.file("s.db"))
-        try owner.changeModes { ledger in
-            var one = ModeSwitch(.everything, askedAt: 1)
-            one.step = .sealed
-            ledger.ask(one)
-        }
+        try owner.seal()
         let (primary, secondary) = try #require(try owner.mappedIDs(.run, after: "", limit: 1).first)
         try owner.close()
         world.secondary.losePoint(of: RunID(secondary), metric: "loss")

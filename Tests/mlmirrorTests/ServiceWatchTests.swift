@@ -99,11 +99,7 @@ import Testing
         session.manager.status = { line in lines.withLock { $0.append(line) } }
         let announcer = Announcer(session, state, Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         announcer.take(standing())
-        try state.changeModes { ledger in
-            var one = ModeSwitch(.everything, askedAt: 1)
-            one.step = .sealed
-            ledger.ask(one)
-        }
+        try state.seal()
         announcer.take(standing())
         #expect(lines.withLock { $0 } == ["dual, nothing waits, 0.0 changes/s", "azureml-only, nothing waits, 0.0 changes/s"])
     }

@@ -33,11 +33,7 @@ struct TrackingURITests {
     @Test("of one experiment may be another one's")
     func ofAnExperiment() async throws {
         let owner = try ReplicationState.open(path: state)
-        try owner.changeModes { ledger in
-            var one = ModeSwitch(NameScope(experiments: ["/Shared/**"]), askedAt: 1)
-            one.step = .sealed
-            ledger.ask(one)
-        }
+        try owner.seal(NameScope(experiments: ["/Shared/**"]))
         try owner.close()
         #expect(await uri() == .ok)
         #expect(world.printed == "http://a:5000\n")

@@ -40,7 +40,7 @@ extension Mirror {
                 base[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue)
             else { return }
             let isAway = try await secondary.experiment(target.secondary)?.lifecycle == .deleted
-            if isAway, base[Self.deletedByOthersField] != nil { throw takenAway(target) }
+            if isAway, base[.deletedByOthers] != nil { throw takenAway(target) }
             if try await isSealed(target.primary) {
                 if isAway { throw takenAway(target) }
                 return
@@ -64,7 +64,7 @@ extension Mirror {
     }
 
     private func deleteExperiment(_ id: ExperimentID, _ entry: ChangeLogEntry) async throws {
-        guard var identity = try state.identity(.experiment, id.rawValue), var base = identity.base, base[Self.foreignField] == nil
+        guard var identity = try state.identity(.experiment, id.rawValue), var base = identity.base, base[.foreign] == nil
         else {
             return try acknowledge(Acknowledgement(entry: entry))
         }
@@ -130,7 +130,7 @@ extension Mirror {
     ) async throws {
         var (identity, base) = (known, noted)
         try await secondary.setTag(Tag(Stamp.adoptedKey, "true"), ofExperiment: there)
-        base[Self.foreignField] = FieldDigest("")
+        base[.foreign] = FieldDigest("")
         identity.base = base
         var conflict = Conflict.keptDeletion(.experiment(id))
         conflict.detail = "deleted on the primary; it stays on the secondary, where people have runs of their own in it"

@@ -25,7 +25,7 @@ extension Mirror {
         if try state.entry(key) != nil { return key }
         if try state.isSetAside(key) { return nil }
         // Nobody's name but our own's is changed, and none of what is deleted.
-        guard found.lifecycle == .active, !found.tags.contains(where: { $0.key == Stamp.adoptedKey }),
+        guard found.lifecycle == .active, !Stamp.isAdopted(found.tags),
             let owner = try await primary.experiment(ExperimentID(id)), case let wanted = renamed(owner), wanted != found.name,
             try follows(key, isInScope: configuration.scope.contains(owner))
         else { return nil }

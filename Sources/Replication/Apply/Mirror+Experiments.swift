@@ -13,13 +13,9 @@ struct ExperimentTarget: Sendable, Hashable {
 extension Mirror {
     private static var defaultExperiment: String { "Default" }
     static var lifecycleField: Base.Field { Base.Field("lifecycle") }
-    /// Somebody else's experiment, ours added beside what is there: it is never deleted, restored or renamed.
-    static var foreignField: Base.Field { Base.Field("foreign") }
     /// The primary's name for it that is somebody else's on the secondary: nobody waits for it to make way.
     static var nameRefusedField: Base.Field { Base.Field("name_refused") }
     static var takenAwayField: Base.Field { Base.Field("taken_away") }
-    /// Deleted on the secondary by somebody: also when the primary's is deleted later, and returns, it stays so.
-    static var deletedByOthersField: Base.Field { Base.Field("deleted_by_others") }
     static var primaryLifecycleField: Base.Field { Base.Field("primary_lifecycle") }
     /// Deleted, and back only to be written to: whatever the rules say of deletions, it goes again.
     static var backForWritingField: Base.Field { Base.Field("back_for_writing") }
@@ -69,10 +65,10 @@ extension Mirror {
 
     private func target(_ id: ExperimentID, _ identity: Identity, _ base: Base) async throws -> ExperimentTarget {
         let isDeleted =
-            base[Self.primaryLifecycleField] == FieldDigest(Lifecycle.deleted.rawValue) && base[Self.foreignField] == nil
+            base[Self.primaryLifecycleField] == FieldDigest(Lifecycle.deleted.rawValue) && base[.foreign] == nil
         let target = ExperimentTarget(
             primary: id, secondary: ExperimentID(identity.secondaryID), isDeleted: isDeleted,
-            isDeletedThere: base[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue), isForeign: base[Self.foreignField] != nil)
+            isDeletedThere: base[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue), isForeign: base[.foreign] != nil)
         if base[Self.takenAwayField] != nil {
             if try await secondary.experiment(target.secondary)?.lifecycle == .active {
                 var (identity, base) = (identity, base)
@@ -108,7 +104,7 @@ extension Mirror {
                     reason: "gone_from_secondary", message: "\(key): its copy \(known.secondaryID) is gone from the secondary for good")
             }
             actual = found
-            isForeign = base?[Self.foreignField] != nil || found.tags.contains { $0.key == Stamp.adoptedKey }
+            isForeign = Stamp.isForeign(base, found.tags)
         } else {
             let isNew: Bool
             (actual, isForeign, isNew) = try await findOrCreateExperiment(record, tags: image, waits: waits, rules, conflicts: &conflicts)
@@ -134,7 +130,7 @@ extension Mirror {
         var followUps = isEntering ? try await contents(ofEntering: record) : []
         let deleted = FieldDigest(Lifecycle.deleted.rawValue)
         let wasDeletedByUs =
-            base?[Self.lifecycleField] == deleted && base?[Self.takenAwayField] == nil && base?[Self.deletedByOthersField] == nil
+            base?[Self.lifecycleField] == deleted && base?[Self.takenAwayField] == nil && base?[.deletedByOthers] == nil
         var lifecycle = actual.lifecycle
         if record.lifecycle == .active, actual.lifecycle == .deleted {
             let decision = isForeign ? .respect : rules.decision(.deletedOnSecondary, "lifecycle")
@@ -174,7 +170,7 @@ extension Mirror {
             }
         }
         if actual.lifecycle == .deleted, lifecycle == .deleted, base != nil, !wasDeletedByUs {
-            fields[Self.deletedByOthersField] = FieldDigest("")
+            fields[.deletedByOthers] = FieldDigest("")
         }
         // However it came back on the secondary: by this attempt or another, or by hand.
         let isBack = lifecycle != actual.lifecycle || base?[Self.lifecycleField] == deleted || base?[Self.primaryLifecycleField] == deleted
@@ -182,7 +178,7 @@ extension Mirror {
             followUps += try await changedRuns(of: record.id, deleted: true)
         }
         fields[Self.lifecycleField] = FieldDigest(lifecycle.rawValue)
-        if isForeign { fields[Self.foreignField] = FieldDigest("") }
+        if isForeign { fields[.foreign] = FieldDigest("") }
         if !configuration.scope.contains(record) { fields[Self.broughtField] = FieldDigest("") }
         fields[Self.primaryLifecycleField] = FieldDigest(record.lifecycle.rawValue)
 
@@ -290,7 +286,7 @@ extension Mirror {
             let made = try await find(inDoubt: .experiment(record.id), { try await stampedExperiment(record.id) })
         {
             board.count { $0.experiments.adopted += 1 }
-            return (made, made.tags.contains { $0.key == Stamp.adoptedKey }, true)
+            return (made, Stamp.isAdopted(made.tags), true)
         }
         let wanted = experimentNameThere(renamed(record))
         let prefixed = prefixedName(record)
@@ -299,25 +295,20 @@ extension Mirror {
                 switch stamp.owner(idKey, of: found.tags) {
                 case .ours(record.id.rawValue):
                     board.count { $0.experiments.adopted += 1 }
-                    return (found, found.tags.contains { $0.key == Stamp.adoptedKey }, false)
+                    return (found, Stamp.isAdopted(found.tags), false)
                 case .nobody where found.lifecycle == .active && name == wanted && name == Self.defaultExperiment:
                     // Every MLflow server has one of its own.
                     board.count { $0.experiments.adopted += 1 }
                     return (found, true, false)
                 case .nobody where found.lifecycle == .active && name == wanted && rules.decision(.nameTaken, "name") == .adopt:
-                    let adoption = Conflict.adopted(.experiment(record.id), name)
-                    // Whoever is interrupted from here on finds it as ours, and has nothing to tell.
-                    try note(adoption)
-                    conflicts.append(adoption)
+                    conflicts.append(try adoptedName(name, .experiment(record.id)))
                     board.count { $0.experiments.adopted += 1 }
                     return (found, true, false)
                 case .ours, .nobody, .anotherPair:
                     if waits, let other = try await renamedSince(found, asking: record.id) { throw Waits(key: other) }
                     try await requireStill(found)
                     do {
-                        let taken = try takenName(name, .experiment(record.id), stamp.owner(idKey, of: found.tags), rules)
-                        try note(taken)
-                        conflicts.append(taken)
+                        conflicts.append(try takenName(name, .experiment(record.id), stamp.owner(idKey, of: found.tags), rules))
                     } catch let refused as SetAside {
                         // Nothing was sent: the next attempt has nothing to wait for.
                         try state.forget(Intent(.experiment(record.id), .create))

@@ -103,8 +103,8 @@ extension Mirror {
                 reason: "gone_from_secondary",
                 message: "\(entry.key): its copy \"\(name)\" was deleted on the secondary; it is not brought back")
         }
-        work.isForeign = known?.base?[Self.foreignField] != nil || actual.tags.contains { $0.key == Stamp.adoptedKey }
-        if work.isForeign { work.fields[Self.foreignField] = FieldDigest("") }
+        work.isForeign = Stamp.isForeign(known?.base, actual.tags)
+        if work.isForeign { work.fields[.foreign] = FieldDigest("") }
         try await writeModelFields(record, actual, name, &work)
         if !work.inDoubt.isEmpty { try await waitForLanding(of: entry.key) }
         var there = try await allVersions(secondary, name)
@@ -201,16 +201,12 @@ extension Mirror {
             case .ours(record.name.rawValue):
                 break
             case .nobody where name == first && work.rules.decision(.nameTaken, "name") == .adopt:
-                // Whoever is interrupted from here on finds it as ours, and has nothing to tell.
-                try note(.adopted(key, name.rawValue))
-                work.conflicts.append(.adopted(key, name.rawValue))
+                work.conflicts.append(try adoptedName(name.rawValue, key))
                 for tag in modelTags(record, isForeign: true) where tag.key.hasPrefix(Stamp.prefix) {
                     try await secondary.setTag(tag, ofRegisteredModel: name)
                 }
             case .ours, .nobody, .anotherPair:
-                let taken = try takenName(name.rawValue, key, stamp.owner(idKey, of: found.tags), work.rules)
-                try note(taken)
-                work.conflicts.append(taken)
+                work.conflicts.append(try takenName(name.rawValue, key, stamp.owner(idKey, of: found.tags), work.rules))
                 continue
             }
             board.count { $0.registeredModels.adopted += 1 }

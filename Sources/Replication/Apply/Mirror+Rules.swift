@@ -35,6 +35,14 @@ extension Mirror {
         return rules
     }
 
+    /// Where a name belongs to somebody else, and is shared. Told at once, as is another name below: whoever is interrupted from here on
+    /// finds the thing as ours, and has nothing to tell.
+    func adoptedName(_ name: String, _ key: EntityKey) throws -> Conflict {
+        let conflict = Conflict.adopted(key, name)
+        try note(conflict)
+        return conflict
+    }
+
     /// Where a name belongs to somebody else, another one is taken.
     ///
     /// - Throws: `SetAside` when the rules leave it to people.
@@ -42,10 +50,10 @@ extension Mirror {
         let kind: ConflictKind = owner == .anotherPair ? .nameOfAnotherPair : .nameTaken
         var conflict = Conflict.nameTaken(key, name, by: kind)
         // Our own copies make way for one another by themselves.
-        if case .ours = owner { return conflict }
-        guard rules.decision(kind, "name") == .park else { return conflict }
-        conflict.decision = .park
+        let isOurs = if case .ours = owner { true } else { false }
+        if !isOurs, rules.decision(kind, "name") == .park { conflict.decision = .park }
         try note(conflict)
+        guard conflict.decision == .park else { return conflict }
         throw SetAside(
             reason: "name_taken",
             message: "\(key): the name \"\(name)\" belongs to somebody else on the secondary; nothing is made there until someone decides "
@@ -182,8 +190,8 @@ extension Mirror {
             board.count { $0.runs.deleted += 1 }
         case .experiment:
             let there = ExperimentID(identity.secondaryID)
-            guard identity.base?[Self.foreignField] == nil, let found = try await secondary.experiment(there), found.lifecycle == .active,
-                !found.tags.contains(where: { $0.key == Stamp.adoptedKey }), try await !holdsOthersRuns(there)
+            guard let found = try await secondary.experiment(there), found.lifecycle == .active,
+                !Stamp.isForeign(identity.base, found.tags), try await !holdsOthersRuns(there)
             else { return false }
             try brake(key)
             try await secondary.deleteExperiment(there)
@@ -197,7 +205,7 @@ extension Mirror {
         case .registeredModel:
             let there = ModelName(identity.secondaryID)
             guard secondary.dialect.renamesModels, let found = try await secondary.registeredModel(there),
-                identity.base?[Self.foreignField] == nil, !found.tags.contains(where: { $0.key == Stamp.adoptedKey })
+                !Stamp.isForeign(identity.base, found.tags)
             else { return false }
             try brake(key)
             try await secondary.deleteRegisteredModel(there)

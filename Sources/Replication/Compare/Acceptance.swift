@@ -7,7 +7,7 @@ extension Comparison {
         if acceptsNothing { return try await tally.note(differences, repair: key) }
         let acceptance = Acceptance(
             rules: try await mirror.rules(of: key, in: subject), base: try mirror.state.identity(key.kind, key.id)?.base,
-            manifest: key.isOfFiles ? try mirror.state.manifest(of: key) : [:], key: key, foreign: Mirror<Primary, Secondary>.foreignField)
+            manifest: key.isOfFiles ? try mirror.state.manifest(of: key) : [:], key: key)
         var rest: [Difference] = []
         var accepted: [Conflict] = []
         for difference in differences {
@@ -26,13 +26,12 @@ struct Acceptance {
     let base: Base?
     let manifest: [ExactName: ManifestRow]
     let key: EntityKey
-    /// Of the base of what was somebody else's: what they had before us stays theirs.
-    let foreign: Base.Field
 
     /// - Returns: the conflict that a difference stands for; nil for one that is to be mended.
     func conflict(_ difference: Difference) -> Conflict? {
         guard let (field, kind) = field(of: difference) else { return nil }
-        if base?[foreign] != nil, rules.standing[ExactName(field)] == .secondary {
+        // What was there before us stays theirs.
+        if base?[.foreign] != nil, rules.standing[ExactName(field)] == .secondary {
             return Conflict(key: key, field: field, kind: kind, decision: .secondary, detail: "theirs before ours came to it; it stands")
         }
         let decision = rules.decision(kind, field)

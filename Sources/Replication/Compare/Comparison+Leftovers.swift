@@ -6,7 +6,7 @@ extension Comparison {
             for there in page.elements {
                 let tags = there.tags
                 guard case .ours(let id) = mirror.stamp.owner(Stamp.idKey(.experiment), of: tags), there.lifecycle == .active,
-                    !tags.contains(where: { $0.key == Stamp.adoptedKey })
+                    !Stamp.isAdopted(tags)
                 else { continue }
                 let named = Experiment(
                     id: ExperimentID(id), name: tags.first { $0.key == Stamp.nameKey }?.value ?? there.name, lifecycle: there.lifecycle)
@@ -22,7 +22,7 @@ extension Comparison {
         try await mirror.retrying.pages({ try await mirror.secondary.registeredModels($0) }) { page in
             for there in page.elements {
                 guard case .ours(let id) = mirror.stamp.owner(Stamp.idKey(.registeredModel), of: there.tags),
-                    !there.tags.contains(where: { $0.key == Stamp.adoptedKey }), mirror.configuration.scope.contains(ModelName(id))
+                    !Stamp.isAdopted(there.tags), mirror.configuration.scope.contains(ModelName(id))
                 else { continue }
                 let name = ModelName(id)
                 try await judge(.registeredModel(name), there.name.rawValue, nil, isListed: listed.contains(name)) {

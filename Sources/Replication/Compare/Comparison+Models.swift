@@ -116,7 +116,7 @@ extension Comparison {
             return try await tally.note([missing(.registeredModel, here.name.rawValue, nil)], repair: key)
         }
         let base = try mirror.state.identity(key.kind, key.id)?.base
-        let isAdopted = isForeign(base, there.tags)
+        let isAdopted = Stamp.isForeign(base, there.tags)
         var fields = FieldComparison(.registeredModel, here.name.rawValue, there.name.rawValue)
         let tagsHere = RunComparison.dictionary(here.tags.filter { !$0.key.hasPrefix(Stamp.prefix) })
         var tagsThere = RunComparison.dictionary(mirror.followed(there.tags).filter { !$0.key.hasPrefix(Stamp.prefix) })

@@ -49,7 +49,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         }
         var fields = FieldComparison(.experiment, here.id.rawValue, there.id.rawValue)
         let base = try state.identity(key.kind, key.id)?.base
-        let isAdopted = isForeign(base, there.tags)
+        let isAdopted = Stamp.isForeign(base, there.tags)
         let dialect = mirror.secondary.dialect
         let isRenamed = there.name.hasPrefix("\(mirror.configuration.pair)/")
         if dialect.experimentNames != nil || !dialect.renamesExperiments {
@@ -73,11 +73,6 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         fields.compare("tag:", tagsHere, tagsThere)
         try await note(fields.differences, repair: key, in: .experimentNamed(here.id, here.name))
         return true
-    }
-
-    /// Somebody else's, and ours was added to it.
-    func isForeign(_ base: Base?, _ tags: [Tag]) -> Bool {
-        base?[Mirror<Primary, Secondary>.foreignField] != nil || tags.contains { $0.key == Stamp.adoptedKey }
     }
 
     func missing(_ kind: EntityKey.Kind, _ id: String, _ name: String?) -> Difference {

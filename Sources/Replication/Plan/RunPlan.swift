@@ -38,9 +38,6 @@ public struct RunPlan: Sendable, Hashable {
             && modelOutputs.isEmpty && !restoresFirst)
     }
 
-    /// Deleted on the secondary by somebody, before the primary's was.
-    static var deletedByOthersField: Base.Field { Base.Field("deleted_by_others") }
-
     /// - Parameters:
     ///   - base: as last written; nil when unknown.
     ///   - actual: the secondary's run now: just created, or read back; nil: not asked, the base is trusted. Only of an active run.
@@ -84,9 +81,9 @@ public struct RunPlan: Sendable, Hashable {
         let wasActive = base?[field] == FieldDigest(Lifecycle.active.rawValue)
         let mayHaveBeen = base == nil && !rules.isOurs && rules.says(.respect, of: .deletedOnSecondary, field.description)
         // Also when the primary's was deleted since, and has returned.
-        let isByOthers = isDeletedThere && base?[Self.deletedByOthersField] != nil
+        let isByOthers = isDeletedThere && base?[.deletedByOthers] != nil
         if isByOthers || isDeletedThere && wasActive && image.lifecycle == .deleted && !experimentIsDeleted {
-            fields[Self.deletedByOthersField] = FieldDigest("")
+            fields[.deletedByOthers] = FieldDigest("")
         }
         if isDeletedThere, image.lifecycle == .active,
             (wasActive || mayHaveBeen || isByOthers) && !experimentIsDeleted || rules.isSealed

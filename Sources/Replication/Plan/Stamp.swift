@@ -9,6 +9,9 @@ public struct Stamp: Sendable, Hashable {
     public static let placeholderKey = "mlmirror.placeholder"
     /// Beside our stamp on what was there before us: only what is ours in it is ever changed.
     public static let adoptedKey = "mlmirror.adopted"
+    static func isAdopted(_ tags: [Tag]) -> Bool { tags.contains { $0.key == adoptedKey } }
+    /// What was there before us, as its base or its tags say: an attempt that was interrupted has left only the one or the other.
+    static func isForeign(_ base: Base?, _ tags: [Tag]) -> Bool { base?[.foreign] != nil || isAdopted(tags) }
     /// Of a run of the primary that we have deleted there, because all of it is on the secondary.
     static let retiredKey = "mlmirror.retired"
     /// Of an experiment or model that the secondary leads: by which switch. A state file can be lost.

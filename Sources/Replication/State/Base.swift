@@ -26,6 +26,10 @@ public struct Base: Sendable, Hashable {
         static let brought = Field("brought")
         /// The primary has said that it is gone there for good.
         static let purged = Field("purged")
+        /// Somebody else's experiment or model, ours added beside what is there: it is never deleted, restored or renamed.
+        static let foreign = Field("foreign")
+        /// Deleted on the secondary by somebody: also when the primary's is deleted later, and returns, it stays so.
+        static let deletedByOthers = Field("deleted_by_others")
         public static func tag(_ key: String) -> Field { Field("tag:" + key) }
         public static func param(_ key: String) -> Field { Field("param:" + key) }
     }
