@@ -7,10 +7,12 @@ public final class MLflowServer: Sendable {
     public enum Failure: Error, CustomStringConvertible {
         case missing(String)
         case notStarted(String)
+        case noPort
         public var description: String {
             switch self {
             case .missing(let path): "no mlflow at \(path); set MLMIRROR_TEST_MLFLOW"
             case .notStarted(let log): "mlflow server did not come up; its log is \(log)"
+            case .noPort: "no port between 15000 and 27000 is free"
             }
         }
     }
@@ -131,19 +133,30 @@ public final class MLflowServer: Sendable {
         return address
     }
 
-    /// A port that nobody listens on at this moment.
+    private static let firstPort = UInt16.random(in: 15_000..<25_000)
+    private static let portsGiven = Locked<UInt16>(0)
+
+    /// A port that nobody listens on at this moment, and none that the kernel gives to others: a server takes seconds until it listens, and
+    /// `GET /health` would be answered by whoever was given its port meanwhile.
     private static func freePort() throws -> UInt16 {
-        let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(socket) }
-        var address = loopback(0)
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                bind(socket, address, length) == 0 && getsockname(socket, address, &length) == 0
+        for _ in 0..<2000 {
+            let port =
+                firstPort
+                + portsGiven.withLock { given in
+                    given += 1
+                    return given
+                }
+            let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            defer { close(socket) }
+            var address = loopback(port)
+            let isBound = withUnsafePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    bind(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+                }
             }
+            if isBound { return port }
         }
-        guard isBound else { throw CocoaError(.fileNoSuchFile) }
-        return UInt16(bigEndian: address.sin_port)
+        throw Failure.noPort
     }
 
     /// A process group of its own, so that the server's workers end with it.

@@ -8,7 +8,6 @@ lead its client to the workspace. Prints a line for each thing that works; exit 
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ os.environ["PYSPARK_PYTHON"] = sys.executable
 warnings.filterwarnings("ignore")
 
 import mlflow  # noqa: E402
+import servers  # noqa: E402
 
 INPUT = [1.0, 2.5, -3.0]
 
@@ -40,9 +40,7 @@ def answer(port, until):
 
 
 def served(uri):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = servers.free_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", uri, "--env-manager", "local", "--host", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, start_new_session=True)
     try:

@@ -19,6 +19,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -69,7 +70,7 @@ def start(folder, port=0, venv=None, workers=4, extra=()):
     venv = pathlib.Path(venv).absolute() if venv else pathlib.Path(sys.prefix)
     # Between choosing a free port and binding it another process can take it: then another is tried.
     for attempt in range(3):
-        chosen = port or _free_port()
+        chosen = port or free_port()
         server = _launch(folder, chosen, venv, workers, extra)
         try:
             if _answers(server):
@@ -124,10 +125,19 @@ def _answers(server):
     return False
 
 
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_port():
+    """A port that nobody listens on, and none that the kernel gives to others.
+
+    A server takes seconds until it listens. Whoever was given its port meanwhile would answer for it.
+    """
+    while True:
+        port = random.randrange(27_001, 32_700)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 def _signal_group(process, number):
