@@ -10,7 +10,8 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     /// What fails is not tried again: who asks does that.
     var triesOnce = false
 
-    private var reading: Retrying { triesOnce ? mirror.retrying.once : mirror.retrying }
+    /// A listing has no entry in the log to be retried by: it is repeated here.
+    private var retrying: Retrying { triesOnce ? mirror.retrying.once : mirror.retrying }
 
     private static var runsPerPage: Int { 250 }
 
@@ -98,7 +99,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     private func enumerateRuns(_ experiments: [ExperimentID], asksForInputs: Bool) async throws {
         let query = RunQuery(
             experiments: experiments, startedFrom: scope.since, startedBefore: scope.until, pageSize: Self.runsPerPage)
-        var pages = RunPages(primary, query, reading)
+        var pages = RunPages(primary, query, retrying)
         var isFirst = true
         while true {
             let mark = mirror.fresh.mark
@@ -152,7 +153,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     /// What cannot be read ahead is read when its turn comes.
     private func readAhead(_ group: [Run], asksForInputs: Bool) async throws -> [FreshRecords.FreshRun?] {
         do {
-            return try await HistoryPrefetch.read(group, from: primary, asksForInputs: asksForInputs, reading)
+            return try await HistoryPrefetch.read(group, from: primary, asksForInputs: asksForInputs, retrying)
         } catch let error as StoreError {
             guard await primary.failsAlone(error) else { throw error }
             return group.map { _ in nil }
@@ -185,7 +186,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 }
                 let versions: [ModelVersion]
                 do {
-                    let patience = hasStumbled ? mirror.retrying.once : reading
+                    let patience = hasStumbled ? mirror.retrying.once : retrying
                     versions = try await patience { try await mirror.allVersions(primary, model.name) }
                 } catch let error as StoreError where error.decision == .setAside {
                     try setAside(DeadLetter(key: .registeredModel(model.name), error))
@@ -251,7 +252,7 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
         _ read: (PageToken?) async throws -> Page<Element>, _ take: ([Element], _ mark: Int) async throws -> Void
     ) async throws {
         var mark = 0
-        try await reading.pages {
+        try await retrying.pages {
             mark = mirror.fresh.mark
             return try await read($0)
         } _: { page in
@@ -273,10 +274,5 @@ struct Enumerator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     private func setAside(_ letter: DeadLetter) throws {
         if isDryRun { return board.count { $0.deadLetters += 1 } }
         mirror.tell(letter, try state.setAside(letter, entry: nil, at: mirror.clock.nowMilliseconds))
-    }
-
-    /// A listing has no entry in the log to be retried by: it is repeated here.
-    private func retrying<R: Sendable>(_ body: () async throws -> R) async throws -> R {
-        try await reading(body)
     }
 }
