@@ -20,34 +20,35 @@ final class FileConflicts: Sendable {
     }
 
     private static let prefix = "file:"
-    private func field(_ path: String) -> String { Self.prefix + path }
+    private func field(_ path: String) -> ExactName { ExactName(Self.prefix + path) }
     static func intent(_ path: String) -> Base.Field { Base.Field(prefix + path) }
 
     /// That an earlier attempt may have left a file there counts: under a seal nothing is written over for that.
     var heedsDoubt: Bool { !rules.isSealed }
-    private func decision(_ path: String) -> ConflictDecision { rules.decision(.artifact, field(path)) }
+    private func decision(_ path: String) -> ConflictDecision { rules.decision(.artifact, field(path).text) }
 
     /// The secondary's own by an earlier decision, which still holds.
-    func isTheirs(_ path: String) -> Bool { rules.standing[ExactName(field(path))] == .secondary && decision(path) == .secondary }
+    func isTheirs(_ path: String) -> Bool { rules.standing[field(path)] == .secondary && decision(path) == .secondary }
 
     /// No conflict that was noted before has to be looked at again.
-    func mayRest(_ path: String) -> Bool { rules.standing[ExactName(field(path))].map { !$0.stands } ?? true }
+    func mayRest(_ path: String) -> Bool { rules.standing[field(path)].map { !$0.stands } ?? true }
 
     /// What is decided where the secondary's file has changed; nil: it is written over without a look.
     func asks(_ path: String) -> ConflictDecision? {
-        guard mayBeEdited || rules.isSealed || rules.resolutions[ExactName(field(path))] != nil else { return nil }
+        guard mayBeEdited || rules.isSealed || rules.resolutions[field(path)] != nil else { return nil }
         let decision = decision(path)
         return decision == .primary ? nil : decision
     }
 
     func note(_ path: String, _ decision: ConflictDecision, _ detail: String) {
-        let conflict = Conflict(key: key, field: field(path), kind: .artifact, decision: decision, detail: detail)
-        found.withLock { $0[ExactName(conflict.field)] = conflict }
+        let field = field(path)
+        let conflict = Conflict(key: key, field: field.text, kind: .artifact, decision: decision, detail: detail)
+        found.withLock { $0[field] = conflict }
     }
 
     /// Told of each file that was written: what stood is over.
     func overwrote(_ path: String) {
-        let field = ExactName(field(path))
+        let field = field(path)
         found.withLock { found in
             guard found.removeValue(forKey: field) != nil else { return }
             found[field] = Conflict(
