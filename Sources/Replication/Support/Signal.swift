@@ -1,39 +1,50 @@
 /// Wakes one waiter; signals that nobody waits for coalesce into one.
-final class Signal: Sendable {
+public final class Signal: Sendable {
     private struct State {
         var isRaised = false
         var waiter: CheckedContinuation<Void, Never>?
     }
     private let state = Locked(State())
 
-    func raise() {
+    public init() {}
+
+    public func raise() {
         let waiter: CheckedContinuation<Void, Never>? = state.withLock { state in
-            if let waiter = state.waiter {
-                state.waiter = nil
-                return waiter
+            guard let waiter = state.waiter else {
+                state.isRaised = true
+                return nil
             }
-            state.isRaised = true
-            return nil
+            state.waiter = nil
+            return waiter
         }
         waiter?.resume()
     }
 
     /// Returns at the next signal, at once when one was raised before, and when the task is cancelled.
-    func wait() async {
+    public func wait() async {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let isRaised = state.withLock { state in
-                    if state.isRaised || Task.isCancelled {
+                // A second waiter would push the first one out: both look again.
+                let (ready, former) = state.withLock { state -> (Bool, CheckedContinuation<Void, Never>?) in
+                    if state.isRaised {
                         state.isRaised = false
-                        return true
+                        return (true, nil)
                     }
+                    // The handler below ran before there was anyone to wake.
+                    if Task.isCancelled { return (true, nil) }
+                    let former = state.waiter
                     state.waiter = continuation
-                    return false
+                    return (false, former)
                 }
-                if isRaised { continuation.resume() }
+                former?.resume()
+                if ready { continuation.resume() }
             }
         } onCancel: {
-            raise()
+            let waiter = state.withLock { state in
+                defer { state.waiter = nil }
+                return state.waiter
+            }
+            waiter?.resume()
         }
     }
 }

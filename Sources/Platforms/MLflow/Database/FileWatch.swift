@@ -6,7 +6,7 @@ import Replication
 /// A commit in rollback mode ends with its journal's deletion or truncation, one in WAL mode with a write to the `-wal` file. Where the
 /// kernel gives no watch, waiting only times out. One waiter at a time.
 final class FileWatch: Sendable {
-    private let wakeup = Wakeup()
+    private let wakeup = Signal()
     /// Closing it ends the thread.
     private let end = Locked<Int32?>(nil)
 
@@ -30,7 +30,16 @@ final class FileWatch: Sendable {
     /// Returns after an event, at once when there was one since the last call, and after `seconds` at the latest.
     ///
     /// - Throws: `CancellationError`.
-    func wait(atMost seconds: Double) async throws { try await wakeup.wait(atMost: seconds) }
+    func wait(atMost seconds: Double) async throws {
+        try Task.checkCancellation()
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.wakeup.wait() }
+            group.addTask { try? await Task.sleep(for: .seconds(max(0, seconds))) }
+            await group.next()
+            group.cancelAll()
+        }
+        try Task.checkCancellation()
+    }
 
     /// Ends the thread, which closes its descriptors. Later waits time out.
     func close() {
@@ -47,8 +56,8 @@ final class FileWatch: Sendable {
         let notify: Int32
         let end: Int32
         let prefix: [UInt8]
-        let wakeup: Wakeup
-        init(notify: Int32, end: Int32, prefix: String, wakeup: Wakeup) {
+        let wakeup: Signal
+        init(notify: Int32, end: Int32, prefix: String, wakeup: Signal) {
             self.notify = notify
             self.end = end
             self.prefix = Array(prefix.utf8)
@@ -61,7 +70,7 @@ final class FileWatch: Sendable {
     }
 
     /// Starts the thread; the descriptor ends it when it is closed. nil where there can be no watch.
-    private static func watch(_ path: String, _ wakeup: Wakeup) -> Int32? {
+    private static func watch(_ path: String, _ wakeup: Signal) -> Int32? {
         // SQLite keeps journals beside the file that a link leads to.
         guard let resolved = realpath(path, nil) else { return nil }
         defer { free(resolved) }
