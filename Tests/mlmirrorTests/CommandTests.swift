@@ -1,6 +1,4 @@
 import Foundation
-import Glibc
-import Logging
 import Replication
 import TestSupport
 import Testing
@@ -9,13 +7,13 @@ import Testing
 
 @Suite("commands")
 struct CommandTests {
-    private let folder: TemporaryFolder
-    private let world = TestWorld()
-    private var state: String { folder.file("state.db") }
+    let folder: TemporaryFolder
+    let world = TestWorld()
+    var state: String { folder.file("state.db") }
 
     init() throws { folder = try TemporaryFolder() }
 
-    private func mlmirror(_ command: String, _ options: [String] = [], _ variables: [String: String] = [:]) async -> Status {
+    func mlmirror(_ command: String, _ options: [String] = [], _ variables: [String: String] = [:]) async -> Status {
         let common = [command, "--primary", "http://a:5000", "--secondary", "http://b:5000", "--state", state]
         return await world.run(common + options, variables)
     }
@@ -121,76 +119,6 @@ struct CommandTests {
         #expect(object["summary"] != nil && object["summary"] as? [String: Any] == nil)
     }
 
-    @Test("check goes through every step, and ends with the first failure's code")
-    func checks() async throws {
-        try await world.fill()
-        #expect(await mlmirror("check") == .ok)
-        #expect(world.printed.split(separator: "\n").count == 9)
-        #expect(world.printed.contains("ok       scope                 nothing was copied yet\n"), "\(world.printed)")
-        #expect(world.printed.contains("ok       primary               http://a:5000, MLflow 3.17.2\n"), "\(world.printed)")
-        #expect(world.printed.contains("2 experiments and 0 registered models can be listed, a run can be read; writing is not tried"))
-        #expect(try FolderMaker.list(folder.path).isEmpty, "it makes no state file")
-        #expect(world.secondary.writes.isEmpty)
-
-        world.secondary.setFault { _ in .before(StoreError(.stop, .unauthorized, "who are you?")) }
-        #expect(await mlmirror("check", ["--json"]) == .refused)
-        let object = try #require(FolderMaker.object(world.printed))
-        #expect(object["exit_code"] as? Int == 77)
-        let steps = try #require(object["steps"] as? [[String: Any]])
-        #expect(steps.compactMap { $0["result"] as? String } == ["ok", "ok", "ok", "ok", "ok", "failed", "skipped", "skipped", "ok"])
-    }
-
-    @Test("check names the experiment that is closed, of many")
-    func closedExperiment() async throws {
-        try await world.fill()
-        let closed = try await world.primary.createExperiment(name: "closed", tags: []).rawValue
-        world.primary.setFault { operation in
-            guard operation.name == "runs", operation.target.split(separator: ",").contains(Substring(closed)) else { return nil }
-            return .before(StoreError(.setAside, .forbidden, "403 for \(operation.target)"))
-        }
-        #expect(await mlmirror("check") != .ok)
-        #expect(world.printed.contains("403 for \(closed)\n"), "\(world.printed)")
-    }
-
-    @Test("check --offline asks nobody; --show-config prints sources and no secret")
-    func offline() async throws {
-        world.primary.setFault { _ in .unreachable }
-        world.secondary.setFault { _ in .unreachable }
-        #expect(await mlmirror("check", ["--offline", "--show-config"], ["MLMIRROR_PRIMARY_TOKEN": "shibboleth"]) == .ok)
-        #expect(world.printed.contains("primary.auth.token"))
-        #expect(world.printed.contains("environment MLMIRROR_PRIMARY_TOKEN"))
-        #expect(world.printed.contains("********"))
-        #expect(!world.printed.contains("shibboleth") && !world.complained.contains("shibboleth"))
-        #expect(await mlmirror("check") == .unreachable)
-    }
-
-    @Test("check --offline finds what would keep a store or the feed from being opened")
-    func offlineFaults() async {
-        #expect(await mlmirror("check", ["--offline"], ["MLMIRROR_FEED": "triggers"]) == .configuration)
-        #expect(world.printed.contains("primary.feed: triggers need a database"), "\(world.printed)")
-        var session = world.session()
-        let only = world.primary
-        session.openStore = { settings in
-            guard settings.role == .primary else { throw ConfigurationError(settings.uri.origin, "such a store cannot be") }
-            return OpenedStore(store: only, version: { nil }, requestCount: { 0 }, close: {})
-        }
-        let arguments = ["check", "--offline", "--primary", "http://a", "--secondary", "http://b", "--state", state]
-        #expect(await Program.run(arguments, in: session) == .usage)
-        #expect(world.printed.contains("failed   secondary"), "\(world.printed)")
-    }
-
-    @Test("check finds that both addresses lead to one server")
-    func sameServer() async throws {
-        var session = world.session()
-        let only = world.primary
-        session.openStore = { _ in OpenedStore(store: only, version: { nil }, requestCount: { 0 }, close: {}) }
-        for command in ["check", "backfill"] {
-            let arguments = [command, "--primary", "http://a", "--secondary", "http://alias", "--state", state]
-            #expect(await Program.run(arguments, in: session) == .configuration)
-        }
-        #expect(only.writes.isEmpty)
-    }
-
     @Test("a state file in use is 75 for backfill, and in order for check")
     func locked() async throws {
         let owner = try ReplicationState.open(path: state)
@@ -256,70 +184,5 @@ struct CommandTests {
             await world.run(
                 ["check", "--offline", "--primary", "http://a", "--secondary", "http://b", "--state", folder.file("none/s.db")], [:])
                 == .configuration)
-    }
-
-    @Test(
-        "what is wrong with the command line is 64, said on standard error",
-        arguments: [
-            ["backfill"], ["backfill", "--primary", "http://a", "--secondary", "ftp://b", "--state", "s"], ["backfill", "--since", "soon"],
-            ["backfill", "--colour", "never"], ["backfill", "--color", "maybe"], ["backfill", "--dry"], ["backfill", "-q", "-v"],
-            ["verify", "--report", "r.html"], ["verify", "--report", "-"], ["check", "--deep"], ["run"], ["mirror"],
-            ["backfill", "--primary", "http://u:p@a", "--secondary", "http://b", "--state", "s"],
-        ])
-    func usage(_ arguments: [String]) async throws {
-        #expect(await world.run(arguments, [:]) == .usage)
-        #expect(world.printed.isEmpty)
-        #expect(!world.complained.isEmpty)
-        #expect(await world.run(arguments + ["--json"], [:]) == .usage)
-        let last = world.complained.split(separator: "\n").last.map(String.init) ?? ""
-        #expect(FolderMaker.object(last)?["code"] as? Int == 64)
-    }
-
-    @Test(
-        "help and version are results", arguments: [[], ["--help"], ["help"], ["backfill", "-h"], ["--version"], ["verify", "--version"]])
-    func help(_ arguments: [String]) async {
-        #expect(await world.run(arguments, [:]) == .ok)
-        #expect(!world.printed.isEmpty)
-        #expect(world.complained.isEmpty)
-    }
-
-    @Test("a result that cannot be written is a failure, and named", arguments: [["--json"], ["--env"], []])
-    func unwritten(_ form: [String]) async {
-        let complained = Locked("")
-        var session = world.session()
-        session.console = Console(
-            output: Console.Stream(isTerminal: false) { _ in throw WriteError(description: "No space left on device") },
-            errors: Console.Stream(isTerminal: false) { text in complained.withLock { $0 += text } })
-        let arguments = ["tracking-uri", "--primary", "http://a", "--secondary", "http://b", "--state", state]
-        #expect(await Program.run(arguments + form, in: session) == .failed)
-        #expect(complained.withLock { $0 }.contains("cannot write the result: No space left on device"))
-    }
-
-    @Test("a full device is noticed, a reader that has left is not")
-    func fullDevice() throws {
-        let full = open("/dev/full", O_WRONLY)
-        defer { close(full) }
-        let error = #expect(throws: WriteError.self) { try Console.Stream.descriptor(full).write("x") }
-        #expect(error?.description == "No space left on device")
-    }
-
-    @Test("log lines are plain, and what a server said cannot steer a terminal")
-    func logLines() {
-        let line = LogLines.line(.warning, "set aside", ["run": "a b", "why": "\u{1B}[2J", "id": "7"])
-        #expect(line == "warning set aside id=7 run=\"a b\" why=\\u{1b}[2J")
-    }
-
-    @Test("colour follows NO_COLOR and TERM, and --color wins")
-    func colour() {
-        let terminal = Console.Stream(isTerminal: true) { _ in }
-        var session = world.session()
-        session.console = Console(output: terminal, errors: terminal)
-        #expect(session.style(.auto).isColored)
-        session.environment = Environment(["NO_COLOR": "1"])
-        #expect(!session.style(.auto).isColored)
-        #expect(session.style(.always).isColored)
-        session.environment = Environment(["TERM": "dumb"])
-        #expect(!session.style(.auto).isColored)
-        #expect(!world.session().style(.auto).isColored)
     }
 }
