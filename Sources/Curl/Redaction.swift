@@ -50,11 +50,20 @@ public enum Redaction {
 
     private static func isSensitive(_ name: ArraySlice<UInt8>) -> Bool {
         let name = decoded(name).map(\.asciiLowercased)
-        return fragments.contains { name.firstRange(of: $0) != nil }
+        // "UNAUTHENTICATED: ..." is an error's code, and what follows it the reason.
+        let isCredential = !name.starts(with: "unauth".utf8) && holdsAuth(name[...])
+        return isCredential || fragments.contains { name.firstRange(of: $0) != nil }
+    }
+
+    /// An author is nobody's credential; an authorization is, and whatever else speaks of "auth".
+    private static func holdsAuth(_ name: ArraySlice<UInt8>) -> Bool {
+        guard let auth = name.firstRange(of: "auth") else { return false }
+        let rest = name[auth.upperBound...]
+        return !rest.starts(with: "or".utf8) || rest.starts(with: "oriz".utf8) || rest.starts(with: "oris".utf8) || holdsAuth(rest)
     }
 
     private static let fragments = [
-        "sig", "token", "key", "secret", "passw", "pwd", "auth", "credential", "x-amz-", "x-goog-", "assertion", "jwt", "cookie",
+        "sig", "token", "key", "secret", "passw", "pwd", "credential", "x-amz-", "x-goog-", "assertion", "jwt", "cookie",
         "session", "sas", "code",
     ]
 

@@ -75,6 +75,21 @@ import Testing
     ])
     func texts(_ text: String, _ expected: String) { #expect(Redaction.text(text) == expected) }
 
+    @Test(arguments: [
+        "Authorization", "authorisation", "Proxy-Authorization", "auth", "X-Auth", "auth_token", "oauth", "oauth2", "basicAuth",
+        "authHeader", "X-MS-AuthInfo", "authentication", "author_auth", "author%61uth", "author_token", "authority_key",
+        "unauthorized_token", "runAuth",
+    ])
+    func credentials(_ name: String) {
+        #expect(Redaction.text("\(name): shibboleth") == "\(name): ***")
+        #expect(Redaction.url("http://h/?\(name)=shibboleth") == "http://h/?\(name)=***")
+    }
+
+    @Test(arguments: ["author", "Authors", "mlflow.coauthor", "authored_by", "authority", "author_of_authors", "UNAUTHENTICATED"])
+    func noCredentials(_ name: String) {
+        for text in ["\(name): jane, and more", "http://h/?\(name)=jane"] { #expect(Redaction.text(text) == text) }
+    }
+
     @Test func theEnvironmentIsRead() {
         let read = HTTPClientConfiguration.fromEnvironment([
             "SSL_CERT_FILE": "/c", "REQUESTS_CA_BUNDLE": "/b", "MLFLOW_TRACKING_INSECURE_TLS": "True",
