@@ -196,6 +196,19 @@ import Testing
         #expect(try await fixture.pair.verify().differences == [])
     }
 
+    /// At a later start an address may lead elsewhere; at the first one it was asked a moment ago.
+    @Test func eachStartAsksOnceWhoTheStoresAre() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let asked = Locked(0)
+        fixture.pair.primary.setFault { operation in
+            if operation.name == "identity" { asked.withLock { $0 += 1 } }
+            return nil
+        }
+        try await fixture.live { try await $0.settled() }
+        #expect(asked.withLock { $0 } == 1)
+        try await fixture.live { try await $0.until("asked again") { asked.withLock { $0 } == 2 } }
+    }
+
     /// The daemon ends at any moment and the next one goes on.
     @Test func endedAtAnyMomentItGoesOn() async throws {
         let fixture = LiveFixture(try MirrorFixture())

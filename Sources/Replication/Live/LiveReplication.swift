@@ -54,8 +54,9 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
     private func follow(_ startedAt: Int64) async throws {
         let desk = LiveDesk()
         let health = StoreHealth(primary: primary, secondary: secondary, clock: clock, logger: logger) { desk.wakeup.raise() }
+        let known = try state.pair()
         let pair: Pair
-        if let known = try state.pair() {
+        if let known {
             pair = Pair(name: configuration.mirror.pair, primary: known.primary, secondary: known.secondary)
             try state.bind(pair)
         } else {
@@ -85,8 +86,8 @@ public struct LiveReplication<Primary: TrackingStore, Secondary: WritableStore>:
                 try await LiveReporter(mirror, desk, health, feed: feed, startedAt, configuration.reportPause, tell: tell).run()
             }
             group.addTask {
-                // Who they are is asked again each time: an address may lead elsewhere by now.
-                try await replicate(mirror, try await identified(health), desk, health)
+                // Who they are is asked at each start: an address may lead elsewhere by now.
+                try await replicate(mirror, known == nil ? pair : identified(health), desk, health)
             }
             defer { group.cancelAll() }
             try await group.next()
