@@ -49,67 +49,6 @@ extension Mirror {
         return number
     }
 
-    /// What a version comes from, on the secondary.
-    struct VersionOrigin: Sendable {
-        var map: References.Map
-        var roots: [VersionSource.Root] = []
-        var places = VersionSource.Places()
-        /// The run whose files a logged model's are.
-        var holder: RunID?
-        /// Logged models that the server writes to when it makes a version of them: it notes the version there in a tag, in its own way.
-        var models: [LoggedModelID] = []
-    }
-
-    func origin(of version: ModelVersion) async throws -> VersionOrigin {
-        var origin = VersionOrigin(map: try counterparts(of: References.find(in: version.tags)))
-        let found = References.find(inURI: version.source)
-        for run in found.runs.union(version.run.map { [$0] } ?? []).sorted() {
-            guard let identity = try state.identity(.run, run.rawValue) else { continue }
-            origin.map.runs[run] = RunID(identity.secondaryID)
-            origin.places.runs[run] = identity.root
-            if let here = try await primary.run(run)?.artifactURI, let root = identity.root {
-                origin.roots.append(VersionSource.Root(primary: here, secondary: root))
-            }
-        }
-        for model in found.models.union(version.loggedModel.map { [$0] } ?? []).sorted() {
-            guard let identity = try state.identity(.loggedModel, model.rawValue) else { continue }
-            origin.places.models[model] = identity.root
-            if let folder = ModelFolder(identity) {
-                origin.holder = folder.run
-            } else {
-                origin.map.models[model] = LoggedModelID(identity.secondaryID)
-                origin.models.append(model)
-            }
-            if let here = try await primary.loggedModel(model)?.artifactURI, let root = identity.root {
-                origin.roots.append(VersionSource.Root(primary: here, secondary: root))
-            }
-        }
-        return origin
-    }
-
-    /// Where a version's files are on the secondary.
-    func sourceThere(of version: ModelVersion, _ origin: VersionOrigin) async throws -> VersionSource.Translation {
-        guard secondary.dialect.registersOwnFilesOnly else {
-            if let other = VersionSource.version(version.source), let there = try await renamedVersion(other) { return there }
-            let translation = VersionSource.translate(version.source, origin.map, roots: origin.roots)
-            if case .same = translation, shownSource(version) != version.source { return .refused("it names a person, and that is masked") }
-            return translation
-        }
-        // `runs:/RUN/NAME` too leads to the files of the logged model that it was made from.
-        if let model = version.loggedModel, let place = origin.places.models[model], version.source.hasPrefix("runs:/") {
-            return .translated(place)
-        }
-        guard let other = VersionSource.version(version.source) else {
-            return VersionSource.place(version.source, origin.places, roots: origin.roots)
-        }
-        guard let there = try state.secondaryID(.registeredModel, other.model.rawValue),
-            let version = try await allVersions(secondary, ModelName(there)).first(where: {
-                stamp.version(of: other.model, in: $0.tags) == other.number
-            })
-        else { return .refused("the version that it was made from is not on the secondary") }
-        return .translated(version.source)
-    }
-
     /// A version whose source or run has changed is another one of the same number: the model was deleted and made again.
     private func refuseAnother(_ version: ModelVersion, _ existing: ModelVersion, run: RunID?) throws(SetAside) {
         let source = existing.tags.first { $0.key == Stamp.sourceKey }?.value
@@ -131,20 +70,6 @@ extension Mirror {
         if source == version.source || source == shown { return false }
         return !(Mask.hidesPeople(source) || Mask.hidesPeople(shown)) || Mask.besidesPeople(source) != Mask.besidesPeople(shown)
     }
-
-    /// `models:/NAME/VERSION` of one that has another name there; nil where both sides call it the same, or it is not known.
-    private func renamedVersion(_ other: (model: ModelName, number: Int)) async throws -> VersionSource.Translation? {
-        guard let there = try state.secondaryID(.registeredModel, other.model.rawValue), there != other.model.rawValue else { return nil }
-        let version = try await allVersions(secondary, ModelName(there)).first {
-            stamp.version(of: other.model, in: $0.tags) == other.number
-        }
-        // By the name that it has here it would be somebody else's.
-        guard let version else { return .refused("the version that it was made from is not on the secondary") }
-        return .translated("models:/\(there)/\(version.number)")
-    }
-
-    /// As it may be shown.
-    func shownSource(_ version: ModelVersion) -> String { configuration.scope.passage.mask.text(version.source) }
 
     private func versionTags(_ version: ModelVersion, _ map: References.Map) -> [Tag] {
         RunImage.rewritten(version.tags, map) + stamp.tags(version.number, of: version.model) + [
@@ -282,97 +207,5 @@ extension Mirror {
             work.wrote = true
             board.count { $0.versions.deleted += 1 }
         }
-    }
-
-    func writeAliases(
-        _ record: RegisteredModel, _ actual: RegisteredModel, _ name: ModelName, _ numbers: [Int: Int], _ work: inout RegistryWork
-    ) async throws {
-        guard secondary.dialect.hasAliases else {
-            if work.wrote, !record.aliases.isEmpty { note(conversions: ["alias_as_tag: \(record.aliases.count)"], of: work.key) }
-            return
-        }
-        let isForeign = work.isForeign
-        for (alias, number) in record.aliases.sorted(by: { $0.key < $1.key }) {
-            let field = "alias:\(alias)"
-            guard let target = numbers[number] else {
-                note(conversions: ["alias_without_version:\(alias)"], of: work.key)
-                // Its version was set aside now: what we wrote before stays ours.
-                work.fields[Base.Field(field)] = work.base?[Base.Field(field)]
-                continue
-            }
-            if isForeign, work.base?[Base.Field(field)] == nil, let theirs = actual.aliases[alias], theirs != target,
-                work.rules.resolutions[ExactName(field)] != .primary
-            {
-                work.conflicts.append(
-                    Conflict(
-                        key: work.key, field: field, kind: .alias, decision: .secondary,
-                        detail: "the secondary's own alias was left as it is"))
-                continue
-            }
-            if work.decide(field, .alias, "\(target)", actual.aliases[alias].map { "\($0)" } ?? "") {
-                try state.noteWrites([Base.Field(field)], of: work.key)
-                try await secondary.setAlias(alias, to: target, ofRegisteredModel: name)
-                work.wrote = true
-            }
-        }
-        for (alias, theirs) in actual.aliases.sorted(by: { $0.key < $1.key }) where record.aliases[alias] == nil {
-            let field = Base.Field("alias:\(alias)")
-            let policy = work.rules.policy(.alias, field.description, hasBase: work.base != nil)
-            let decision = FieldRule.decide(
-                desired: nil, base: work.base?[field], actual: .value(FieldDigest("\(theirs)")),
-                isInDoubt: work.inDoubt.contains(field.digest), policy: policy)
-            if decision == .keep || decision == .park {
-                work.conflicts.append(
-                    Conflict(
-                        key: work.key, field: field.description, kind: .alias, decision: policy.decision,
-                        detail: "deleted on the primary, edited on the secondary"))
-                work.fields[field] = work.base?[field]
-                continue
-            }
-            let isInDoubt = work.inDoubt.contains(field.digest)
-            guard isInDoubt || work.base?[field] != nil || work.rules.repairs && !isForeign && policy.decision != .secondary else {
-                continue
-            }
-            if let base = work.base?[field], base != FieldDigest("\(theirs)"), !isInDoubt {
-                work.conflicts.append(
-                    Conflict(
-                        key: work.key, field: field.description, kind: .alias, decision: .primary,
-                        detail: "moved on the secondary; deleted as on the primary"))
-            }
-            try await secondary.deleteAlias(alias, ofRegisteredModel: name)
-            work.wrote = true
-        }
-    }
-}
-
-extension RegistryWork {
-    /// Whether an earlier apply has written this version.
-    func wrote(_ version: ModelVersion) -> Bool { base?[Self.descriptionField(version)] != nil }
-    static func descriptionField(_ version: ModelVersion) -> Base.Field { Base.Field("v\(version.number):description") }
-
-    /// It was not looked at: what was written of it before is still known.
-    mutating func keep(_ version: ModelVersion) {
-        guard let base, wrote(version) else { return }
-        let ours = [Stamp.pairKey, Stamp.storeKey, Stamp.versionKey, Stamp.idKey(.registeredModel), Stamp.sourceKey]
-        let tags = version.tags.map(\.key) + ours + (aliases[version.number] ?? []).map { Stamp.tag(ofAlias: $0).key }
-        let others = [Self.descriptionField(version), Base.Field("v\(version.number):stage")]
-        for field in others + tags.map({ Base.Field("v\(version.number):tag:\($0)") }) where fields[field] == nil {
-            fields[field] = base[field]
-        }
-    }
-
-    /// Its copy of that number goes: so does what pointed to it.
-    mutating func forget(_ version: ModelVersion, there number: Int) {
-        base?[Self.descriptionField(version)] = nil
-        for alias in aliasNames {
-            let field = Base.Field("alias:\(alias)")
-            if base?[field] == FieldDigest("\(number)") { base?[field] = nil }
-        }
-    }
-
-    mutating func noteVersion(_ version: ModelVersion, _ tags: [Tag]) {
-        for tag in tags { fields[Base.Field("v\(version.number):tag:\(tag.key)")] = FieldDigest(tag.value) }
-        fields[Self.descriptionField(version)] = FieldDigest(version.description)
-        fields[Base.Field("v\(version.number):stage")] = FieldDigest(version.stage)
     }
 }
