@@ -50,53 +50,6 @@ public struct Experiment: Sendable, Hashable {
     }
 }
 
-/// One point of a metric's history. Two points may share timestamp and step.
-public struct MetricPoint: Sendable, Hashable {
-    public var value: Double
-    /// Milliseconds since 1970, as the client gave it: not the time of writing.
-    public var timestamp: Int64
-    public var step: Int64
-    public init(value: Double, timestamp: Int64, step: Int64) {
-        self.value = value
-        self.timestamp = timestamp
-        self.step = step
-    }
-}
-
-extension MetricPoint {
-    /// By timestamp, step and value, as MLflow's SQL store orders a history. It keeps NaN as the value 0 with a mark.
-    public func precedesInHistory(_ other: MetricPoint) -> Bool {
-        if timestamp != other.timestamp { return timestamp < other.timestamp }
-        if step != other.step { return step < other.step }
-        let (a, b) = (value.isNaN ? 0 : value, other.value.isNaN ? 0 : other.value)
-        return a == b ? !value.isNaN && other.value.isNaN : a < b
-    }
-
-    /// Neither precedes the other where NaN counts as zero.
-    func ranksAlike(_ other: MetricPoint) -> Bool {
-        timestamp == other.timestamp && step == other.step && (value.isNaN ? 0 : value) == (other.value.isNaN ? 0 : other.value)
-    }
-
-    public func isSameInHistory(as other: MetricPoint) -> Bool {
-        timestamp == other.timestamp && step == other.step && (value == other.value || value.isNaN && other.value.isNaN)
-    }
-}
-
-extension [MetricPoint] {
-    /// Whether a history has come as far as a record that shows this as the latest point.
-    public func shows(_ latest: MetricPoint) -> Bool { reversed().contains { $0.isSameInHistory(as: latest) } }
-}
-
-/// A metric's latest point, as a run's record shows it.
-public struct LatestMetric: Sendable, Hashable {
-    public var key: String
-    public var point: MetricPoint
-    public init(key: String, point: MetricPoint) {
-        self.key = key
-        self.point = point
-    }
-}
-
 public struct DatasetInput: Sendable, Hashable {
     public var name: String
     public var digest: String
@@ -179,22 +132,6 @@ public struct Run: Sendable, Hashable {
     }
 }
 
-/// A metric that belongs to a logged model: one point of one run, with the dataset it was measured on.
-public struct ModelMetric: Sendable, Hashable {
-    public var key: String
-    public var point: MetricPoint
-    public var run: RunID
-    public var datasetName: String?
-    public var datasetDigest: String?
-    public init(key: String, point: MetricPoint, run: RunID, datasetName: String? = nil, datasetDigest: String? = nil) {
-        self.key = key
-        self.point = point
-        self.run = run
-        self.datasetName = datasetName
-        self.datasetDigest = datasetDigest
-    }
-}
-
 public struct LoggedModel: Sendable, Hashable {
     public enum Status: String, Sendable {
         case unspecified = "LOGGED_MODEL_STATUS_UNSPECIFIED"
@@ -236,66 +173,6 @@ public struct LoggedModel: Sendable, Hashable {
         self.params = params
         self.tags = tags
         self.metrics = metrics
-    }
-}
-
-public struct ModelVersion: Sendable, Hashable {
-    public var model: ModelName
-    /// From 1; numbers of deleted versions are not used again.
-    public var number: Int
-    public var source: String
-    public var run: RunID?
-    public var runLink: String?
-    public var loggedModel: LoggedModelID?
-    public var userID: String?
-    public var stage: String
-    public var description: String
-    public var status: String
-    public var tags: [Tag]
-
-    public init(
-        model: ModelName, number: Int, source: String, run: RunID? = nil, runLink: String? = nil, loggedModel: LoggedModelID? = nil,
-        userID: String? = nil, stage: String = "None", description: String = "", status: String = "READY", tags: [Tag] = []
-    ) {
-        self.model = model
-        self.number = number
-        self.source = source
-        self.run = run
-        self.runLink = runLink
-        self.loggedModel = loggedModel
-        self.userID = userID
-        self.stage = stage
-        self.description = description
-        self.status = status
-        self.tags = tags
-    }
-
-    /// Its files are not there yet.
-    public var isPending: Bool { status == "PENDING_REGISTRATION" }
-}
-
-public struct RegisteredModel: Sendable, Hashable {
-    public var name: ModelName
-    public var description: String
-    public var creationTime: Int64?
-    public var lastUpdateTime: Int64?
-    public var tags: [Tag]
-    /// Alias to version number.
-    public var aliases: [String: Int]
-    static let promptTag = "mlflow.prompt.is_prompt"
-    /// A prompt is kept in the registry as a model; it is none.
-    public var isPrompt: Bool { tags.contains { $0.key == Self.promptTag && $0.value.lowercased() == "true" } }
-
-    public init(
-        name: ModelName, description: String = "", creationTime: Int64? = nil, lastUpdateTime: Int64? = nil, tags: [Tag] = [],
-        aliases: [String: Int] = [:]
-    ) {
-        self.name = name
-        self.description = description
-        self.creationTime = creationTime
-        self.lastUpdateTime = lastUpdateTime
-        self.tags = tags
-        self.aliases = aliases
     }
 }
 
