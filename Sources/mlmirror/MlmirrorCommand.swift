@@ -54,6 +54,8 @@ enum Main {
             lastStatusEvent: JournaledStatus.search,
             openStore: StoreFactory.open)
         let arguments = Array(CommandLine.arguments.dropFirst())
+        // A daemon that has read nothing yet has nothing to read again.
+        if arguments.first == RunCommand.configuration.commandName { session.signals.onReload {} }
         // The one task without a parent: it is the program. The main thread is left to signals.
         let work = Task<Void, Never>.detached { exit(await Program.run(arguments, in: session).rawValue) }
         session.signals.serve(work) { console.clearBar() }

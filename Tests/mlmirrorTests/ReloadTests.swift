@@ -92,6 +92,12 @@ import Testing
             #expect(try await said("configuration refused", times: 1), "\(world.complained)")
             #expect(world.complained.contains("it belongs to another secondary"), "\(world.complained)")
             #expect(try await follows("second"), "\(world.complained)")
+            // Nobody has asked again.
+            #expect(try await said("configuration refused", times: 1), "\(world.complained)")
+            try configure("window: 3\n")
+            reload()
+            #expect(try await said("configuration read again", times: 2), "\(world.complained)")
+            #expect(try await follows("third"), "\(world.complained)")
         }
     }
 }

@@ -28,24 +28,28 @@ struct RunCommand: MirrorCommand {
     var feed: String?
 
     func execute(in session: Session) async throws -> Outcome {
+        let reload = Signal()
+        // From here on a reload is no end, whatever is waited for: it is done as soon as it can be.
+        session.signals.onReload { reload.raise() }
         let settings = try self.settings(session)
         let logger = session.logger(common.output, atLeast: .notice)
         session.signals.onEnd { session.manager.stopping() }
         do {
-            return try await session.withFreeState(settings.state.value, logger) { try await follow(settings, $0, logger, session) }
+            return try await session.withFreeState(settings.state.value, logger) { try await follow(settings, $0, reload, logger, session) }
         } catch is CancellationError where session.signals.received != nil {
             // It was told to end while it waited for the state file.
             return .ok
         }
     }
 
-    private func follow(_ settings: MirrorSettings, _ state: ReplicationState, _ logger: Logger, _ session: Session) async throws -> Outcome
-    {
+    private func follow(
+        _ settings: MirrorSettings, _ state: ReplicationState, _ reload: Signal, _ logger: Logger, _ session: Session
+    ) async throws -> Outcome {
         logger.event(.started, ["version": "\(Program.version)", "pair": "\(settings.pair.value)", "state": "\(settings.state.value)"])
         do {
             try await Daemon(
                 session: session, state: state, logger: logger, load: { try self.settings(session) },
-                announcer: Announcer(session, state, logger)
+                announcer: Announcer(session, state, logger), reload: reload
             ).run(settings)
         } catch {
             try? LiveReport.noteEnd(in: state)

@@ -17,6 +17,9 @@ final class Announcer: Sendable {
         watch = Locked(ServiceWatch(ServiceWatch.Limits(watchdogSeconds: session.manager.watchdogSeconds)))
     }
 
+    /// Whether the manager has been told that the service is ready.
+    var isReady: Bool { watch.withLock { $0.isReady } }
+
     /// Never fails: a daemon does not end because it cannot tell of itself.
     func take(_ news: LiveNews) {
         let now = session.clock.nowMilliseconds

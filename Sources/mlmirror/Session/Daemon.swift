@@ -8,15 +8,17 @@ struct Daemon: Sendable {
     let logger: Logger
     let load: @Sendable () throws -> MirrorSettings
     let announcer: Announcer
+    /// Raised when the configuration is to be read again, also by whoever asked before this began.
+    let reload: Signal
 
     /// Runs until it is cancelled.
     func run(_ first: MirrorSettings) async throws {
-        let reload = ReloadBell()
         session.signals.onReload {
-            session.manager.reloading()
-            reload.ring()
+            // The manager would take the end of a reload for a readiness that has not come yet.
+            if announcer.isReady { session.manager.reloading() }
+            reload.raise()
         }
-        defer { session.signals.onReload(nil) }
+        defer { session.signals.onReload { reload.raise() } }
         try announcer.metrics.listen(first.metricsListen)
         defer { announcer.metrics.close() }
         var settings = first
@@ -25,7 +27,7 @@ struct Daemon: Sendable {
         while true {
             let present = settings
             do {
-                settings = try await next(after: present, reload) { proven.withLock { $0 = nil } }
+                settings = try await next(after: present) { proven.withLock { $0 = nil } }
                 proven.withLock { $0 = $0 ?? present }
             } catch let error where Self.isOfConfiguration(error) {
                 // Its stores were away when it was read, and now say what keeps it from being used.
@@ -40,7 +42,7 @@ struct Daemon: Sendable {
 
     /// Follows until another configuration is there.
     private func next(
-        after present: MirrorSettings, _ reload: ReloadBell, onConnection: @escaping @Sendable () -> Void
+        after present: MirrorSettings, onConnection: @escaping @Sendable () -> Void
     ) async throws -> MirrorSettings {
         try await withThrowingTaskGroup(of: MirrorSettings.self) { group in
             group.addTask {
@@ -49,7 +51,8 @@ struct Daemon: Sendable {
             }
             group.addTask {
                 while true {
-                    try await reload.wait()
+                    await reload.wait()
+                    try Task.checkCancellation()
                     if let new = try await reloaded(present) { return new }
                 }
             }
@@ -60,7 +63,7 @@ struct Daemon: Sendable {
 
     /// The new configuration, when it can be used as it is: a wrong one is told, and the old one stays.
     private func reloaded(_ present: MirrorSettings) async throws -> MirrorSettings? {
-        defer { session.manager.ready() }
+        defer { if announcer.isReady { session.manager.ready() } }
         do {
             let new = try load()
             guard new.state.value == present.state.value, new.pair.value == present.pair.value else {
@@ -121,18 +124,5 @@ struct Daemon: Sendable {
             },
             feed: { try session.openFeed(settings, primary, state, session.clock) })
         try await live.run()
-    }
-}
-
-/// Rings when the configuration is to be read again.
-private struct ReloadBell: Sendable {
-    private let stream: AsyncStream<Void>
-    private let continuation: AsyncStream<Void>.Continuation
-    init() { (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1)) }
-    func ring() { continuation.yield() }
-    func wait() async throws {
-        var iterator = stream.makeAsyncIterator()
-        _ = await iterator.next()
-        try Task.checkCancellation()
     }
 }

@@ -33,7 +33,8 @@ struct ServiceWatch {
     /// As it was last read.
     var mode = Mode.dual
     private let limits: Limits
-    private var isReady = false
+    /// Whether the feed and both stores have answered once.
+    private(set) var isReady = false
     private var isStuck = false
     private var lag = Lag.unknown
     private var checkpoint: (position: LSN, at: Int64)?

@@ -4,7 +4,7 @@ import Replication
 /// Signals, taken one by one by the main thread, which does nothing else.
 ///
 /// SIGINT and SIGTERM cancel the work; a second one ends the process at once, as a crash would: the state file is made for that.
-/// SIGUSR1 asks for a line of progress; SIGHUP has the daemon read its configuration again.
+/// SIGUSR1 asks for a line of progress; SIGHUP has the daemon read its configuration again, and ends everything else.
 final class Signals: Sendable {
     private struct State: Sendable {
         var received: Int32?
