@@ -24,6 +24,10 @@ struct FeedCommandTests {
         let uri = "sqlite:///\(folder.file("none.db"))"
         #expect(await world.run(["feed", "install", "--database", uri], [:]) == .failed)
         #expect(world.complained.contains("no database there"))
+        #expect(await world.run(["feed", "install", "--database", uri, "--json"], [:]) == .failed)
+        #expect(world.complained.contains(#""code":1"#) && world.printed.isEmpty)
+        #expect(await world.run(["feed", "install", "--database", uri, "--log-format", "json"], [:]) == .failed)
+        #expect(world.complained.contains(#""event":"failed""#))
         #expect(try FolderMaker.list(folder.path).isEmpty)
     }
 

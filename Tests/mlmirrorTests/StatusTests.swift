@@ -106,6 +106,9 @@ import Testing
             #expect(world.printed == "run  primary aaa  secondary bbb  set aside: why not\n")
         }
         #expect(await world.run(["resolve", "--state", state, "ccc"]) == .failed)
+        #expect(world.complained == "error: ccc: known on neither side; ids are as the servers give them\n" && world.printed.isEmpty)
+        #expect(await world.run(["resolve", "--state", state, "ccc", "--json"]) == .failed)
+        #expect(world.complained.contains(#""message_type":"exit_error""#) && world.printed.isEmpty)
         #expect(await world.run(["resync", "--state", state, "run", "aaa"]) == .ok)
         #expect(world.printed.contains("no daemon runs"))
         let visitor = try ReplicationState.visit(path: state)

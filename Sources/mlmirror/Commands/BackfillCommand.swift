@@ -67,7 +67,7 @@ struct BackfillCommand: MirrorCommand {
                 if showsProgress, line != last { session.console.message(line) }
                 last = line
             }
-            guard request.state == .done else { return Outcome(.failed, request.message) }
+            guard request.state == .done else { throw CommandFailure(request.message) }
             let after = try MirrorStatus(of: state, at: session.clock.nowMilliseconds)
             let (left, held) = (after.deadLetters, request.remainder.held)
             let waiting = held > 0 ? " Held until `mlmirror resume`: \(Quantity.count(held, "change"))." : ""

@@ -50,7 +50,7 @@ struct FeedInstallCommand: SessionCommand {
     @OptionGroup(title: "Output") var output: OutputOptions
 
     func execute(in session: Session) async throws -> Outcome {
-        try FeedAction.run(options, output, session) { triggers in
+        try FeedAction.run(options) { triggers in
             let isChanged = try triggers.install()
             let report = try triggers.inspect()
             let text = isChanged ? "Installed \(report.triggers) triggers" : "Nothing to do: all \(report.triggers) triggers are installed"
@@ -78,7 +78,7 @@ struct FeedInspectCommand: SessionCommand {
     @OptionGroup(title: "Output") var output: OutputOptions
 
     func execute(in session: Session) async throws -> Outcome {
-        try FeedAction.run(options, output, session) { triggers in
+        try FeedAction.run(options) { triggers in
             let report = try triggers.inspect()
             try FeedAction.show("inspect", triggers, report, isChanged: false, FeedText.text(report, triggers.uri), output, session)
             return report.isComplete ? .ok : Outcome(.incomplete, FeedText.status(report))
@@ -105,9 +105,9 @@ struct FeedRemoveCommand: SessionCommand {
     var yes = false
 
     func execute(in session: Session) async throws -> Outcome {
-        try FeedAction.run(options, output, session) { triggers in
+        try FeedAction.run(options) { triggers in
             if !yes, try !session.isConfirmed("Remove all triggers and noted changes from \(triggers.uri)?", "the removal") {
-                return FeedAction.ended(.failed, "not confirmed; nothing was removed", output, session)
+                throw CommandFailure("not confirmed; nothing was removed")
             }
             let isChanged = try triggers.remove()
             let text = isChanged ? "Removed the triggers from" : "Nothing to do: there are no triggers in"
@@ -120,20 +120,12 @@ struct FeedRemoveCommand: SessionCommand {
 
 /// What the three have in common.
 private enum FeedAction {
-    static func run(
-        _ options: DatabaseOptions, _ output: OutputOptions, _ session: Session, _ body: (TriggerSet) throws -> Outcome
-    ) throws -> Outcome {
+    static func run(_ options: DatabaseOptions, _ body: (TriggerSet) throws -> Outcome) throws -> Outcome {
         let triggers = try options.triggers()
         do { return try body(triggers) } catch let error as StoreError {
             // A file is not unreachable as a server is: it is in use, or it is in no order.
-            return ended(error.isRetriable ? .busy : .failed, error.message, output, session)
+            throw CommandFailure(error.message, error.isRetriable ? .busy : .failed)
         }
-    }
-
-    /// With `--json` the message is told with the code.
-    static func ended(_ status: ExitStatus, _ message: String, _ output: OutputOptions, _ session: Session) -> Outcome {
-        if !output.json { session.console.message("error: \(message.printable)") }
-        return Outcome(status, message)
     }
 
     static func show(

@@ -113,7 +113,7 @@ struct ModeCommand: SessionCommand {
             try await session.clock.sleep(seconds: 0.4)
         }
         guard try state.modes.switches.contains(where: { $0.scope == scope }) else {
-            return Outcome(.failed, "\(scope.text): the switch was taken back meanwhile")
+            throw CommandFailure("\(scope.text): the switch was taken back meanwhile")
         }
         return try show(state, session)
     }

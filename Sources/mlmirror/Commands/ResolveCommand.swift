@@ -24,7 +24,7 @@ struct ResolveCommand: SessionCommand {
         let found = try await session.visitingState(try stateOptions.path(session)) { state in
             try Self.candidates(id).flatMap { try state.whereabouts(of: $0) }
         }
-        guard !found.isEmpty else { return Outcome(.failed, "\(id): known on neither side; ids are as the servers give them") }
+        guard !found.isEmpty else { throw CommandFailure("\(id): known on neither side; ids are as the servers give them") }
         if output.json {
             session.console.result(try JSONLine.encode(ResolveDocument(found: found.map(ResolveDocument.Thing.init))) + "\n")
         } else {

@@ -46,7 +46,7 @@ struct ResyncCommand: SessionCommand {
                     status.condition == .stopped ? "Noted; no daemon runs: the next one does it." : noted)
             }
             let request = try await OwnerWait(state, session).answer(to: number)
-            guard request.state == .done else { return Outcome(.failed, request.message) }
+            guard request.state == .done else { throw CommandFailure(request.message) }
             let (left, held) = (request.remainder.letters, request.remainder.held)
             guard left + held > 0 else {
                 return session.answer(output, RequestDocument(state: request.state.rawValue), "\(kind.rawValue) \(id): done")

@@ -26,5 +26,9 @@ extension Session {
 /// A command came to nothing, for a reason that its own arguments or its user gave.
 struct CommandFailure: Error, CustomStringConvertible {
     var description: String
-    init(_ description: String) { self.description = description }
+    var status: ExitStatus
+    init(_ description: String, _ status: ExitStatus = .failed) {
+        self.description = description
+        self.status = status
+    }
 }

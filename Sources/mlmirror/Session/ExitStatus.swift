@@ -31,6 +31,7 @@ struct ExitStatus: RawRepresentable, Sendable, Hashable {
         case let error as StoreError: of(error.reason)
         case let error as StateError: of(error.kind)
         case let error as MirrorError: of(error.kind)
+        case let error as CommandFailure: error.status
         default: .failed
         }
     }
