@@ -135,7 +135,7 @@ def main():
 
     title("6. And the team moves over: from now on Azure ML leads")
     print("$ mlmirror mode azureml-only ...", flush=True)
-    moved = subprocess.run([BIN, "mode", "azureml-only", "--state", stores[-1]], check=False).returncode
+    moved = subprocess.run([BIN, "mode", "azureml-only", "--yes", "--state", stores[-1]], check=False).returncode
     if moved:
         sys.exit(moved)
     subprocess.run([BIN, "tracking-uri", *stores], env=environment, check=True)

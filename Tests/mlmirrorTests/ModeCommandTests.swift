@@ -35,6 +35,29 @@ import Testing
         try owner.close()
     }
 
+    @Test func itIsAskedAboutOnATerminal() async throws {
+        try ReplicationState.open(path: state).close()
+        var session = world.session([:], isTerminal: true)
+        func switches() throws -> Int {
+            let visitor = try ReplicationState.visit(path: state)
+            defer { try? visitor.close() }
+            return try visitor.modes.switches.count
+        }
+        let switching = ["mode", "azureml-only", "--state", state, "--no-wait"]
+        session.answers = Answers(read: { "no" })
+        #expect(await Program.run(switching, in: session) == .failed)
+        #expect(world.complained.contains("Hand everything over to the secondary?") && world.complained.contains("nothing was switched"))
+        #expect(try switches() == 0)
+        session.answers = Answers(read: { "yes" })
+        #expect(await Program.run(switching, in: session) == .ok)
+        #expect(try switches() == 1)
+        session.answers = Answers(read: { "no" })
+        #expect(await Program.run(["mode", "dual", "--state", state], in: session) == .failed)
+        #expect(try switches() == 1)
+        #expect(await Program.run(["mode", "dual", "--state", state, "-y"], in: session) == .ok)
+        #expect(try switches() == 0)
+    }
+
     @Test func itIsEndedByTheNamesThatItHas() async throws {
         try ReplicationState.open(path: state).close()
         #expect(await world.run(["mode", "azureml-only", "--state", state, "--experiment", "a"]) == .ok)
@@ -129,18 +152,22 @@ import Testing
         #expect(world.complained.contains("mode.retire_primary is keep"))
         let file = try configuration("mode: { retire_primary: delete }\n")
         #expect(await world.run(["retire", "--config", file]) == .usage)
-        #expect(world.complained.contains("confirm with --yes"))
+        #expect(world.complained.contains("there is no terminal to ask; confirm the deletion of runs on the primary with --yes"))
+        var session = world.session([:], isTerminal: true)
+        session.answers = Answers(read: { "no" })
+        #expect(await Program.run(["retire", "--config", file], in: session) == .failed)
+        #expect(world.complained.contains("not confirmed; nothing was deleted"))
         #expect(await world.run(["retire", "--config", file, "--yes"]) == .configuration)
         #expect(world.complained.contains("nothing is azureml-only yet"))
 
         let owner = try ReplicationState.open(path: folder.file("s.db"))
         try owner.seal()
         try owner.close()
-        #expect(await world.run(["retire", "--config", keeping, "--dry-run"]) == .ok)
+        #expect(await world.run(["retire", "--config", keeping, "-n"]) == .ok)
         #expect(world.printed == "1 run would be deleted on the primary; 0 not wholly on the secondary\n")
         #expect(await world.run(["retire", "--config", file, "--yes", "--json"]) == .ok)
         #expect(world.printed.contains(#""retired":1"#))
-        #expect(await world.run(["retire", "--config", file, "--yes"]) == .ok)
+        #expect(await world.run(["retire", "--config", file, "-y"]) == .ok)
         #expect(world.printed.hasPrefix("0 runs deleted on the primary"))
     }
 

@@ -27,6 +27,8 @@ struct ModeCommand: SessionCommand {
             dual ends it: with --experiment and --model the switch of these very
             patterns, else every one. Everything is compared anew then.
 
+            A switch is asked about on a terminal, unless --yes is there.
+
             Exit code 4: both sides differ, and nothing was switched. It is compared
             again every ten minutes, and switched once it agrees, until you say dual.
             """
@@ -56,6 +58,9 @@ struct ModeCommand: SessionCommand {
     @Flag(help: "Do not wait until it is done.")
     var noWait = false
 
+    @Flag(name: .shortAndLong, help: "Do not ask.")
+    var yes = false
+
     func validate() throws {
         try names.check()
         if mode == nil, !names.scope.isEmpty { throw ValidationError("say azureml-only or dual before --experiment and --model") }
@@ -70,10 +75,21 @@ struct ModeCommand: SessionCommand {
         try await session.visitingState(try stateOptions.path(session)) { state in
             switch mode {
             case nil: return try show(state, session)
-            case .dual: return try end(state, session)
-            case .azureMLOnly: return try await begin(state, session)
+            case .dual:
+                try confirm(
+                    "Make the primary lead \(scope.text) again? What people edit on the secondary is then decided by the rules.", session)
+                return try end(state, session)
+            case .azureMLOnly:
+                try confirm("Hand \(scope.text) over to the secondary? Clients have to log there from then on.", session)
+                return try await begin(state, session)
             }
         }
+    }
+
+    /// Where nobody can be asked, the command says it all: a switch can be taken back.
+    private func confirm(_ question: String, _ session: Session) throws {
+        guard !yes, session.canAsk, try !session.isConfirmed(question, "the switch") else { return }
+        throw CommandFailure("not confirmed; nothing was switched")
     }
 
     private func show(_ state: ReplicationState, _ session: Session) throws -> Outcome {

@@ -20,6 +20,7 @@ struct RetireCommand: MirrorCommand {
             Only runs are deleted, and in the way that MLflow can restore; models and
             experiments stay. The configuration must say mode.retire_primary: delete.
             The copies on the secondary stay, also when the mode is dual again.
+            Asks on a terminal; without one it wants --yes.
 
             Exit code 4: something was refused; 3: something could not be read.
             """
@@ -27,10 +28,10 @@ struct RetireCommand: MirrorCommand {
 
     @OptionGroup var common: CommonOptions
 
-    @Flag(name: .shortAndLong, help: "Delete nothing; show what would be.")
+    @Flag(name: [.customShort("n"), .long], help: "Delete nothing; show what would be.")
     var dryRun = false
 
-    @Flag(help: "Do not ask.")
+    @Flag(name: .shortAndLong, help: "Do not ask.")
     var yes = false
 
     func execute(in session: Session) async throws -> Outcome {
@@ -42,9 +43,9 @@ struct RetireCommand: MirrorCommand {
                     "mode.retire_primary is keep: nothing is deleted on the primary; write mode: { retire_primary: delete }, or look with --dry-run"
                 )
             }
-            guard yes else {
-                throw ConfigurationError(
-                    nil, "this deletes runs on the primary; look with --dry-run, then confirm with --yes", isMissingFlag: true)
+            let question = "Delete all runs on the primary that are azureml-only and wholly on the secondary? MLflow can restore them."
+            if !yes, try !session.isConfirmed(question, "the deletion of runs on the primary") {
+                throw CommandFailure("not confirmed; nothing was deleted")
             }
         }
         let summary = try await session.withStores(settings) { primary, secondary, _ in

@@ -10,6 +10,8 @@ struct Answers: Sendable {
 }
 
 extension Session {
+    var canAsk: Bool { console.showsBars && answers.read != nil }
+
     /// Asks on a terminal; only a yes is one.
     ///
     /// - Parameter what: that is to be confirmed, for the error.
