@@ -20,6 +20,8 @@ import Testing
         #expect(await world.run(["mode", "azureml-only", "--state", state, "--experiment", "a/**", "--model", "m"]) == .ok)
         #expect(world.complained.contains("no daemon runs: the next one does it"))
         #expect(world.printed == "mode: dual\nexperiment a/**, model m: fence\n")
+        #expect(await world.run(["mode", "azureml-only", "--state", state, "--experiment", "a/**", "--model", "m", "--quiet"]) == .ok)
+        #expect(world.complained.isEmpty && !world.printed.isEmpty)
         #expect(await world.run(["mode", "azureml-only", "--state", state, "--deep", "--accept-differences", "--json"]) == .ok)
         for part in [
             #""message_type":"mode""#, #""mode":"dual""#, #""experiments":["a/**"],"is_deep":false"#, #""is_deep":true"#,

@@ -52,7 +52,7 @@ struct BackfillCommand: MirrorCommand {
                 try await Pair.identify(primary, secondary, name: settings.pair.value)
             }
             try state.expectBound(to: pair)
-            session.console.message("A daemon has this state file: it is asked to do the backfill.")
+            session.remark("A daemon has this state file: it is asked to do the backfill.", common.output)
             let number = try state.ask(.backfill, at: session.clock.nowMilliseconds)
             if let notice = status.pause.notice {
                 _ = session.answer(common.output, RequestDocument(state: OwnerRequest.State.waiting.rawValue), "Noted. \(notice)")
@@ -60,7 +60,7 @@ struct BackfillCommand: MirrorCommand {
             }
             let showsProgress = common.output.progressForm(session).isShown
             var last = ""
-            let request = try await OwnerWait(state, session).answer(to: number) { status in
+            let request = try await OwnerWait(state, session, common.output).answer(to: number) { status in
                 // Whoever has the file is none that answers: it had not said so yet.
                 guard status.report?.hasEnded == false else { throw error }
                 let line = "\(status.reconciling == nil ? "copying" : "comparing"): \(Quantity.count(status.lagChanges, "thing")) to do"

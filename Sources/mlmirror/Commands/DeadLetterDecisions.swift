@@ -71,7 +71,7 @@ struct DeadLetterRequeueCommand: SessionCommand {
                 output, DecisionDocument("requeue", .waiting, letters: decision.count),
                 "\(letters) put back; no daemon runs: the next start or backfill tries again.")
         }
-        guard let request = try await decision.ask(.requeue, path, session, waits: !noWait && decision.pause == .nothing) else {
+        guard let request = try await decision.ask(.requeue, path, session, output, waits: !noWait && decision.pause == .nothing) else {
             let paused = decision.pause.notice.map { " \($0)" } ?? ""
             return session.answer(output, DecisionDocument("requeue", .waiting, letters: decision.count), "Noted: \(letters).\(paused)")
         }
@@ -142,7 +142,7 @@ struct DeadLetterDiscardCommand: SessionCommand {
         }
         var count = 0
         if decision.hasOwner {
-            guard let request = try await decision.ask(.discard, path, session, waits: !noWait) else {
+            guard let request = try await decision.ask(.discard, path, session, output, waits: !noWait) else {
                 return session.answer(output, DecisionDocument("discard", .waiting, letters: decision.count), "Noted: \(letters).")
             }
             guard request.state == .done else { throw CommandFailure(request.message) }
@@ -193,10 +193,12 @@ private struct LetterDecision {
     }
 
     /// - Returns: nil when nobody waits for the answer.
-    func ask(_ what: OwnerRequest.What, _ path: String, _ session: Session, waits: Bool) async throws -> OwnerRequest? {
+    func ask(
+        _ what: OwnerRequest.What, _ path: String, _ session: Session, _ output: OutputOptions, waits: Bool
+    ) async throws -> OwnerRequest? {
         try await session.visitingState(path) { state in
             let number = try state.ask(what, selection.encoded, at: session.clock.nowMilliseconds)
-            return waits ? try await OwnerWait(state, session).answer(to: number) : nil
+            return waits ? try await OwnerWait(state, session, output).answer(to: number) : nil
         }
     }
 }

@@ -115,7 +115,7 @@ struct ModeCommand: SessionCommand {
         while let one = try state.modes.switches.first(where: { $0.scope == scope }), !one.step.isLast {
             let isRunning = try MirrorStatus(of: state, at: session.clock.nowMilliseconds).condition != .stopped
             if !isRunning || noWait {
-                session.console.message(isRunning ? "Noted." : "Noted; no daemon runs: the next one does it.")
+                session.remark(isRunning ? "Noted." : "Noted; no daemon runs: the next one does it.", output)
                 return try show(state, session)
             }
             if one.isBlocked {
@@ -124,7 +124,7 @@ struct ModeCommand: SessionCommand {
                 return Outcome(.differences, "\(scope.text): \(why); nothing was switched")
             }
             let line = "\(scope.text): \(one.progress)"
-            if line != said { session.console.message(line) }
+            if line != said { session.remark(line, output) }
             said = line
             try await session.clock.sleep(seconds: 0.4)
         }

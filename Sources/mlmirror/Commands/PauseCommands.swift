@@ -126,6 +126,11 @@ struct PauseDocument: Encodable {
 }
 
 extension Session {
+    /// What is said beside the result, for who has not asked for quiet.
+    func remark(_ line: String, _ output: OutputOptions) {
+        if !output.quiet { console.message(line) }
+    }
+
     /// A short result, in the form that was asked for.
     func answer(_ output: OutputOptions, _ document: some Encodable, _ text: String) -> Outcome {
         console.result(((try? output.json ? JSONLine.encode(document) : text) ?? text) + "\n")

@@ -45,7 +45,7 @@ struct ResyncCommand: SessionCommand {
                     output, RequestDocument(state: OwnerRequest.State.waiting.rawValue),
                     status.condition == .stopped ? "Noted; no daemon runs: the next one does it." : noted)
             }
-            let request = try await OwnerWait(state, session).answer(to: number)
+            let request = try await OwnerWait(state, session, output).answer(to: number)
             guard request.state == .done else { throw CommandFailure(request.message) }
             let (left, held) = (request.remainder.letters, request.remainder.held)
             guard left + held > 0 else {
@@ -96,10 +96,12 @@ extension MirrorStatus {
 struct OwnerWait {
     private let state: ReplicationState
     private let session: Session
+    private let output: OutputOptions
 
-    init(_ state: ReplicationState, _ session: Session) {
+    init(_ state: ReplicationState, _ session: Session, _ output: OutputOptions) {
         self.state = state
         self.session = session
+        self.output = output
     }
 
     /// - Parameter whileWaiting: told of how things stand, about twice a second.
@@ -109,7 +111,7 @@ struct OwnerWait {
         while true {
             // Before the request is read: who answers and then ends has answered.
             let status = try MirrorStatus(of: state, at: session.clock.nowMilliseconds)
-            if let notice = status.pauseNotice, notice != told { session.console.message(notice) }
+            if let notice = status.pauseNotice, notice != told { session.remark(notice, output) }
             told = status.pauseNotice
             guard let request = try state.request(number) else {
                 throw StateError(.locked, "\(state.path): the request is no longer in the file")
