@@ -29,7 +29,7 @@ struct MlmirrorCommand: ParsableCommand {
               75  the state file or the database is in use: try later
               77  a store refused
               78  configuration
-              130, 143  interrupted by SIGINT, SIGTERM
+              129, 130, 143  interrupted by SIGHUP, SIGINT, SIGTERM
             """,
         version: Program.version,
         subcommands: [

@@ -37,6 +37,7 @@ struct ExitStatusTests {
 
     @Test("of an interruption, whatever else failed because of it")
     func interrupted() {
+        #expect(Program.failure(CancellationError(), SIGHUP).status.rawValue == 129)
         #expect(Program.failure(CancellationError(), SIGINT).status.rawValue == 130)
         #expect(Program.failure(CancellationError(), SIGTERM).status.rawValue == 143)
         #expect(Program.failure(StoreError(.stop, .unreachable, "cut"), SIGTERM).status.rawValue == 143)

@@ -21,7 +21,7 @@ struct ExitStatus: RawRepresentable, Sendable, Hashable {
     static let refused = ExitStatus(77)
     static let configuration = ExitStatus(78)
 
-    /// 130 for SIGINT, 143 for SIGTERM.
+    /// 129 for SIGHUP, 130 for SIGINT, 143 for SIGTERM.
     static func signal(_ number: Int32) -> ExitStatus { ExitStatus(128 + number) }
 
     /// The one place where errors become codes.
