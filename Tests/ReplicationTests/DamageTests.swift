@@ -34,7 +34,7 @@ import Testing
     }
 
     @Test func aDamagedFileMakesNoSecondCopy() async throws {
-        let random = Locked(SplitMix(state: 1))
+        let random = Locked(SplitMix(seed: 1))
         func draw(_ count: Int) -> Int { random.withLock { Int($0.next() % UInt64(max(1, count))) } }
         var refused = 0
         for number in 0..<200 {
@@ -70,16 +70,5 @@ import Testing
             #expect(differences == [], "\(number) \(damage)")
         }
         #expect(refused > 50)
-    }
-
-    private struct SplitMix {
-        var state: UInt64
-        mutating func next() -> UInt64 {
-            state &+= 0x9e37_79b9_7f4a_7c15
-            var z = state
-            z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-            z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-            return z ^ (z >> 31)
-        }
     }
 }

@@ -100,7 +100,7 @@ import Testing
         let queue = try DatabaseQueue(path: path)
         try queue.writeWithoutTransaction { db in
             try db.execute(
-                sql: Self.withoutNumbers + """
+                sql: Self.withoutBacklog + Self.withoutNumbers + """
                     INSERT INTO dead_letter VALUES ('run', 'late', '', 'invalid', 'why late', 20);
                     INSERT INTO dead_letter VALUES ('run_artifacts', 'early', 'a.bin', 'too_large', 'why early', 10);
                     ALTER TABLE conflict DROP COLUMN rule; DROP TABLE resolution; DROP TABLE straggler; DROP TABLE retired;
@@ -118,6 +118,11 @@ import Testing
         #expect(try state.pending() == [.run: 1, .runArtifacts: 1])
         try state.close()
     }
+
+    static let withoutBacklog = """
+        DROP TRIGGER backlog_grows; DROP TRIGGER backlog_shrinks; DROP TRIGGER backlog_is_held; DROP TABLE backlog;
+
+        """
 
     static let withoutNumbers = """
         DROP TABLE dead_letter;

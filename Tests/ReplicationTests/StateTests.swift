@@ -154,7 +154,7 @@ import Testing
         try state.append([Change(key("a"))], at: 0)
         try state.close()
         try execute(
-            DeadLetterStateTests.withoutNumbers
+            DeadLetterStateTests.withoutBacklog + DeadLetterStateTests.withoutNumbers
                 + "DROP TABLE straggler; DROP TABLE retired; DROP INDEX change_log_deletions; ALTER TABLE change_log DROP COLUMN held; ALTER TABLE pair DROP COLUMN progress; "
                 + "ALTER TABLE conflict DROP COLUMN rule; DROP TABLE resolution; "
                 + "INSERT INTO conflict VALUES ('run', 'a', 'param:p', 'park', 'd', 1), ('run', 'a', 'tag:x', 'primary', 'd', 2), "

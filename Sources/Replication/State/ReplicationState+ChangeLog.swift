@@ -147,11 +147,7 @@ extension ReplicationState {
         try transaction("release") { try $0.execute(sql: "UPDATE change_log SET held = 0 WHERE held = 1") }
     }
 
-    public func heldCount() throws -> Int {
-        try read { try Int.fetchOne($0.cachedStatement(sql: "SELECT count(*) FROM change_log WHERE held = 1")) ?? 0 }
-    }
-
-    /// Of these things.
+    /// How many of these people hold back.
     public func heldCount(of things: Set<EntityKey>) throws -> Int {
         try things.reduce(0) { $0 + (try isHeld($1) ? 1 : 0) }
     }
@@ -214,24 +210,5 @@ extension ReplicationState {
 
     public func cursor(of feed: String) throws -> String? {
         try read { try String.fetchOne($0.cachedStatement(sql: "SELECT cursor FROM feed WHERE name = ?"), arguments: [feed]) }
-    }
-
-    /// How many keys wait, by kind.
-    public func pending() throws -> [EntityKey.Kind: Int] {
-        try read { db in
-            var counts: [EntityKey.Kind: Int] = [:]
-            for row in try Row.fetchAll(db, sql: "SELECT kind, count(*) FROM change_log GROUP BY kind") {
-                if let kind = EntityKey.Kind(rawValue: row[0]) { counts[kind] = row[1] }
-            }
-            return counts
-        }
-    }
-
-    /// How many keys wait, how many of them people hold back, and since when the one that has waited longest does: milliseconds since 1970.
-    public func backlog() throws -> (count: Int, held: Int, oldest: Int64?) {
-        try read { db in
-            let row = try Row.fetchOne(db.cachedStatement(sql: "SELECT count(*), sum(held), min(nullif(at, 0)) FROM change_log"))
-            return (row?[0] ?? 0, row?[1] ?? 0, row?[2])
-        }
     }
 }

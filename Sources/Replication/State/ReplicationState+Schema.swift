@@ -6,6 +6,7 @@ extension ReplicationState {
     /// Each step leads from the version before it to its own; a file of an earlier version is brought up when it is opened.
     private static let steps: [@Sendable (Database) throws -> Void] = [
         createFirstSchema, addLiveReplication, addHeldChanges, addProgress, addResolutions, numberDeadLetters, tellIndexFromTable, addModes,
+        countBacklogAsItIsWritten,
     ]
     static var schemaVersion: Int { steps.count }
 

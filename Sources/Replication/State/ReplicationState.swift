@@ -47,6 +47,7 @@ public final class ReplicationState: Sendable {
                 let isUsed = try progress > 0 || Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT * FROM identity)") ?? false
                 let isOlderCopy = isUsed && lock.noted.map { $0 > progress } ?? (progress > 0)
                 if isOlderCopy { try Self.forgetAll(db) }
+                try Self.recountBacklog(db)
                 // A damage that left every page in order may have cost them all: the stamps on the secondary tell.
                 try db.execute(sql: "UPDATE pair SET adopted = 0 WHERE NOT EXISTS (SELECT * FROM identity)")
                 try db.execute(
