@@ -22,7 +22,7 @@ public final class HTTPClient: Sendable {
             let delivery = Transfer.Delivery.whole(limit: request.maximumResponseBytes)
             let request = redirects.request
             let response = try await exchange(redirects, body, delivery) { transfer in
-                try await told(request) { try await transfer.response() }
+                try await told(request, status: { (whole: HTTPResponse) in whole.status }) { try await transfer.response() }
             }
             if try !redirects.follow(status: response.status, headers: response.headers) { return response }
         }
@@ -37,7 +37,7 @@ public final class HTTPClient: Sendable {
         var redirects = Redirects(request, body: body)
         while true {
             let (next, result) = try await exchange(redirects, body, .stream) { transfer -> (Redirects?, R?) in
-                let head = try await told(redirects.request) { try await transfer.head() }
+                let head = try await told(redirects.request, status: { (head: ResponseHead) in head.status }) { try await transfer.head() }
                 var next = redirects
                 if try next.follow(status: head.status, headers: head.headers) { return (next, nil) }
                 return (nil, try await read(HTTPResponseStream(status: head.status, headers: head.headers, transfer: transfer)))
@@ -54,11 +54,24 @@ public final class HTTPClient: Sendable {
     public func shutdown() { mailbox.stop() }
 
     /// Waits for the answer of a request that was started, and tells that it has come, or not.
-    private func told<R: Sendable>(_ request: HTTPRequest, _ answer: () async throws -> R) async throws -> R {
+    private func told<R: Sendable>(
+        _ request: HTTPRequest, status: (R) -> Int, _ answer: () async throws -> R
+    ) async throws -> R {
         guard let onExchange else { return try await answer() }
         let start = ContinuousClock.now
-        defer { onExchange(HTTPExchange(label: request.label, seconds: start.duration(to: .now) / .seconds(1))) }
-        return try await answer()
+        var exchange = HTTPExchange(label: request.label, seconds: 0)
+        defer {
+            exchange.seconds = start.duration(to: .now) / .seconds(1)
+            onExchange(exchange)
+        }
+        do {
+            let answer = try await answer()
+            exchange.status = status(answer)
+            return answer
+        } catch {
+            exchange.failure = (error as? HTTPError)?.kind
+            throw error
+        }
     }
 
     /// Runs one request: starts it, feeds its body beside `receive`, and leaves nothing running behind.

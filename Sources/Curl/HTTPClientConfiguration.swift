@@ -22,6 +22,10 @@ public struct HTTPExchange: Sendable {
     public var label: String
     /// Until its answer was whole; of an answer that is read while it arrives, until its head came; until it failed, where it did.
     public var seconds: Double
+    /// Nil where no answer came.
+    public var status: Int?
+    /// What kept it from one.
+    public var failure: HTTPError.Kind?
 }
 
 /// Settings of one client, the same for all its requests.

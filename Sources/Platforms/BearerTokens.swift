@@ -7,6 +7,8 @@ import Replication
 public actor BearerTokens: Authorization {
     private let clock: @Sendable () -> Double
     private let fetch: @Sendable (_ clock: @Sendable () -> Double) async throws -> AccessToken
+    private let onRenewal: @Sendable () -> Void
+    private var hadToken = false
     private var token: AccessToken?
     /// Shared by all who wait for it, and by nobody's task: the end of one of them must not end it for the others.
     private var renewal: Task<AccessToken, any Error>?
@@ -17,12 +19,15 @@ public actor BearerTokens: Authorization {
 
     /// - Parameters:
     ///   - clock: in seconds, never going back.
+    ///   - onRenewal: told of each one that takes another's place.
     ///   - fetch: gets one; throws `StoreError` or `CancellationError`.
     init(
         clock: @escaping @Sendable () -> Double = BearerTokens.continuousSeconds,
+        onRenewal: @escaping @Sendable () -> Void = {},
         fetch: @escaping @Sendable (_ clock: @Sendable () -> Double) async throws -> AccessToken
     ) {
         self.clock = clock
+        self.onRenewal = onRenewal
         self.fetch = fetch
     }
 
@@ -83,6 +88,8 @@ public actor BearerTokens: Authorization {
             defer { renewal = nil }
             let new = try await fetch(clock)
             token = new
+            if hadToken { onRenewal() }
+            hadToken = true
             return new
         }
         renewal = task

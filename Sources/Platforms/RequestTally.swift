@@ -14,6 +14,10 @@ public struct RequestFigures: Sendable, Hashable {
     public private(set) var seconds = 0.0
     /// That requests waited before they were sent, so as not to be too many.
     public private(set) var throttledSeconds = 0.0
+    /// Requests that failed in passing: what they were for is tried again.
+    public private(set) var retries = 0
+    /// Tokens that took another's place.
+    public private(set) var renewals = 0
 
     public init() {}
 
@@ -25,6 +29,10 @@ public struct RequestFigures: Sendable, Hashable {
     }
 
     public mutating func countWait(seconds: Double) { throttledSeconds += seconds }
+
+    public mutating func countRetry() { retries += 1 }
+
+    public mutating func countRenewal() { renewals += 1 }
 }
 
 /// Counts the requests of one store where they leave.
@@ -35,8 +43,25 @@ final class RequestTally: Sendable {
 
     /// For `HTTPClientConfiguration.onExchange`.
     func note(_ exchange: HTTPExchange) {
-        held.withLock { $0.count(RequestClass(rawValue: exchange.label) ?? .other, seconds: exchange.seconds) }
+        held.withLock {
+            $0.count(RequestClass(rawValue: exchange.label) ?? .other, seconds: exchange.seconds)
+            if exchange.failedInPassing { $0.countRetry() }
+        }
     }
 
+    /// For `BearerTokens`.
+    func noteRenewal() { held.withLock { $0.countRenewal() } }
+
     func noteWait(_ seconds: Double) { held.withLock { $0.countWait(seconds: seconds) } }
+}
+
+extension HTTPExchange {
+    /// As MLflow's own client has it; and whoever was not reached, or was cut off.
+    fileprivate var failedInPassing: Bool {
+        if let status { return [408, 429, 500, 502, 503, 504].contains(status) }
+        switch failure {
+        case .unresolved, .refused, .connectTimeout, .timeout, .stalled, .reset, .truncated, .proxy: return true
+        default: return false
+        }
+    }
 }

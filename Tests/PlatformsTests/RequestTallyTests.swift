@@ -71,6 +71,45 @@ import Testing
         #expect(figures.seconds > 0 && figures.seconds < 30 && figures.throttledSeconds == 0)
     }
 
+    /// Of the store that failed; what it refuses is no such thing.
+    @Test func whatFailsInPassingIsCounted() async throws {
+        let server = try RawServer { connection in
+            while true {
+                let request = try connection.readRequest()
+                try connection.json("{}", request.target.contains("/runs/") ? 404 : 503)
+            }
+        }
+        defer { server.stop() }
+        let connection = MLflowConnection(try MLflowEndpoint(uri: server.url), environment: ["NO_PROXY": "*"])
+        defer { connection.close() }
+        _ = try? await connection.store.run(RunID("r"))
+        #expect(connection.requests.retries == 0 && connection.requestCount > 0)
+        _ = try? await connection.store.experiment(ExperimentID("1"))
+        #expect(connection.requests.retries == connection.requests.counts[.experiments] && connection.requests.retries > 0)
+
+        let nobody = MLflowConnection(try MLflowEndpoint(uri: "http://127.0.0.1:1"), environment: ["NO_PROXY": "*"])
+        defer { nobody.close() }
+        _ = try? await nobody.store.experiment(ExperimentID("1"))
+        #expect(nobody.requests.retries == nobody.requests.counts[.experiments] && nobody.requests.retries > 0)
+    }
+
+    @Test func aTokenThatTakesAnothersPlaceIsCounted() async throws {
+        let (number, told, now) = (Locked(0), Locked(0), Locked(0.0))
+        let tokens = BearerTokens(clock: { now.withLock { $0 } }, onRenewal: { told.withLock { $0 += 1 } }) { clock in
+            let next = number.withLock { number in
+                number += 1
+                return number
+            }
+            return AccessToken("\(next)", life: 100, now: clock())
+        }
+        #expect(try await tokens.header()?.value == "Bearer 1" && told.withLock { $0 } == 0)
+        now.withLock { $0 = 200 }
+        #expect(try await tokens.header()?.value == "Bearer 2" && told.withLock { $0 } == 1)
+        let refused = HTTPHeader("Authorization", "Bearer 2")
+        #expect(await tokens.wasRefused(refused))
+        #expect(try await tokens.header()?.value == "Bearer 3" && told.withLock { $0 } == 2)
+    }
+
     @Test func waitingForATurnIsCounted() async throws {
         let waited = Locked(0.0)
         let rates = AdaptiveRates(classOf: { _ in "all" }, onWait: { seconds in waited.withLock { $0 += seconds } })

@@ -23,6 +23,7 @@ import Testing
         var requests = RequestFigures()
         for seconds in [0.005, 0.02, 0.02, 2, 31] { requests.count(.points, seconds: seconds) }
         requests.countWait(seconds: 1.5)
+        for _ in 0..<3 { requests.countRetry() }
         return MetricsText(
             standing: standing, deadLetters: 1, conflicts: [.param: 2], pending: [.run: 2], mode: .dual, stragglers: 0,
             verifiedAt: 1_700_000_001_000, stateBytes: 4096,
@@ -55,6 +56,7 @@ import Testing
             "mlmirror_request_duration_seconds_sum{store=\"secondary\"} 33.045",
             "mlmirror_request_duration_seconds_count{store=\"secondary\"} 5",
             "mlmirror_throttled_seconds_total{store=\"secondary\"} 1.500", "mlmirror_throttled_seconds_total{store=\"primary\"} 0",
+            "mlmirror_retries_total{store=\"secondary\"} 3", "mlmirror_retries_total{store=\"primary\"} 0",
             "mlmirror_credential_expiry_timestamp_seconds{store=\"secondary\"} 1700003600",
             "mlmirror_credential_expiry_timestamp_seconds{store=\"primary\"} 0",
         ] { #expect(lines.contains(line), "\(line)") }

@@ -36,7 +36,7 @@ import Testing
         #expect(await world.run(["status", "--state", state, "--json"]).rawValue == 2)
         for name in [
             "mode", "state", "checkpoint", "head", "lag", "rates", "dead_letters", "conflicts", "outages", "conversions", "unknown_fields",
-            "left_out",
+            "left_out", "retries",
         ] {
             #expect(world.printed.contains("\"\(name)\":"), "\(name)")
         }

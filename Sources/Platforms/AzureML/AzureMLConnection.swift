@@ -41,7 +41,8 @@ public struct AzureMLConnection: Sendable {
             } else {
                 tokenClient = nil
             }
-            authorization = BearerTokens(identity, cloud: try AzureCloud(environment), client: tokenClient ?? client)
+            authorization = BearerTokens(
+                identity, cloud: try AzureCloud(environment), client: tokenClient ?? client, onRenewal: { tally.noteRenewal() })
         }
         func service(_ base: String) throws -> MLflowService {
             var endpoint = try MLflowEndpoint(uri: base, requestTimeout: requestTimeout)

@@ -26,11 +26,12 @@ extension BearerTokens {
     /// - Parameters:
     ///   - client: for the token endpoint alone; without a proxy where `identity.isLocal`.
     ///   - clock: in seconds, never going back.
+    ///   - onRenewal: told of each one that takes another's place.
     public init(
         _ identity: AzureIdentity, cloud: AzureCloud, client: HTTPClient,
-        clock: @escaping @Sendable () -> Double = BearerTokens.continuousSeconds
+        clock: @escaping @Sendable () -> Double = BearerTokens.continuousSeconds, onRenewal: @escaping @Sendable () -> Void = {}
     ) {
         let source = AzureTokenSource(identity: identity, cloud: cloud, client: client)
-        self.init(clock: clock) { try await source.fetch($0) }
+        self.init(clock: clock, onRenewal: onRenewal) { try await source.fetch($0) }
     }
 }

@@ -45,7 +45,7 @@ public struct DatabricksConnection: Sendable {
         case .fixed(let fixed): authorization = fixed
         case .oauth, .exchange:
             let source = DatabricksTokenSource(host: host, credential: credential, client: client, environment: environment)
-            authorization = BearerTokens { try await source.fetch($0) }
+            authorization = BearerTokens(onRenewal: { tally.noteRenewal() }) { try await source.fetch($0) }
         case .azure(let identity, let tenantIsKnown):
             if identity.isLocal {
                 // They are on this machine or beside it: no proxy knows them.
@@ -61,7 +61,9 @@ public struct DatabricksConnection: Sendable {
                 var cloud = try AzureCloud(databricks: environment, name: named, host: host)
                 cloud.resource = resource
                 let source = AzureTokenSource(identity: identity, cloud: cloud, client: tokenClient ?? client, variables: "ARM_*")
-                return BearerTokens { try await (try await tenant?.completing(source) ?? source).fetch($0) }
+                return BearerTokens(onRenewal: { tally.noteRenewal() }) {
+                    try await (try await tenant?.completing(source) ?? source).fetch($0)
+                }
             }
             let management = try AzureCloud(databricks: environment, name: named, host: host).databricksManagement
             authorization = AzureDatabricksAuthorization(

@@ -85,7 +85,6 @@ struct MetricsText {
         lines.counter("metric_points_total", "Metric points written.", Int64(counts.metricPoints))
         lines.counter("artifact_bytes_total", "Bytes of files written.", counts.fileBytes)
         lines.counter("files_total", "Files written.", Int64(counts.files))
-        lines.counter("retries_total", "Attempts that were made again.", Int64(counts.retries))
         lines.metric(
             "conversions_total", "counter", "Things that stand on the secondary in another form, by how.",
             Counts.conversionKinds.map { ("{kind=\"\($0)\"}", "\(counts.conversions[$0] ?? 0)") })
@@ -102,6 +101,9 @@ struct MetricsText {
             "request_duration_seconds", "Until an answer was whole; of one that is read while it arrives, until it began.",
             RequestFigures.bounds,
             stores.map { MetricsLines.Histogram(label: $0.label, counts: $0.store.requests.durations, sum: $0.store.requests.seconds) })
+        lines.metric(
+            "retries_total", "counter", "Requests that failed in passing: what they were for is tried again.",
+            stores.map { ("{\($0.label)}", "\($0.store.requests.retries)") })
         lines.metric(
             "throttled_seconds_total", "counter", "Time that requests waited before they were sent, so as not to be too many.",
             stores.map { ("{\($0.label)}", MetricsLines.seconds($0.store.requests.throttledSeconds)) })

@@ -52,6 +52,8 @@ struct StatusDocument: Codable {
     var outages: [OutageDocument]
     var canary: CanaryDocument?
     var conversions: [String: Int]
+    /// What was tried again since the daemon began; nil: an earlier version said it.
+    var retries: Int?
     /// Fields of the primary that are not copied, because they are newer than this; nil: an earlier version said it.
     var unknownFields: [String: Int]?
     /// What the primary holds and nobody copies, as the last listing of everything has counted it; nil: an earlier version said it.
@@ -101,6 +103,7 @@ struct StatusDocument: Codable {
                 why: $0.why)
         }
         conversions = report?.conversions ?? [:]
+        retries = report?.retries ?? 0
         unknownFields = report?.unknownFields ?? [:]
         leftOut = status.uncopied
         troubles = status.troubles
