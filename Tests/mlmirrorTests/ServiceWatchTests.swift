@@ -1,4 +1,5 @@
 import Logging
+import Platforms
 import Replication
 import Systemd
 import TestSupport
@@ -88,6 +89,49 @@ import Testing
             (standing(reconciling: true), "dual, nothing waits, comparing everything, 0.0 changes/s"),
         ]
         for (news, line) in expected { #expect(watch.announce(news, at: 1000).contains(.status(line)), "\(line)") }
+    }
+
+    @Test func renewedCredentialsAreToldOfNowAndThen() {
+        var watch = RenewalWatch()
+        #expect(watch.look([.primary: 0, .secondary: 0], at: 0).isEmpty)
+        #expect(watch.look([.primary: 0, .secondary: 1], at: 1000) == [.secondary])
+        #expect(watch.look([.primary: 0, .secondary: 1], at: 900_000).isEmpty)
+        #expect(watch.look([.primary: 1, .secondary: 2], at: 901_000) == [.primary, .secondary])
+        #expect(watch.look([.primary: 2, .secondary: 3], at: 902_000).isEmpty)
+        // Opened anew, after a reload.
+        #expect(watch.look([.primary: 0, .secondary: 0], at: 2_000_000).isEmpty)
+        #expect(watch.look([.primary: 0, .secondary: 1], at: 2_001_000) == [.secondary])
+    }
+
+    @Test func renewedCredentialsAreAnEvent() throws {
+        let folder = try TemporaryFolder()
+        let state = try ReplicationState.open(path: folder.file("s.db"))
+        defer { try? state.close() }
+        let world = TestWorld()
+        let count = Locked(0)
+        let store = OpenedStore(
+            store: world.primary, version: { nil }, requestCount: { 0 }, close: {},
+            figures: {
+                var figures = RequestFigures()
+                for _ in 0..<count.withLock({ $0 }) { figures.countRenewal() }
+                return figures
+            })
+        let told = Locked<[[String: String]]>([])
+        var logger = Logger(label: "test") { _ in
+            JournalLog { fields in told.withLock { $0.append(Dictionary(fields.map { ($0.name, $0.value) }) { $1 }) } }
+        }
+        logger.logLevel = .info
+        let announcer = Announcer(world.session(), state, logger)
+        announcer.metrics.follow(store, store, file: nil)
+        func renewed() -> [String] {
+            told.withLock { $0.filter { $0["MLMIRROR_EVENT"] == "credentials_renewed" }.compactMap { $0["MLMIRROR_STORE"] } }
+        }
+        announcer.take(standing())
+        #expect(renewed().isEmpty)
+        count.withLock { $0 = 1 }
+        announcer.take(standing())
+        announcer.take(standing())
+        #expect(renewed() == ["primary", "secondary"])
     }
 
     @Test func theLineNamesThePresentMode() throws {

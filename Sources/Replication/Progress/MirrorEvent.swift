@@ -18,6 +18,7 @@ public enum MirrorEvent: String, Sendable, CaseIterable {
     case outageBegan = "outage_began"
     case outageEnded = "outage_ended"
     case credentialsRefused = "credentials_refused"
+    case credentialsRenewed = "credentials_renewed"
     case stateBlocked = "state_blocked"
     case cannotGoOn = "cannot_go_on"
     case feedTrouble = "feed_trouble"
@@ -53,7 +54,7 @@ public enum MirrorEvent: String, Sendable, CaseIterable {
     public var level: Logger.Level {
         switch self {
         case .retry: .debug
-        case .status, .checkpoint: .info
+        case .status, .checkpoint, .credentialsRenewed: .info
         case .configurationRefused, .outageBegan, .credentialsRefused, .stateBlocked, .cannotGoOn, .feedTrouble, .canaryMissing,
             .deadLetter,
             .comparingInterrupted, .failed:
@@ -84,6 +85,7 @@ public enum MirrorEvent: String, Sendable, CaseIterable {
         case .outageBegan: "store is away"
         case .outageEnded: "store is back"
         case .credentialsRefused: "store refuses the credentials"
+        case .credentialsRenewed: "credentials for a store renewed"
         case .stateBlocked: "state file cannot be written; waiting"
         case .cannotGoOn: "cannot go on yet"
         case .feedTrouble: "feed cannot be read"

@@ -4,6 +4,7 @@ import Replication
 /// Carries out what `ServiceWatch` decides.
 final class Announcer: Sendable {
     private let watch: Locked<ServiceWatch>
+    private let renewals = Locked(RenewalWatch())
     private let session: Session
     private let state: ReplicationState
     private let logger: Logger
@@ -38,6 +39,8 @@ final class Announcer: Sendable {
             case .snapshot: tellSnapshot(at: now)
             }
         }
+        let counts = metrics.renewals
+        for role in renewals.withLock({ $0.look(counts, at: now) }) { logger.event(.credentialsRenewed, ["store": role.rawValue]) }
         if case .standing(let standing) = news { metrics.tell(standing) }
     }
 

@@ -28,6 +28,9 @@ final class MetricsOutlet: Sendable {
         }
     }
 
+    /// How often each store's credentials were renewed, since it was opened.
+    var renewals: [Role: Int] { source.withLock { $0.stores }.mapValues { $0.figures().renewals } }
+
     /// From now on this address is answered; the one before is given up once the new one is taken.
     ///
     /// - Throws: `ConfigurationError` where it cannot be had; everything stays as it was.
