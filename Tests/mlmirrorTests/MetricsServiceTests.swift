@@ -11,7 +11,7 @@ extension RealServersTests {
     private func metrics(at port: UInt16) async -> String? {
         let answer = try? await RealPair.run(
             "/usr/bin/env", ["curl", "-sSf", "--noproxy", "*", "http://127.0.0.1:\(port)/metrics"])
-        return answer.flatMap { $0.status == 0 ? $0.output : nil }
+        return answer.flatMap { $0.status == 0 ? MetricsTests.bare($0.output, pair: "default") : nil }
     }
 
     private func value(_ series: String, _ text: String) -> Double {
@@ -39,7 +39,9 @@ extension RealServersTests {
         }
         #expect(value("mlmirror_requests_total{store=\"primary\",class=\"tokens\"}", text) == 0)
         #expect(value("mlmirror_state_file_bytes", text) > 4096)
-        #expect(try FolderMaker.read(folder.file("mirror.prom")).contains("mlmirror_requests_total{store=\"primary\",class=\"runs\"}"))
+        #expect(
+            try FolderMaker.read(folder.file("mirror.prom")).contains(
+                "mlmirror_requests_total{store=\"primary\",class=\"runs\",pair=\"default\"}"))
         #expect(try FolderMaker.mode(folder.file("mirror.prom")) == 0o644)
 
         // A comparison beside it is remembered.

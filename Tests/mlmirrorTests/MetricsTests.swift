@@ -8,7 +8,7 @@ import Testing
 
 /// What Prometheus reads.
 @Suite struct MetricsTests {
-    static func text() -> String {
+    static func text(pair: String = "team-a") -> String {
         var report = LiveReport()
         report.startedAt = 1_700_000_000_000
         report.writtenAt = 1_700_000_000_050
@@ -25,10 +25,23 @@ import Testing
         requests.countWait(seconds: 1.5)
         for _ in 0..<3 { requests.countRetry() }
         return MetricsText(
-            standing: standing, deadLetters: 1, conflicts: [.param: 2], pending: [.run: 2], mode: .dual, stragglers: 0,
+            pair: pair, standing: standing, deadLetters: 1, conflicts: [.param: 2], pending: [.run: 2], mode: .dual, stragglers: 0,
             verifiedAt: 1_700_000_001_000, stateBytes: 4096,
             stores: [.secondary: MetricsText.Store(requests: requests, credentialEndsAt: 1_700_003_600)]
         ).text
+    }
+
+    /// Without the label that all have.
+    static func bare(_ text: String, pair: String = "team-a") -> String {
+        text.replacing(",pair=\"\(pair)\"", with: "").replacing("{pair=\"\(pair)\"}", with: "")
+    }
+
+    /// One node_exporter reads the files of all instances, and takes no series twice.
+    @Test func twoDaemonsShareNoSeries() {
+        func series(_ pair: String) -> Set<Substring> {
+            Set(Self.text(pair: pair).split(separator: "\n").filter { !$0.hasPrefix("#") }.compactMap { $0.split(separator: " ").first })
+        }
+        #expect(series("team-a").count > 50 && series("team-a").isDisjoint(with: series("team-b")))
     }
 
     /// Every name that a sample may have.
@@ -37,7 +50,7 @@ import Testing
     }
 
     @Test func valuesAreThereUnderTheirNames() {
-        let lines = Set(Self.text().split(separator: "\n").map(String.init))
+        let lines = Set(Self.bare(Self.text()).split(separator: "\n").map(String.init))
         for line in [
             "mlmirror_build_info{version=\"\(Program.version)\"} 1", "mlmirror_mode_info{mode=\"dual\"} 1",
             "mlmirror_mode_info{mode=\"azureml-only\"} 0", "mlmirror_store_up{store=\"primary\"} 1",
@@ -64,7 +77,7 @@ import Testing
 
     /// A rate of what began with its first event misses that event.
     @Test func everySeriesIsThereAtZero() {
-        let text = Self.text()
+        let text = Self.bare(Self.text())
         for kind in EntityKey.Kind.allCases { #expect(text.contains("mlmirror_pending_changes{entity=\"\(kind.rawValue)\"}")) }
         for kind in ConflictKind.allCases { #expect(text.contains("mlmirror_conflicts{kind=\"\(kind.rawValue)\"}")) }
         for kind in Counts.conversionKinds { #expect(text.contains("mlmirror_conversions_total{kind=\"\(kind)\"}")) }

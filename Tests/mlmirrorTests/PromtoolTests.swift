@@ -39,7 +39,7 @@ enum Promtool {
     /// As rules, because promtool reads no dashboards.
     @Test(.enabled(if: Promtool.path != nil, Promtool.whySkipped)) func prometheusTakesTheDashboardsExpressions() async throws {
         let expressions = try MetricsFilesTests.panels().flatMap { $0.targets ?? [] }.map {
-            $0.expr.replacing("$__rate_interval", with: "5m").replacing("$instance", with: ".*")
+            $0.expr.replacing("$__rate_interval", with: "5m").replacing("$instance", with: ".*").replacing("$pair", with: ".*")
         }
         let rules = expressions.enumerated().map { ["record": "panel:expression:\($0.offset)", "expr": $0.element] }
         let folder = try TemporaryFolder()

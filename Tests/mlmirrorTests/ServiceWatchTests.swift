@@ -122,7 +122,7 @@ import Testing
         }
         logger.logLevel = .info
         let announcer = Announcer(world.session(), state, logger)
-        announcer.metrics.follow(store, store, file: nil)
+        announcer.metrics.follow(store, store, pair: "p", file: nil)
         func renewed() -> [String] {
             told.withLock { $0.filter { $0["MLMIRROR_EVENT"] == "credentials_renewed" }.compactMap { $0["MLMIRROR_STORE"] } }
         }

@@ -1,6 +1,10 @@
 /// The text format of Prometheus, version 0.0.4: each name once, with its help and type before its samples.
 struct MetricsLines {
     private var lines: [String] = []
+    /// On every sample: `pair="default"`.
+    private let common: String
+
+    init(common: String) { self.common = common }
 
     var text: String { lines.joined(separator: "\n") + "\n" }
 
@@ -9,9 +13,12 @@ struct MetricsLines {
         lines.append("# TYPE mlmirror_\(name) \(type)")
     }
 
+    /// - Parameter samples: `store="primary",class="runs"`, and what it is.
     mutating func metric(_ name: String, _ type: String, _ help: String, _ samples: [(labels: String, value: String)]) {
         begin(name, type, help)
-        lines += samples.map { "mlmirror_\(name)\($0.labels) \($0.value)" }
+        for (labels, value) in samples {
+            lines.append("mlmirror_\(name){\(labels.isEmpty ? common : "\(labels),\(common)")} \(value)")
+        }
     }
 
     mutating func gauge(_ name: String, _ help: String, _ value: Int64) { metric(name, "gauge", help, [("", "\(value)")]) }
@@ -38,10 +45,10 @@ struct MetricsLines {
             var total = 0
             for (bound, count) in zip(bounds.map(Self.bound) + ["+Inf"], histogram.counts) {
                 total += count
-                lines.append("mlmirror_\(name)_bucket{\(histogram.label),le=\"\(bound)\"} \(total)")
+                lines.append("mlmirror_\(name)_bucket{\(histogram.label),\(common),le=\"\(bound)\"} \(total)")
             }
-            lines.append("mlmirror_\(name)_sum{\(histogram.label)} \(Self.seconds(histogram.sum))")
-            lines.append("mlmirror_\(name)_count{\(histogram.label)} \(total)")
+            lines.append("mlmirror_\(name)_sum{\(histogram.label),\(common)} \(Self.seconds(histogram.sum))")
+            lines.append("mlmirror_\(name)_count{\(histogram.label),\(common)} \(total)")
         }
     }
 

@@ -1,7 +1,8 @@
 import Platforms
 import Replication
 
-/// A daemon's standing as Prometheus reads it. Every series is there from the beginning, at 0; moments are moments, not ages; no id is a label.
+/// A daemon's standing as Prometheus reads it. Every series is there from the beginning, at 0; moments are moments, not ages; no id
+/// is a label, but the pair's name.
 struct MetricsText {
     /// What is known of one store beside its being up.
     struct Store {
@@ -10,6 +11,8 @@ struct MetricsText {
         var credentialEndsAt: Double?
     }
 
+    /// Whose they are: in one place there may be those of several daemons.
+    var pair: String
     var standing: LiveStanding
     var deadLetters: Int
     var conflicts: [ConflictKind: Int]
@@ -22,7 +25,7 @@ struct MetricsText {
     var stores: [Role: Store]
 
     var text: String {
-        var lines = MetricsLines()
+        var lines = MetricsLines(common: "pair=\"\(pair)\"")
         place(&lines)
         work(&lines)
         written(&lines)
@@ -32,14 +35,14 @@ struct MetricsText {
 
     private func place(_ lines: inout MetricsLines) {
         let report = standing.report
-        lines.metric("build_info", "gauge", "The version that runs.", [("{version=\"\(Program.version)\"}", "1")])
+        lines.metric("build_info", "gauge", "The version that runs.", [("version=\"\(Program.version)\"", "1")])
         lines.metric(
-            "mode_info", "gauge", "1 for the present mode.", Mode.allCases.map { ("{mode=\"\($0.rawValue)\"}", $0 == mode ? "1" : "0") })
+            "mode_info", "gauge", "1 for the present mode.", Mode.allCases.map { ("mode=\"\($0.rawValue)\"", $0 == mode ? "1" : "0") })
         lines.moment("start_timestamp_seconds", "When the daemon began.", report.startedAt)
         let away = Set(report.outages.map(\.store))
         lines.metric(
             "store_up", "gauge", "Whether a store answers.",
-            Role.allCases.map { ("{store=\"\($0.rawValue)\"}", standing.isConnected && !away.contains($0.rawValue) ? "1" : "0") })
+            Role.allCases.map { ("store=\"\($0.rawValue)\"", standing.isConnected && !away.contains($0.rawValue) ? "1" : "0") })
         lines.gauge("checkpoint_lsn", "Everything up to this position is on the secondary.", standing.checkpoint.rawValue)
         lines.gauge("head_lsn", "The last position in the change log.", standing.head.rawValue)
         lines.gauge("state_file_bytes", "Size of the state file, with its log.", stateBytes)
@@ -49,7 +52,7 @@ struct MetricsText {
         let report = standing.report
         lines.metric(
             "pending_changes", "gauge", "Changes that wait, by kind.",
-            EntityKey.Kind.allCases.map { ("{entity=\"\($0.rawValue)\"}", "\(pending[$0] ?? 0)") })
+            EntityKey.Kind.allCases.map { ("entity=\"\($0.rawValue)\"", "\(pending[$0] ?? 0)") })
         lines.moment("oldest_pending_timestamp_seconds", "Since when the oldest of them waits.", standing.oldestWaitingAt)
         lines.moment("last_applied_timestamp_seconds", "When something was carried across last.", report.lastAppliedAt)
         lines.moment("feed_last_success_timestamp_seconds", "When the feed answered last.", report.feedLastSuccessAt)
@@ -63,7 +66,7 @@ struct MetricsText {
         lines.gauge("stragglers", "Things that still change on the primary after their cutover.", Int64(stragglers))
         lines.metric(
             "conflicts", "gauge", "Fields that somebody else changed on the secondary, by what they are.",
-            ConflictKind.allCases.map { ("{kind=\"\($0.rawValue)\"}", "\(conflicts[$0] ?? 0)") })
+            ConflictKind.allCases.map { ("kind=\"\($0.rawValue)\"", "\(conflicts[$0] ?? 0)") })
     }
 
     private func written(_ lines: inout MetricsLines) {
@@ -79,7 +82,7 @@ struct MetricsText {
             "changes_total", "counter", "Things written to the secondary, by what was done.",
             kinds.flatMap { kind in
                 operations.map {
-                    ("{entity=\"\(kind.name)\",operation=\"\($0.name)\"}", "\(kind.entities[keyPath: $0.count])")
+                    ("entity=\"\(kind.name)\",operation=\"\($0.name)\"", "\(kind.entities[keyPath: $0.count])")
                 }
             })
         lines.counter("metric_points_total", "Metric points written.", Int64(counts.metricPoints))
@@ -87,7 +90,7 @@ struct MetricsText {
         lines.counter("files_total", "Files written.", Int64(counts.files))
         lines.metric(
             "conversions_total", "counter", "Things that stand on the secondary in another form, by how.",
-            Counts.conversionKinds.map { ("{kind=\"\($0)\"}", "\(counts.conversions[$0] ?? 0)") })
+            Counts.conversionKinds.map { ("kind=\"\($0)\"", "\(counts.conversions[$0] ?? 0)") })
     }
 
     private func requests(_ lines: inout MetricsLines) {
@@ -95,7 +98,7 @@ struct MetricsText {
         lines.metric(
             "requests_total", "counter", "Requests that have ended, by what they were about.",
             stores.flatMap { label, store in
-                RequestClass.allCases.map { ("{\(label),class=\"\($0.rawValue)\"}", "\(store.requests.counts[$0] ?? 0)") }
+                RequestClass.allCases.map { ("\(label),class=\"\($0.rawValue)\"", "\(store.requests.counts[$0] ?? 0)") }
             })
         lines.histogram(
             "request_duration_seconds", "Until an answer was whole; of one that is read while it arrives, until it began.",
@@ -103,13 +106,13 @@ struct MetricsText {
             stores.map { MetricsLines.Histogram(label: $0.label, counts: $0.store.requests.durations, sum: $0.store.requests.seconds) })
         lines.metric(
             "retries_total", "counter", "Requests that failed in passing: what they were for is tried again.",
-            stores.map { ("{\($0.label)}", "\($0.store.requests.retries)") })
+            stores.map { ($0.label, "\($0.store.requests.retries)") })
         lines.metric(
             "throttled_seconds_total", "counter", "Time that requests waited before they were sent, so as not to be too many.",
-            stores.map { ("{\($0.label)}", MetricsLines.seconds($0.store.requests.throttledSeconds)) })
+            stores.map { ($0.label, MetricsLines.seconds($0.store.requests.throttledSeconds)) })
         lines.metric(
             "credential_expiry_timestamp_seconds", "gauge",
             "When the credential that was given ends. 0: it says nothing of an end, or is renewed.",
-            stores.map { ("{\($0.label)}", MetricsLines.seconds($0.store.credentialEndsAt ?? 0)) })
+            stores.map { ($0.label, MetricsLines.seconds($0.store.credentialEndsAt ?? 0)) })
     }
 }

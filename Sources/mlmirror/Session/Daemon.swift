@@ -103,7 +103,7 @@ struct Daemon: Sendable {
 
     private func follow(_ settings: MirrorSettings, _ onConnection: @escaping @Sendable () -> Void) async throws {
         try await session.withOpened(settings) { primary, secondary in
-            announcer.metrics.follow(primary, secondary, file: settings.metricsFile?.value)
+            announcer.metrics.follow(primary, secondary, pair: settings.pair.value, file: settings.metricsFile?.value)
             try await follow(settings.passing(primary.store), secondary.store, settings, onConnection)
         }
     }

@@ -5,6 +5,7 @@ import Replication
 /// Where a daemon's metrics go: into a text file, and to whoever asks the listener.
 final class MetricsOutlet: Sendable {
     private struct Source {
+        var pair = ""
         var file: String?
         var stores: [Role: OpenedStore] = [:]
         var isBlocked = false
@@ -21,8 +22,9 @@ final class MetricsOutlet: Sendable {
     }
 
     /// From now on these stores are spoken of, and the file is this one.
-    func follow(_ primary: OpenedStore, _ secondary: OpenedStore, file: String?) {
+    func follow(_ primary: OpenedStore, _ secondary: OpenedStore, pair: String, file: String?) {
         source.withLock { source in
+            source.pair = pair
             source.file = file
             source.stores = [.primary: primary, .secondary: secondary]
         }
@@ -66,7 +68,7 @@ final class MetricsOutlet: Sendable {
         let source = source.withLock { $0 }
         guard source.file != nil || listener.withLock({ $0 != nil }) else { return }
         do {
-            let text = try text(standing, source.stores)
+            let text = try text(standing, source)
             latest.withLock { $0 = text }
             if let path = source.file {
                 let file = try WholeFile(path: path, mode: 0o644)
@@ -80,12 +82,12 @@ final class MetricsOutlet: Sendable {
         }
     }
 
-    private func text(_ standing: LiveStanding, _ stores: [Role: OpenedStore]) throws -> String {
+    private func text(_ standing: LiveStanding, _ source: Source) throws -> String {
         MetricsText(
-            standing: standing, deadLetters: try state.deadLetterCount(), conflicts: try state.conflictCounts(),
+            pair: source.pair, standing: standing, deadLetters: try state.deadLetterCount(), conflicts: try state.conflictCounts(),
             pending: try state.pending(), mode: try state.modes.mode, stragglers: try state.stragglerCount(),
             verifiedAt: try state.verifiedAt, stateBytes: state.fileBytes,
-            stores: stores.mapValues { MetricsText.Store(requests: $0.figures(), credentialEndsAt: $0.credentialEndsAt) }
+            stores: source.stores.mapValues { MetricsText.Store(requests: $0.figures(), credentialEndsAt: $0.credentialEndsAt) }
         ).text
     }
 }
