@@ -26,6 +26,22 @@ import Testing
         #expect(try await fixture.verify().differences == [])
     }
 
+    /// Between the listing and the reading: that is no failure.
+    @Test func aFileThatVanishesAmidTheCopyingIsToldOf() async throws {
+        let fixture = try MirrorFixture()
+        try await Workload(store: fixture.primary).run(in: ExperimentID("0"), "r", files: ["a.txt": "1"])
+        let isGone = Locked(false)
+        fixture.primary.setFault { operation in
+            let gone = isGone.withLock { isGone in
+                isGone = isGone || operation.name == "readArtifact"
+                return isGone
+            }
+            return gone && ["readArtifact", "artifacts"].contains(operation.name) ? .before(StoreError(.setAside, .notFound, "404")) : nil
+        }
+        #expect(try await fixture.backfill().failures == [])
+        #expect(fixture.said(.fileVanished))
+    }
+
     /// Another scope, and a backfill that does not live to list it: whoever comes next lists it.
     @Test func aBackfillThatEndsAmidAnotherScopeLeavesAListingToBeDone() async throws {
         let fixture = try MirrorFixture()

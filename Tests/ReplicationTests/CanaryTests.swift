@@ -28,6 +28,7 @@ import Testing
             secondary.setFault(nil)
             try await daemon.until("arrives again") { try report(daemon).map { $0.missingSince == nil } ?? false }
         }
+        #expect(fixture.pair.said(.canaryMissing) && fixture.pair.said(.canaryBack))
         // One run, however often it is changed; and a second daemon goes on with it.
         try await fixture.live(polling: true, { $0.canary = CanaryConfiguration(seconds: 600) }) { daemon in
             let before = try report(daemon)?.lastArrivedAt ?? 0

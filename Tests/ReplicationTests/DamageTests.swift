@@ -52,6 +52,7 @@ import Testing
             try await workload.run(in: ExperimentID("0"), "last", start: 9000)
             do {
                 try await fixture.backfill()
+                if damage == .olderCopy { #expect(fixture.said(.stateOlderCopy), "\(number)") }
             } catch let error as StateError {
                 refused += 1
                 #expect("\(error)".contains(fixture.statePath), "\(number) \(damage): \(error)")

@@ -99,6 +99,7 @@ import Testing
         }
         #expect(try await fixture.backfill().failures.count == 1)
         #expect(try fixture.letters() == ["registered_model b "])
+        #expect(fixture.said(.deadLetter))
         #expect(Set(fixture.secondary.snapshot.models.map(\.name.rawValue)) == ["a", "c"])
         primary.setFault(nil)
         #expect(try await fixture.backfill().failures == [])
@@ -149,6 +150,7 @@ import Testing
             try await daemon.settled()
             try await daemon.until("no trouble") { try trouble() == nil }
         }
+        #expect(fixture.said(.comparingInterrupted))
         #expect(try await fixture.verify().differences == [])
     }
 

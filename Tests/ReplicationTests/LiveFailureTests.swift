@@ -64,7 +64,36 @@ import Testing
             #expect(try daemon.state.deadLetterCount() == 0)
             #expect(try report(daemon) != nil)
         }
+        #expect(fixture.pair.said(.credentialsRefused) && fixture.pair.said(.outageEnded))
         #expect(try await fixture.pair.verify().differences == [])
+    }
+
+    @Test func aFeedThatCannotBeReadIsToldOfAndWaitedFor() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        try await fixture.live { daemon in
+            try await daemon.settled()
+            fixture.feed.fail(FeedError("the data base is locked"))
+            try await daemon.until("told") { try report(daemon)?.feedTrouble == "the data base is locked" }
+            #expect(fixture.pair.said(.feedTrouble) && !fixture.pair.said(.feedBack))
+            fixture.feed.fail(nil)
+            try await daemon.until("no trouble") { fixture.pair.said(.feedBack) }
+        }
+    }
+
+    /// It concerns no store as a whole.
+    @Test func aStepThatFailsIsToldOfAndDoneAgain() async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        let asked = Locked(0)
+        fixture.pair.secondary.setFault { operation in
+            guard operation.name == "identity" else { return nil }
+            let isEarly = asked.withLock { asked in
+                asked += 1
+                return asked <= 2
+            }
+            return isEarly ? .before(StoreError(.stop, .invalid, "not now")) : nil
+        }
+        try await fixture.live { try await $0.settled() }
+        #expect(fixture.pair.said(.cannotGoOn) && !fixture.pair.said(.outageBegan))
     }
 
     /// What cannot be mended by waiting ends the daemon, with its reason.

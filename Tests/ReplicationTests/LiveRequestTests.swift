@@ -25,6 +25,7 @@ import Testing
             try await daemon.settled()
             try visitor.close()
         }
+        #expect(fixture.pair.said(.paused) && fixture.pair.said(.resumed))
         #expect(try await fixture.pair.verify().differences == [])
     }
 
@@ -64,6 +65,7 @@ import Testing
             try await daemon.settled()
             try visitor.close()
         }
+        #expect(fixture.pair.said(.pausedByName))
         #expect(try await fixture.pair.verify().differences == [])
     }
 
@@ -84,6 +86,7 @@ import Testing
             }
             try visitor.close()
         }
+        #expect(fixture.pair.said(.asked))
         #expect(try await fixture.pair.verify().differences == [])
     }
 

@@ -28,6 +28,7 @@ import Testing
         #expect(told().count == 2 && told().last?.contains("runs.info.age") == true)
         let summary = try await fixture.pair.backfill()
         #expect(summary.counts.leftOut["unknown field runs.info.mood"] == 4)
+        #expect(fixture.pair.said(.unknownField))
     }
 
     @Test func whatTheFeedSaysIsCarriedAcross() async throws {
@@ -109,6 +110,7 @@ import Testing
             try await daemon.until("copied") { try daemon.state.identity(.run, run.id.rawValue)?.record != nil }
             try await daemon.settled()
         }
+        #expect(fixture.pair.said(.feedBroken) && fixture.pair.said(.comparing) && fixture.pair.said(.compared))
         #expect(try await fixture.pair.verify().differences == [])
     }
 
@@ -135,6 +137,7 @@ import Testing
             try await daemon.settled()
             #expect(try daemon.state.deadLetterCount() == 0)
         }
+        #expect(fixture.pair.said(.outageBegan) && fixture.pair.said(.outageEnded) && fixture.pair.said(.retry))
         #expect(try await fixture.pair.verify().differences == [])
     }
 

@@ -12,6 +12,7 @@ final class MirrorFixture: Sendable {
     let clock = InstantClock()
     /// What was logged.
     let told = Locked<[String]>([])
+    private let events = Locked<Set<MirrorEvent>>([])
 
     init(primary: FakeStore = FakeStore(name: "primary"), secondary: FakeStore? = nil) throws {
         self.primary = primary
@@ -20,6 +21,9 @@ final class MirrorFixture: Sendable {
         self.secondary = other
         folder = try TemporaryFolder()
     }
+
+    /// Whether an operator was told of it.
+    func said(_ event: MirrorEvent) -> Bool { events.withLock { $0.contains(event) } }
 
     /// The state file, between two commands.
     func withState<R>(_ body: (ReplicationState) throws -> R) throws -> R {
@@ -85,8 +89,8 @@ final class MirrorFixture: Sendable {
     }
 
     var logger: Logger {
-        Logger(label: "test") { [told] _ in
-            var handler = TellingLogHandler(told: told)
+        Logger(label: "test") { [told, events] _ in
+            var handler = TellingLogHandler(told: told, events: events)
             handler.logLevel = .trace
             return handler
         }
@@ -141,9 +145,10 @@ final class MirrorFixture: Sendable {
     }
 }
 
-/// Keeps what is logged, as text.
+/// Keeps what is logged, as text, and which events it were.
 struct TellingLogHandler: LogHandler {
     let told: Locked<[String]>
+    let events: Locked<Set<MirrorEvent>>
     var logLevel = Logger.Level.trace
     var metadata: Logger.Metadata = [:]
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -152,5 +157,7 @@ struct TellingLogHandler: LogHandler {
     }
     func log(event: LogEvent) {
         told.withLock { $0.append("\(event.message) \(event.metadata ?? [:])") }
+        guard let name = event.metadata?[MirrorEvent.metadataKey], let known = MirrorEvent(rawValue: "\(name)") else { return }
+        events.withLock { _ = $0.insert(known) }
     }
 }

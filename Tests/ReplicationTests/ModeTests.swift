@@ -39,6 +39,7 @@ import Testing
             let status = try MirrorStatus(of: daemon.state, at: fixture.clock.nowMilliseconds)
             #expect(status.modes.mode == .azureMLOnly && status.stragglers == 0)
         }
+        #expect(fixture.pair.said(.modeStep))
         #expect(try await fixture.pair.verify().differences == [])
     }
 
@@ -125,6 +126,7 @@ import Testing
             let done = try await sealed(daemon)
             #expect(done.differences == 1 && done.acceptsDifferences)
         }
+        #expect(fixture.pair.said(.modeBlocked) && fixture.pair.said(.conflict))
     }
 
     @Test func aPauseHoldsItUpAndIsNamed() async throws {
@@ -163,6 +165,7 @@ import Testing
             #expect(Set(stragglers.map(\.key)) == [.run(open.id), .run(new.id)])
             #expect(stragglers.first { $0.key == .run(open.id) }?.changes == 2)
         }
+        #expect(fixture.pair.said(.straggler))
         #expect(try await fixture.pair.verify().differences == [])
     }
 

@@ -59,6 +59,7 @@ import Testing
         let summary = try await fixture.backfill()
         #expect(summary.failures == [])
         #expect(summary.counts.conversions["overflow"] == 1)
+        #expect(fixture.said(.converted))
         let record = try #require(try await fixture.primary.run(run.id))
         let there = try await copy(of: run, fixture)
         #expect(there.tags.count == 50)

@@ -81,6 +81,7 @@ import Testing
             try await daemon.until("read") { try daemon.state.cursor(of: "scripted") == "1" }
             try await daemon.settled()
         }
+        #expect(live.pair.said(.keptAfterPurge) == (decision == .keep))
         let (summary, differences) = try await live.pair.verify { $0.rules = rules }
         #expect(differences == [] && summary.accepted == (decision == .keep ? ["purged_on_primary": 1] : [:]))
         let others = ConflictRules([.purgedOnPrimary: decision == .keep ? .replicate : .keep])

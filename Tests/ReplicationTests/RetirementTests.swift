@@ -1,4 +1,3 @@
-import Logging
 import TestSupport
 import Testing
 
@@ -15,7 +14,7 @@ import Testing
         let summary = try await Retirement(
             primary: fixture.primary, secondary: fixture.secondary, state: state, configuration: fixture.configuration(change),
             grace: grace,
-            isDryRun: isDryRun, clock: fixture.clock, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            isDryRun: isDryRun, clock: fixture.clock, logger: fixture.logger
         ).run { run, fate in
             if case .refused(let why) = fate { refused.withLock { $0[run] = why } }
         }
@@ -45,6 +44,7 @@ import Testing
 
         let (summary, refused) = try await retire(fixture)
         #expect(summary.retired == 1 && refused == [:])
+        #expect(fixture.said(.retired))
         #expect(try await !isThere(ended.id, fixture.primary))
         #expect(try await isThere(open.id, fixture.primary))
         // The deletion goes nowhere, whatever the mode.

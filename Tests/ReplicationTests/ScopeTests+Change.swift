@@ -45,6 +45,7 @@ extension ScopeTests {
         #expect(fixture.pair.secondary.snapshot.experiments.first { $0.name == "goes" }?.tags["late"] == nil)
         // Back in: nothing is missing.
         #expect(try await fixture.pair.backfill().failures == [])
+        #expect(fixture.pair.said(.scopeChanged))
         #expect(try late("other") == [true, true, true])
         #expect(try await fixture.pair.verify().differences == [])
     }

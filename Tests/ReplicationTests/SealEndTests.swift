@@ -56,6 +56,7 @@ import Testing
         }
         secondary.setFault(nil)
         #expect(failures.withLock { $0 } > 3)
+        #expect(fixture.pair.said(.sealMarksStay))
         #expect(marked(secondary) == [])
         try await fixture.pair.backfill(state: "new.db")
         let restored = try ReplicationState.open(path: fixture.pair.folder.file("new.db"))

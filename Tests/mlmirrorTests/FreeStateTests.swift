@@ -57,6 +57,7 @@ import Testing
         }
         #expect(status == .ok)
         #expect(world.complained.components("in use by another mlmirror").count == 2, "it is said once")
+        #expect(world.complained.contains(MirrorEvent.stateBlocked.message))
     }
 
     @Test func itEndsAtOnceAmidTheWaiting() async throws {

@@ -1,4 +1,6 @@
+import Logging
 import Replication
+import Systemd
 import TestSupport
 import Testing
 
@@ -103,6 +105,23 @@ struct ProgressTests {
         let minutes = Int((clock.monotonicSeconds - start) / 60)
         #expect((minutes - 1...minutes + 3).contains(lines.count), "\(minutes) minutes: \(lines)")
         #expect(lines.allSatisfy { $0.hasPrefix("runs: 0/0+ runs") || $0.hasPrefix("starting: ") })
+    }
+
+    @Test("events come instead of lines where the journal takes them")
+    func events() async throws {
+        let told = Locked<[[String: String]]>([])
+        var logger = Logger(label: "test") { _ in
+            JournalLog { fields in told.withLock { $0.append(Dictionary(fields.map { ($0.name, $0.value) }) { $1 }) } }
+        }
+        logger.logLevel = .notice
+        let session = TestWorld().session()
+        let board = ProgressBoard()
+        let reporter = ProgressReporter(board, console: session.console, clock: InstantClock(), form: .events(logger))
+        try await reporter.during(session.signals) {
+            board.update { $0.phase = "runs" }
+            while told.withLock({ !$0.contains { $0["MLMIRROR_PHASE"] == "runs" } }) { try await Task.sleep(for: .milliseconds(1)) }
+        }
+        #expect(told.withLock { $0.allSatisfy { $0["MLMIRROR_EVENT"] == "backfill_progress" } })
     }
 
     @Test("a bar never mixes with results and messages")

@@ -1,3 +1,4 @@
+import Foundation
 import Logging
 import Platforms
 import Replication
@@ -134,6 +135,31 @@ import Testing
         #expect(renewed() == ["primary", "secondary"])
     }
 
+    @Test func metricsThatCannotBeWrittenAreToldOfOnce() throws {
+        let folder = try TemporaryFolder()
+        let state = try ReplicationState.open(path: folder.file("s.db"))
+        defer { try? state.close() }
+        let world = TestWorld()
+        let told = Locked(0)
+        var logger = Logger(label: "test") { _ in
+            JournalLog { fields in
+                let isIt = fields.contains(Journal.Field("MLMIRROR_EVENT", "metrics_blocked"))
+                told.withLock { $0 += isIt ? 1 : 0 }
+            }
+        }
+        logger.logLevel = .info
+        let announcer = Announcer(world.session(), state, logger)
+        let store = OpenedStore(store: world.primary, version: { nil }, requestCount: { 0 }, close: {})
+        announcer.metrics.follow(store, store, pair: "p", file: folder.file("none/mirror.prom"))
+        announcer.take(standing())
+        announcer.take(standing())
+        #expect(told.withLock { $0 } == 1)
+        announcer.metrics.follow(store, store, pair: "p", file: folder.file("mirror.prom"))
+        announcer.take(standing())
+        #expect(try FolderMaker.read(folder.file("mirror.prom")).contains("mlmirror_store_up{store=\"primary\",pair=\"p\"} 1"))
+        #expect(told.withLock { $0 } == 1)
+    }
+
     @Test func theLineNamesThePresentMode() throws {
         let folder = try TemporaryFolder()
         let state = try ReplicationState.open(path: folder.file("s.db"))
@@ -208,6 +234,24 @@ import Testing
                 let name = field.prefix { $0 != "@" }.lowercased()
                 #expect(sources.contains("\"\(name)\":"), "\(event): no event has a field \(name)")
             }
+        }
+    }
+
+    /// By the program, and not by the test itself: what is provoked nowhere may never be said, or with other fields than the catalog's.
+    @Test func everyEventIsProvokedByATest() throws {
+        let root = FolderMaker.package + "/Tests"
+        let files = try FileManager.default.subpathsOfDirectory(atPath: root).filter { $0.hasSuffix(".swift") || $0.hasSuffix(".py") }
+        let lines = try files.flatMap { try FolderMaker.read("\(root)/\($0)").split(separator: "\n").map(String.init) }.filter { line in
+            let isAboutOne = line.contains("said(.") || line.lowercased().contains("event")
+            return isAboutOne && !line.contains(".event(.")
+        }
+        for event in MirrorEvent.allCases {
+            // As a whole word: `comparing` is also how `comparing_interrupted` begins.
+            let isNamed = lines.contains { line in
+                line.contains("\"\(event.rawValue)\"")
+                    || line.components(".\(event)").dropFirst().contains { $0.first.map { !$0.isLetter } ?? true }
+            }
+            #expect(isNamed, "no test provokes \(event.rawValue)")
         }
     }
 

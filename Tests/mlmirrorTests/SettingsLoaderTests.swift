@@ -396,4 +396,15 @@ struct SettingsLoaderTests {
         #expect(environment.suspicious.map(\.name) == ["MLMIRROR_SECONDRY"])
         #expect(environment.suspicious.map(\.meant) == ["MLMIRROR_SECONDARY"])
     }
+
+    @Test("variables that look misspelt are told of")
+    func suspicionIsTold() async {
+        let world = TestWorld()
+        let arguments = [
+            "check", "--offline", "--log-format", "json", "--primary", "http://a", "--secondary", "http://b", "--state", "s.db",
+        ]
+        _ = await world.run(arguments, ["MLMIRROR_SECONDRY": "x"])
+        #expect(world.complained.contains(#""event":"variable_unknown""#), "\(world.complained)")
+        #expect(world.complained.contains(#""meant":"MLMIRROR_SECONDARY""#))
+    }
 }
