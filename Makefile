@@ -24,7 +24,7 @@ help:
 	@echo 'make lint      formatting and import direction'
 	@echo 'make bench     measure against the alternatives (about an hour; ROUNDS=1 for a look)'
 	@echo 'make test-systemd the package on a booted Debian with a real systemd (part of make test where a machine can be booted)'
-	@echo 'make install   build for release and install program, units and catalog under $(PREFIX)'
+	@echo 'make install   build for release and install program, units and catalog under $(PREFIX), a configuration in /etc/mlmirror (PROGRAM=FILE: of what is built)'
 	@echo 'make deb       build the Debian package, .build/deb/mlmirror_VERSION_ARCH.deb'
 	@echo 'make build, make setup, make clean'
 
@@ -133,18 +133,26 @@ bench:
 static:
 	$(STATIC)
 
-# Units name /usr/bin/mlmirror; here they are made to name what is installed.
-install: static
-	install -D -m 0755 .build/static/release/mlmirror "$(DESTDIR)$(PREFIX)/bin/mlmirror"
+# What is installed; one that is named on the command line is not built.
+PROGRAM = .build/static/release/mlmirror
+SYSTEMD = $(DESTDIR)$(PREFIX)/lib/systemd
+
+# Units name /usr/bin/mlmirror; here they are made to name what is installed. They want the folder of credentials, and a configuration that is
+# there already stays.
+install: $(if $(filter command,$(origin PROGRAM)),,static)
+	install -D -m 0755 "$(PROGRAM)" "$(DESTDIR)$(PREFIX)/bin/mlmirror"
+	install -d "$(SYSTEMD)/system"
 	for unit in systemd/*.service systemd/*.timer; do \
-		install -d "$(DESTDIR)$(PREFIX)/lib/systemd/system" && \
-		sed 's|/usr/bin/mlmirror|$(PREFIX)/bin/mlmirror|' "$$unit" > "$(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename "$$unit")" || exit 1; \
+		target="$(SYSTEMD)/system/$$(basename "$$unit")" && \
+		sed 's|/usr/bin/mlmirror|$(PREFIX)/bin/mlmirror|' "$$unit" > "$$target" && chmod 0644 "$$target" || exit 1; \
 	done
 	install -D -m 0644 systemd/mlmirror.sysusers "$(DESTDIR)$(PREFIX)/lib/sysusers.d/mlmirror.conf"
-	install -D -m 0644 systemd/mlmirror.catalog "$(DESTDIR)$(PREFIX)/lib/systemd/catalog/mlmirror.catalog"
-	for example in config/mlmirror.yaml config/mlmirror.rules.yaml config/mlmirror.grafana.json; do \
+	install -D -m 0644 systemd/mlmirror.catalog "$(SYSTEMD)/catalog/mlmirror.catalog"
+	for example in systemd/examples/* config/mlmirror.yaml config/mlmirror.rules.yaml config/mlmirror.grafana.json; do \
 		install -D -m 0644 "$$example" "$(DESTDIR)$(PREFIX)/share/doc/mlmirror/examples/$$(basename "$$example")" || exit 1; \
 	done
+	install -d -m 0700 "$(DESTDIR)/etc/mlmirror/credentials"
+	[ -e "$(DESTDIR)/etc/mlmirror/mlmirror.yaml" ] || install -m 0644 config/mlmirror.yaml "$(DESTDIR)/etc/mlmirror/mlmirror.yaml"
 
 deb: static
 	systemd/deb/build .build/static/release/mlmirror .build/deb
