@@ -41,16 +41,24 @@ public enum JournalReader {
         return Entry(at: Int64(microseconds / 1000), fields: fields(journal))
     }
 
-    /// What another version has written may hold anything: a field without a name is left out.
+    /// No document of ours is as long; in bytes.
+    static let longestField = 16 << 20
+
+    /// What another version has written may hold anything: nil where there is no name, or no end to be seen.
+    static func field(_ data: UnsafeRawBufferPointer) -> Journal.Field? {
+        guard data.count <= longestField, let equals = data.firstIndex(of: UInt8(ascii: "=")), equals > 0 else { return nil }
+        return Journal.Field(
+            String(decoding: data[..<equals], as: UTF8.self), String(decoding: data[(equals + 1)...], as: UTF8.self))
+    }
+
     private static func fields(_ journal: OpaquePointer) -> [String: String] {
         var fields: [String: String] = [:]
         var data: UnsafeRawPointer?
         var length = 0
         sd_journal_restart_data(journal)
         while sd_journal_enumerate_available_data(journal, &data, &length) > 0 {
-            let bytes = UnsafeRawBufferPointer(start: data, count: length)
-            guard let equals = bytes.firstIndex(of: UInt8(ascii: "=")) else { continue }
-            fields[String(decoding: bytes[..<equals], as: UTF8.self)] = String(decoding: bytes[(equals + 1)...], as: UTF8.self)
+            guard let field = field(UnsafeRawBufferPointer(start: data, count: data == nil ? 0 : length)) else { continue }
+            fields[field.name] = field.value
         }
         return fields
     }

@@ -26,6 +26,9 @@ enum Quantity {
         return "\(number) B"
     }
 
+    /// Of a rate, which may be anything where another process has said it.
+    static func bytes(rate: Double) -> String { rate.magnitude < 1e18 ? bytes(Int64(rate)) : "unknown" }
+
     /// `0.4 s`, `12.3 s`, `3 min 5 s`, `2 h 7 min`, `3 d 4 h`.
     static func duration(_ seconds: Double) -> String {
         guard seconds.isFinite, seconds >= 0, seconds < 1e10 else { return "unknown" }
@@ -38,6 +41,7 @@ enum Quantity {
 
     /// One digit after the point.
     static func decimal(_ value: Double) -> String {
+        guard value.magnitude < 1e15 else { return "unknown" }
         let tenths = Int((value * 10).rounded())
         return "\(tenths < 0 ? "-" : "")\(count(abs(tenths) / 10)).\(abs(tenths) % 10)"
     }

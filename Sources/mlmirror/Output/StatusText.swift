@@ -78,7 +78,7 @@ struct StatusText {
             add(
                 "rates:",
                 "\(Quantity.decimal(status.rates.changesPerSecond)) changes/s, \(Quantity.decimal(status.rates.metricPointsPerSecond)) points/s, "
-                    + "\(Quantity.bytes(Int64(status.rates.fileBytesPerSecond)))/s")
+                    + "\(Quantity.bytes(rate: status.rates.fileBytesPerSecond))/s")
             let success = status.feedLastSuccessAt.map { "answered \(ago($0))" } ?? "has not answered yet"
             let sweep = status.sweepOldestAt.map { ", every run checked within \(Quantity.duration(age($0)))" } ?? ""
             add("feed:", "\(feed), \(success)\(sweep)")
@@ -108,7 +108,7 @@ struct StatusText {
         func number(_ value: Double) -> String { value == value.rounded() && abs(value) < 1e15 ? String(Int64(value)) : String(value) }
         let lag =
             status.lag.seconds.map { "lag=\(number(($0 * 10).rounded() / 10))s;\(number(warningLag));\(number(criticalLag));0 " } ?? ""
-        return "\(status.level.uppercased()) - \(status.reason.printable) | \(lag)changes=\(status.lag.changes) "
+        return "\(status.level.uppercased().printable) - \(status.reason.printable) | \(lag)changes=\(status.lag.changes) "
             + "dead_letters=\(status.deadLetters) conflicts=\(status.conflicts)"
     }
 
