@@ -29,7 +29,7 @@ public struct Retirement<Primary: TrackingStore, Secondary: WritableStore>: Send
     /// - Throws: `MirrorError` where nothing is switched, or files are not mirrored; `StoreError`, `StateError`.
     public init(
         primary: Primary, secondary: Secondary, state: ReplicationState, configuration: MirrorConfiguration, grace: Int64, isDryRun: Bool,
-        clock: any ReplicationClock, logger: Logger
+        board: ProgressBoard = ProgressBoard(), clock: any ReplicationClock, logger: Logger
     ) async throws {
         guard configuration.scope.artifacts else {
             throw MirrorError(.configuration, "scope.artifacts is false: files are on the primary alone; nothing can be retired there")
@@ -46,7 +46,7 @@ public struct Retirement<Primary: TrackingStore, Secondary: WritableStore>: Send
         try state.expectBound(to: pair)
         mirror = Mirror(
             primary: primary, secondary: secondary, state: state, configuration: configuration,
-            stamp: Stamp(pair: pair.name, store: pair.primary), board: ProgressBoard(), clock: clock, logger: logger)
+            stamp: Stamp(pair: pair.name, store: pair.primary), board: board, clock: clock, logger: logger)
         try mirror.obeyModes()
         guard try state.modes.switches.contains(where: { $0.step == .sealed }) else {
             throw MirrorError(
@@ -59,6 +59,7 @@ public struct Retirement<Primary: TrackingStore, Secondary: WritableStore>: Send
 
     public func run(_ report: @escaping @Sendable (RunID, Fate) -> Void) async throws -> Summary {
         var summary = Summary()
+        mirror.board.update { $0.phase = "runs" }
         let ledger = try mirror.state.modes
         var experiments: [ExperimentID] = []
         try await mirror.retrying.pages({ try await mirror.primary.experiments($0) }) { page in

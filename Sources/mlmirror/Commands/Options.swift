@@ -96,7 +96,9 @@ struct OutputOptions: ParsableArguments {
 
     func progressForm(_ session: Session) -> ProgressReporter.Form {
         if quiet || noProgress { return .none }
-        if case .text = logFormat.resolved(session.environment) { return session.console.showsBars ? .bar : .lines }
+        if case .text = logFormat.resolved(session.environment) {
+            return session.console.showsBars && !session.isTerminalDumb ? .bar : .lines
+        }
         return .events(session.logger(self, atLeast: .notice))
     }
 }

@@ -62,18 +62,26 @@ struct RetireCommand: MirrorCommand {
         _ primary: Primary, _ secondary: Secondary, _ settings: MirrorSettings, _ session: Session
     ) async throws -> RetireDocument {
         try await session.visitingState(settings.state.value) { state in
+            let board = ProgressBoard()
             let retirement = try await Retirement(
                 primary: primary, secondary: secondary, state: state, configuration: settings.mirrorConfiguration(deep: true),
-                grace: Int64(settings.fileGraceSeconds.value) * 1000, isDryRun: dryRun, clock: session.clock,
+                grace: Int64(settings.fileGraceSeconds.value) * 1000, isDryRun: dryRun, board: board, clock: session.clock,
                 logger: session.logger(output, atLeast: .notice))
             let refusals = Locked<[RetireDocument.Refusal]>([])
-            let summary = try await retirement.run { run, fate in
-                guard case .refused(let why) = fate else { return }
-                let fields = Array(why.prefix(RetireDocument.shown))
-                refusals.withLock { refusals in
-                    if refusals.count < RetireDocument.shown { refusals.append(RetireDocument.Refusal(run: run.rawValue, fields: fields)) }
+            // It reads every point and every byte: that takes its time.
+            let reporter = ProgressReporter(
+                board, console: session.console, clock: session.clock, form: output.progressForm(session))
+            let summary = try await reporter.during(session.signals) {
+                try await retirement.run { run, fate in
+                    guard case .refused(let why) = fate else { return }
+                    let fields = Array(why.prefix(RetireDocument.shown))
+                    refusals.withLock { refusals in
+                        if refusals.count < RetireDocument.shown {
+                            refusals.append(RetireDocument.Refusal(run: run.rawValue, fields: fields))
+                        }
+                    }
+                    session.console.message("kept: run \(run): \(fields.joined(separator: ", ").printable)")
                 }
-                session.console.message("kept: run \(run): \(fields.joined(separator: ", ").printable)")
             }
             let document = RetireDocument(
                 isDryRun: dryRun, retired: summary.retired, refused: summary.refused, leftOut: summary.leftOut, unread: summary.unread,

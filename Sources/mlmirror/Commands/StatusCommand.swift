@@ -41,7 +41,7 @@ struct StatusCommand: SessionCommand {
         guard watch else { return try await look(session) }
         do {
             while true {
-                if session.console.outputIsTerminal, !output.json { session.console.result("\u{1B}[H\u{1B}[2J") }
+                if session.console.outputIsTerminal, !session.isTerminalDumb, !output.json { session.console.result("\u{1B}[H\u{1B}[2J") }
                 _ = try await look(session)
                 try await session.clock.sleep(seconds: 2)
             }

@@ -27,7 +27,9 @@ struct VerifyCommand: MirrorCommand {
     @Flag(help: "Copy what differs again, then compare once more: the result is the second comparison's.")
     var repair = false
 
-    @Option(help: ArgumentHelp("Write all differences and the result to this file, as JSON.", valueName: "file.json"))
+    @Option(
+        name: [.customShort("o"), .long],
+        help: ArgumentHelp("Write all differences and the result to this file, as JSON.", valueName: "file.json"))
     var report: String?
 
     func validate() throws {

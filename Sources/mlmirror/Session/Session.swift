@@ -97,12 +97,15 @@ struct Session: Sendable {
         return result
     }
 
+    /// Takes lines of text, and nothing that moves or colours them.
+    var isTerminalDumb: Bool { environment["TERM"] == "dumb" }
+
     /// The environment's colour habits, under `--color`.
     func style(_ choice: ColorChoice) -> Style {
         switch choice {
         case .always: Style(isColored: true)
         case .never: Style(isColored: false)
-        case .auto: Style(isColored: console.outputIsTerminal && environment["NO_COLOR"] == nil && environment["TERM"] != "dumb")
+        case .auto: Style(isColored: console.outputIsTerminal && environment["NO_COLOR"] == nil && !isTerminalDumb)
         }
     }
 }
