@@ -22,7 +22,7 @@ public final class HTTPClient: Sendable {
             let delivery = Transfer.Delivery.whole(limit: request.maximumResponseBytes)
             let request = redirects.request
             let response = try await exchange(redirects, body, delivery) { transfer in
-                try await told(request, status: { (whole: HTTPResponse) in whole.status }) { try await transfer.response() }
+                try await told(request, status: { (response: HTTPResponse) in response.status }) { try await transfer.response() }
             }
             if try !redirects.follow(status: response.status, headers: response.headers) { return response }
         }
@@ -65,9 +65,9 @@ public final class HTTPClient: Sendable {
             onExchange(exchange)
         }
         do {
-            let answer = try await answer()
-            exchange.status = status(answer)
-            return answer
+            let whole = try await answer()
+            exchange.status = status(whole)
+            return whole
         } catch {
             exchange.failure = (error as? HTTPError)?.kind
             throw error
