@@ -45,7 +45,8 @@ struct DeadLetterRequeueCommand: SessionCommand {
             the next start or backfill does. Waits for the daemon and says how it
             ended: 0 when all are off the list, 3 when some are set aside again or held
             by a pause. A letter that was discarded is no longer, when it is named by
-            its number. While everything, or all files, are paused it does not wait.
+            its number. While everything, or all files, are paused it does not wait, and
+            ends with 3.
             """
     )
 
@@ -73,7 +74,10 @@ struct DeadLetterRequeueCommand: SessionCommand {
         }
         guard let request = try await decision.ask(.requeue, path, session, output, waits: !noWait && decision.pause == .nothing) else {
             let paused = decision.pause.notice.map { " \($0)" } ?? ""
-            return session.answer(output, DecisionDocument("requeue", .waiting, letters: decision.count), "Noted: \(letters).\(paused)")
+            let outcome = session.answer(
+                output, DecisionDocument("requeue", .waiting, letters: decision.count), "Noted: \(letters).\(paused)")
+            // Who would have waited has not got what was asked for.
+            return noWait ? outcome : Outcome(.incomplete, "the daemon is paused")
         }
         guard request.state == .done else { throw CommandFailure(request.message) }
         return try await tell(decision, path, session)

@@ -14,7 +14,8 @@ struct ResyncCommand: SessionCommand {
             The id is the primary's. A daemon does it at once; without one it is done
             when the next one starts. Ends with 0 when all of it is copied, with 3 when
             some of it is set aside, or held by a pause, and refuses what is out of
-            scope. While everything, or all files, are paused it does not wait.
+            scope. While everything, or all files, are paused it does not wait, and ends
+            with 3.
             """
     )
 
@@ -41,9 +42,11 @@ struct ResyncCommand: SessionCommand {
             let status = try MirrorStatus(of: state, at: session.clock.nowMilliseconds)
             guard status.condition != .stopped, !noWait, status.pause == .nothing else {
                 let noted = status.pause.notice.map { "Noted. \($0)" } ?? "Noted."
-                return session.answer(
+                let outcome = session.answer(
                     output, RequestDocument(state: OwnerRequest.State.waiting.rawValue),
                     status.condition == .stopped ? "Noted; no daemon runs: the next one does it." : noted)
+                // Who would have waited has not got what was asked for.
+                return status.condition == .stopped || noWait ? outcome : Outcome(.incomplete, "the daemon is paused")
             }
             let request = try await OwnerWait(state, session, output).answer(to: number)
             guard request.state == .done else { throw CommandFailure(request.message) }
