@@ -33,7 +33,9 @@ struct ReadmeTests {
     func options() async {
         let help = await helpOptions()
         // Of commands of other programs that it shows.
-        let others: Set<String> = ["--use-src-user-id", "--backend-store-uri", "--query", "--output", "--now", "--catalog", "--update-catalog"]
+        let others: Set<String> = [
+            "--use-src-user-id", "--backend-store-uri", "--query", "--output", "--now", "--catalog", "--update-catalog",
+        ]
         #expect(options(readme).subtracting(others).subtracting(help).isEmpty)
         #expect(help.subtracting(options(readme)).isEmpty)
     }
