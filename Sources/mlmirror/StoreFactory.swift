@@ -35,8 +35,10 @@ enum StoreFactory {
         let connection = MLflowConnection(
             endpoint, environment: settings.environment, caFile: settings.caFile?.value,
             clientCertificate: settings.clientCertificateFile?.value, database: try settings.database.map(database))
+        var store = connection.store
+        store.carriesUnknownFields = settings.carriesUnknownFields
         return OpenedStore(
-            store: connection.store, version: { try await connection.store.serverVersion() }, kind: nil,
+            store: store, version: { try await connection.store.serverVersion() }, kind: nil,
             requestCount: { connection.requestCount }, close: { connection.close() }, figures: { connection.requests },
             credentialEndsAt: connection.credentialEndsAt)
     }
@@ -109,8 +111,10 @@ enum StoreFactory {
         } catch let error as AzureIdentity.Incomplete {
             throw refuse("\(error)")
         }
+        var store = connection.store
+        store.carriesUnknownFields = settings.carriesUnknownFields
         return OpenedStore(
-            store: connection.store, version: { nil },
+            store: store, version: { nil },
             kind: { "Databricks workspace \(try await connection.workspaceID()), asked as \(credential)" },
             requestCount: { connection.requestCount }, close: { connection.close() }, figures: { connection.requests },
             credentialEndsAt: connection.credentialEndsAt)

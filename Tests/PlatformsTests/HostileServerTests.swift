@@ -68,6 +68,28 @@ extension RawConnection {
         }
     }
 
+    @Test func aNewerServersFieldsAreCarriedInOneForm() async throws {
+        let large = String(repeating: "x", count: 70_000)
+        let extra = "\"mood\": {\"b\": [1, NaN , \"\\u00e9\"], \"a\":{}},\"large\":\"\(large)\",\"none\":null,"
+        let run = Self.run("a").replacing("\"status\"", with: extra + "\"status\"")
+        let script = Script { request, connection in
+            try connection.json(request.target.contains("runs/get") ? "{\"run\":\(run)}" : "{\"runs\":[\(run),\(Self.run("b"))]}")
+        }
+        try await withStore(script) { plain, _ in
+            #expect(try await plain.runs(query, nil).elements.allSatisfy { $0.unknown.isEmpty })
+            var carrying = plain
+            carrying.carriesUnknownFields = true
+            let store = carrying
+            let expected = [
+                UnknownField(path: "info.large", json: nil),
+                UnknownField(path: "info.mood", json: "{\"a\":{},\"b\":[1,\"NaN\",\"\\u00e9\"]}"),
+            ]
+            #expect(try await store.runs(query, nil).elements.map(\.unknown) == [expected, []])
+            #expect(try await store.run(RunID("a"))?.unknown == expected)
+            #expect(store.unknownFields["runs.info.mood"] == 2)
+        }
+    }
+
     private let query = RunQuery(experiments: [ExperimentID("1")], pageSize: 4)
 
     @Test(

@@ -108,6 +108,7 @@ import Testing
         add { $0.since = 1 }
         add { $0.until = 1 }
         add { $0.artifacts = false }
+        add { $0.unknownFields = true }
         add { $0.owners = PatternList(["a"]) }
         add { $0.passage.leaveOut.tags = ["a"] }
         add { $0.passage.leaveOut.params = ["a"] }

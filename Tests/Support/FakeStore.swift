@@ -170,6 +170,12 @@ public final class FakeStore: WritableStore {
     public func setUnknownFields(_ fields: [String: Int]) { state.withLock { $0.unknownFields = fields } }
     public var unknownFields: [String: Int] { state.withLock { $0.unknownFields } }
 
+    /// As a newer server shows them.
+    public func setUnknown(_ fields: [UnknownField], of run: RunID) { state.withLock { $0.runs[run]?.run.unknown = fields } }
+    public func setUnknown(_ fields: [UnknownField], of model: LoggedModelID) {
+        state.withLock { $0.loggedModels[model]?.unknown = fields }
+    }
+
     /// As a store lists them that knows no order that stays.
     public func letPagesOverlap() { state.withLock { $0.pagesOverlap = true } }
 

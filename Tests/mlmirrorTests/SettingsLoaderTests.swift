@@ -69,6 +69,18 @@ struct SettingsLoaderTests {
         #expect(settings.mirrorConfiguration().scope.artifacts == false)
     }
 
+    @Test("unknown fields are carried by choice, and not where values are masked")
+    func unknownFields() throws {
+        #expect(try !load(flags()).primary.carriesUnknownFields)
+        var settings = try load(flags { $0.config = try? folder.write("on.yaml", "scope: { unknown_fields: true }\n") })
+        #expect(settings.primary.carriesUnknownFields && !settings.secondary.carriesUnknownFields)
+        #expect(StateCheck.unknownFields(settings.scope).hasPrefix("carried"))
+        settings = try load(
+            flags { $0.config = try? folder.write("masked.yaml", "scope: { unknown_fields: true, mask: { users: drop } }\n") })
+        #expect(!settings.primary.carriesUnknownFields)
+        #expect(StateCheck.unknownFields(settings.scope).hasSuffix("by scope.mask"))
+    }
+
     @Test("an empty pattern, as an unset variable of a shell makes it, is refused", arguments: ["", "!"])
     func blankPatterns(_ pattern: String) throws {
         let experiment = refusal(flags { $0.experiments = ["a", pattern] })

@@ -29,7 +29,7 @@ extension MLflowStore {
     ) async throws -> Page<LoggedModel> {
         guard !experiments.isEmpty, dialect.hasLoggedModels else { return Page([]) }
         let listing = Listing<WireLoggedModel, LoggedModel>(
-            member: "models", kind: .loggedModel, id: ["info", "model_id"], convert: { try $0.entity() },
+            member: "models", kind: .loggedModel, id: ["info", "model_id"], convert: { try $0.entity() }, unknown: { $0.unknown = $1 },
             call: { size, page in
                 let body = SearchBody(
                     experimentIds: experiments.map(\.rawValue), filter: filter, maxResults: size, orderBy: [order],
@@ -50,8 +50,13 @@ extension MLflowStore {
     public func loggedModel(_ id: LoggedModelID) async throws -> LoggedModel? {
         let call = MLflowCall.get(path(id), of: "logged model \(id)")
         do {
-            guard let answer = try await find(Answer.self, call) else { return nil }
-            return try entity(call) { try answer.model.entity() }
+            let body = try await send(call)
+            let answer = try decode(Answer.self, body, call)
+            var model = try entity(call) { try answer.model.entity() }
+            model.unknown = carriedFields(in: body, at: "model", of: "models")
+            return model
+        } catch let error as StoreError where error.reason == .notFound {
+            return nil
         } catch let error as StoreError where error.reason == .unsupported && !dialect.hasLoggedModels {
             return nil
         }

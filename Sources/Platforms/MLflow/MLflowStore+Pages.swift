@@ -9,6 +9,8 @@ extension MLflowStore {
         /// Where an entity's id is, for the report of one that cannot be read.
         var id: [String]
         var convert: @Sendable (Wire) throws -> Element
+        /// Where an entity's unknown fields go; nil: nowhere.
+        var unknown: (@Sendable (inout Element, [UnknownField]) -> Void)?
         /// The request for a page of that size from that token on.
         var call: @Sendable (_ size: Int, _ page: PageToken?) throws -> MLflowCall
     }
@@ -52,7 +54,11 @@ extension MLflowStore {
         for range in try member(listing.member).map({ try JSONSpan.elements(of: body, in: $0) }) ?? [] {
             unknown.look(at: body, in: range, of: listing.member, isFirst: page.elements.isEmpty && page.undecodable.isEmpty)
             do {
-                page.elements.append(try listing.convert(try WireDecoder.decode(Wire.self, from: body[range])))
+                var element = try listing.convert(try WireDecoder.decode(Wire.self, from: body[range]))
+                if carriesUnknownFields, let put = listing.unknown {
+                    put(&element, UnknownFields.fields(of: body, in: range, of: listing.member))
+                }
+                page.elements.append(element)
             } catch {
                 let id = JSONSpan.string(of: body, in: range, at: listing.id)
                 page.undecodable.append(Undecodable(kind: listing.kind, id: id, reason: WireDecoder.reason(error)))

@@ -29,7 +29,7 @@ extension MLflowStore {
         }
         let filter = conditions.joined(separator: " AND ")
         let listing = Listing<WireRun, Run>(
-            member: "runs", kind: .run, id: ["info", "run_id"], convert: { try $0.entity() },
+            member: "runs", kind: .run, id: ["info", "run_id"], convert: { try $0.entity() }, unknown: { $0.unknown = $1 },
             call: { size, page in
                 try .search(
                     MLflowCall.api("runs/search"),
@@ -47,8 +47,15 @@ extension MLflowStore {
     public func run(_ id: RunID) async throws -> Run? {
         struct Answer: Decodable { var run: WireRun }
         let call = MLflowCall.get(MLflowCall.api("runs/get"), [("run_id", id.rawValue)], of: "run \(id)")
-        guard let answer = try await find(Answer.self, call) else { return nil }
-        return try entity(call) { try answer.run.entity() }
+        do {
+            let body = try await send(call)
+            let answer = try decode(Answer.self, body, call)
+            var run = try entity(call) { try answer.run.entity() }
+            run.unknown = carriedFields(in: body, at: "run", of: "runs")
+            return run
+        } catch let error as StoreError where error.reason == .notFound {
+            return nil
+        }
     }
 
     public func createRun(_ run: NewRun) async throws -> Run {

@@ -20,6 +20,8 @@ public struct MLflowStore: WritableStore {
     let otherRegistry: RegistryRoute?
     let memory = ServerMemory()
     let unknown = UnknownFields()
+    /// Runs and logged models are read with the fields that are newer than this program.
+    public var carriesUnknownFields = false
     /// With a version that is still being registered.
     let pendingModels = Locked<Set<ModelName>>([])
 
@@ -88,6 +90,12 @@ public struct MLflowStore: WritableStore {
 
     func decode<T: Decodable>(_ type: T.Type, _ body: [UInt8], _ call: MLflowCall) throws(StoreError) -> T {
         try service.decode(type, body, call)
+    }
+
+    /// Of the thing that one member of an answer is.
+    func carriedFields(in body: [UInt8], at member: String, of listing: String) -> [UnknownField] {
+        guard carriesUnknownFields, let range = JSONSpan.value(of: body, in: 0..<body.count, at: [member]) else { return [] }
+        return UnknownFields.fields(of: body, in: range, of: listing)
     }
 
     func find<T: Decodable>(_ type: T.Type, _ call: MLflowCall) async throws -> T? { try await service.find(type, call) }

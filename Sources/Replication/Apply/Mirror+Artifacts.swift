@@ -41,10 +41,10 @@ extension Mirror {
                         kept[name] = Self.digest(of: file)
                         return
                     }
-                    if entry.key.kind == .runArtifacts, file.path.hasPrefix(Overflow.folder), secondary.dialect.runLimits != nil {
+                    if let content = owners.reservation(of: file.path) {
                         let counts = try setFileAside(
                             entry.key, file.path, "reserved_name",
-                            "on the secondary this is the name of the document that holds what does not fit into the run. It was not copied.",
+                            "on the secondary this is the name of the document that holds \(content). It was not copied.",
                             record: Self.digest(of: file))
                         isWhole = isWhole && !counts
                         return
@@ -142,6 +142,14 @@ extension Mirror {
         var mayHaveFiles: Bool
         /// What the owner's rules are found by.
         var subject = RuleSubject.nameless
+        var mayOverflow = false
+        var hasUnknownFields = false
+
+        /// What the mirror's own document of that name holds; nil: the name is free.
+        func reservation(of path: String) -> String? {
+            if mayOverflow, path.hasPrefix(Overflow.folder) { return "what does not fit into the run" }
+            return hasUnknownFields && path == UnknownDocument.path ? "fields that nobody here knows (scope.unknown_fields)" : nil
+        }
 
         func there(_ path: String) -> String { Overflow.place(of: folder + path, besides: folder.isEmpty ? modelFolders : []) }
     }
@@ -188,6 +196,8 @@ extension Mirror {
             isDeleted: identity.base?[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue),
             mayHaveFiles: configuration.repairs || identity.base?[.adopted] != nil)
         owners.subject = subject
+        owners.mayOverflow = isRun && secondary.dialect.runLimits != nil
+        owners.hasUnknownFields = configuration.scope.carriesUnknownFields || identity.base?[.unknown] != nil
         if isRun { try writeOverflowIfDue(of: RunID(key.id), identity.base) }
         if isRun, !secondary.dialect.hasLoggedModels {
             owners.modelFolders = try state.modelFolders(of: RunID(identity.secondaryID))

@@ -48,9 +48,19 @@ extension Mirror {
             let metrics = try await withNaN(metrics, of: run)
             try await withWritableRun(run, target) { try await secondary.logMetrics(metrics, ofLoggedModel: there, toRun: target) }
         }
+        var base = plan.fields
+        var letters = tooLong(plan.tooLong, of: entry.key)
+        var noted: Identity? = known
+        do {
+            let owner = ArtifactOwner(.loggedModel(there), root: actual.artifactURI)
+            try await writeUnknown(record.unknown, of: entry.key, to: owner, isNew: false, &noted, into: &base)
+        } catch let error as StoreError where error.decision == .setAside {
+            // The model itself goes on.
+            letters.append(DeadLetter(key: entry.key, path: UnknownDocument.path, error))
+            base[.unknown] = nil
+        }
         let copiesFiles = configuration.scope.artifacts
         if !copiesFiles, let status = plan.status { try await secondary.setStatus(status, ofLoggedModel: there) }
-        var base = plan.fields
         if known.base?[.adopted] != nil || known.base == nil { base[.adopted] = FieldDigest("") }
         if isBrought { base[Self.broughtField] = FieldDigest("") }
         let identity = Identity(
@@ -60,7 +70,7 @@ extension Mirror {
         try acknowledge(
             Acknowledgement(
                 entry: entry, identity: identity, conflicts: plan.conflicts, hasAllConflicts: true, followUps: followUps,
-                letters: tooLong(plan.tooLong, of: entry.key), watch: fileWatch(of: record),
+                letters: letters, watch: fileWatch(of: record),
                 endsWatch: record.status != .pending ? fileWatchEnd : nil))
         let isFirst = known.base == nil
         let wrote = !(plan.tags.isEmpty && plan.deletedTags.isEmpty && plan.params.isEmpty && plan.metrics.isEmpty && plan.status == nil)

@@ -126,7 +126,7 @@ extension Mirror {
         guard let known = try state.identity(.loggedModel, record.id.rawValue), let folder = ModelFolder(known) else {
             throw Waits(key: entry.key)
         }
-        let bytes = Array(ModelDocument(model: record, folder: folder.name).text.utf8)
+        let bytes = Array(ModelDocument(model: carried(record), folder: folder.name).text.utf8)
         let digest = FieldDigest(SHA256Digest.of(bytes).hex)
         let path = ModelFolder.documentPath(record.id)
         var wrote = false

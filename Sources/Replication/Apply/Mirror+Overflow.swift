@@ -36,7 +36,7 @@ extension Mirror {
         base[field] = FieldDigest(made.digest.hex)
         guard before != base[field] else { return true }
         let owner = ArtifactOwner(.run(target.id), root: target.root)
-        if before == nil, mayBeThere, try await overflowDigest(of: owner) == made.digest { return true }
+        if before == nil, mayBeThere, try await documentDigest(Overflow.path, of: owner) == made.digest { return true }
         if before != nil, var noted = known?.base {
             noted[field] = nil
             try state.save(noted, of: .run, record.id.rawValue)
@@ -158,12 +158,12 @@ extension Mirror {
         return meter.digest()
     }
 
-    /// Of the document that is there; nil when there is none.
-    func overflowDigest(of owner: ArtifactOwner) async throws -> SHA256Digest? {
+    /// Of a document that is there; nil when there is none.
+    func documentDigest(_ path: String, of owner: ArtifactOwner) async throws -> SHA256Digest? {
         do {
-            return try await secondary.readArtifact(Overflow.path, of: owner) { source in
+            return try await secondary.readArtifact(path, of: owner) { source in
                 let meter = Meter(board)
-                while let chunk = try await source.next() { try meter.add(chunk, Overflow.path, expected: .max) }
+                while let chunk = try await source.next() { try meter.add(chunk, path, expected: .max) }
                 return meter.digest()
             }
         } catch let error as StoreError where error.reason == .notFound {

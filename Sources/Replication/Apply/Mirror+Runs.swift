@@ -86,6 +86,13 @@ extension Mirror {
                     letters.append(DeadLetter(key: entry.key, path: Overflow.path, error))
                     base[Base.Field("overflow")] = nil
                 }
+                do {
+                    let owner = ArtifactOwner(.run(target.id), root: target.root)
+                    try await writeUnknown(record.unknown, of: entry.key, to: owner, isNew: isNew, &known, into: &base)
+                } catch let error as StoreError where error.decision == .setAside {
+                    letters.append(DeadLetter(key: entry.key, path: UnknownDocument.path, error))
+                    base[.unknown] = nil
+                }
                 written = try await readingAfterRefusal(entry.key, isUnread: actual == nil) {
                     try await writeRun(record, target, plan, gate, &base, isNew: isNew, known, series)
                 }

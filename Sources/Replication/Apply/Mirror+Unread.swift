@@ -21,7 +21,7 @@ extension Mirror {
         guard overflow.isEmpty, plan.conflicts.isEmpty, plan.datasets.isEmpty, plan.modelInputs.isEmpty, plan.modelOutputs.isEmpty
         else { return false }
         // What is gone from the primary is known by its digest alone: the secondary tells what it is called.
-        let marks = Set([Base.Field.adopted, .brought, Self.outField].map(\.digest))
+        let marks = Set([Base.Field.adopted, .brought, .unknown, Self.outField].map(\.digest))
         return Set(base.fields.keys).subtracting(marks).isSubset(of: plan.fields.fields.keys)
     }
 

@@ -4,12 +4,15 @@ extension Comparison {
     func compareFiles(_ key: EntityKey, of here: Run, _ there: Run) async throws {
         try await compareFiles(
             key, ArtifactOwner(.run(here.id), root: here.artifactURI), ArtifactOwner(.run(there.id), root: there.artifactURI),
-            ruledBy: .experiment(here.experiment))
+            besides: try unknownDocument(.run(here.id), here.unknown), ruledBy: .experiment(here.experiment))
     }
 
-    /// - Parameter folder: where they are on the secondary, when not at the root.
+    /// - Parameters:
+    ///   - folder: where they are on the secondary, when not at the root.
+    ///   - document: what the mirror has put among them there.
     func compareFiles(
-        _ key: EntityKey, _ here: ArtifactOwner, _ there: ArtifactOwner, in folder: String = "", ruledBy subject: RuleSubject
+        _ key: EntityKey, _ here: ArtifactOwner, _ there: ArtifactOwner, in folder: String = "", besides document: String? = nil,
+        ruledBy subject: RuleSubject
     ) async throws {
         let mirror = mirror
         let unsafe = Locked<[String: String]>([:])
@@ -32,7 +35,7 @@ extension Comparison {
             } else if !added.isEmpty, place.hasPrefix(Overflow.displacedFolder) {
                 path = String(place.dropFirst(Overflow.displacedFolder.count))
                 tally.converted("files of runs beside those of a logged model")
-            } else if added.contains(where: { place.hasPrefix($0) }) {
+            } else if added.contains(where: { place.hasPrefix($0) }) || place == document {
                 // What the mirror has put beside them is compared by itself.
                 continue
             }

@@ -52,10 +52,12 @@ extension Comparison {
             RunComparison.dictionary(mirror.followed(there.params).map { Tag($0.key, $0.value) }))
         fields.compare("metrics:", metrics(here.metrics) { map.runs[$0] }, metrics(there.metrics) { $0 })
         try await note(fields.differences, repair: key, in: .experiment(here.experiment))
+        let filesThere = ArtifactOwner(.loggedModel(there.id), root: there.artifactURI)
+        let document = try await compareUnknown(here.unknown, key, there.id.rawValue, filesThere)
         if mirror.configuration.scope.artifacts {
             try await compareFiles(
                 EntityKey(.loggedModelArtifacts, here.id.rawValue), ArtifactOwner(.loggedModel(here.id), root: here.artifactURI),
-                ArtifactOwner(.loggedModel(there.id), root: there.artifactURI), ruledBy: .experiment(here.experiment))
+                filesThere, besides: document, ruledBy: .experiment(here.experiment))
         }
     }
 
@@ -64,7 +66,7 @@ extension Comparison {
         var fields = FieldComparison(.loggedModel, here.id.rawValue, folder.id)
         let found = try await mirror.retrying { try await mirror.modelDocument(here.id, folder) }
         fields.compare(
-            ModelFolder.documentPath(here.id), ModelDocument(model: here, folder: folder.name).text,
+            ModelFolder.documentPath(here.id), ModelDocument(model: mirror.carried(here), folder: folder.name).text,
             found.map { String(decoding: $0, as: UTF8.self) })
         tally.converted("logged models as files of their runs")
         try await tally.note(fields.differences, repair: key)

@@ -5,7 +5,7 @@ extension Comparison {
     func compareOverflow(_ overflow: Overflow, _ here: Run, _ there: Run) async throws {
         // Without the marker there may still be one: of a run that has grown smaller.
         let found = try await mirror.retrying {
-            try await mirror.overflowDigest(of: ArtifactOwner(.run(there.id), root: there.artifactURI))
+            try await mirror.documentDigest(Overflow.path, of: ArtifactOwner(.run(there.id), root: there.artifactURI))
         }
         var fields = FieldComparison(.run, here.id.rawValue, there.id.rawValue)
         if overflow.isEmpty, found == nil { return }

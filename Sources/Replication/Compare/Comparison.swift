@@ -200,6 +200,7 @@ struct Comparison<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             }
             differences = try await besidesOtherLatest(differences, shown, there)
             try await note(differences, repair: key, in: .experiment(here.experiment))
+            try await compareUnknown(here, there)
             if deep { try await compareHistories(shown, there) }
             if mirror.configuration.scope.artifacts {
                 try await compareFiles(EntityKey(.runArtifacts, here.id.rawValue), of: here, there)

@@ -105,6 +105,8 @@ public struct Run: Sendable, Hashable {
     public var datasets: [DatasetInput]
     public var modelInputs: [LoggedModelID]
     public var modelOutputs: [ModelOutput]
+    /// By path; only where they are carried.
+    public var unknown: [UnknownField] = []
     /// Whether its owner is in scope, judged before that was masked; nil: not masked.
     var isInScope: Bool?
 
@@ -152,6 +154,8 @@ public struct LoggedModel: Sendable, Hashable {
     public var params: [Param]
     public var tags: [Tag]
     public var metrics: [ModelMetric]
+    /// By path; only where they are carried.
+    public var unknown: [UnknownField] = []
     /// Whether its owner is in scope, judged before that was masked; nil: not masked.
     var isInScope: Bool?
 

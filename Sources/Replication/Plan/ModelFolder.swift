@@ -51,7 +51,7 @@ public struct ModelFolder: Sendable, Hashable {
 ///     {"format": "mlmirror logged model 1", "model": ID, "name": ..., "type": ..., "status": ..., "source_run": ID, "folder": ...,
 ///      "params": {KEY: VALUE}, "tags": {KEY: VALUE}, "metrics": [{"key": ..., "value": ..., "timestamp": ..., "step": ..., "run": ID}]}
 ///
-/// All ids are the primary's.
+/// All ids are the primary's. Fields that nobody knows are members `fields` and `not_carried`, as in an `UnknownDocument`.
 struct ModelDocument: Sendable {
     let model: LoggedModel
     let folder: String
@@ -70,7 +70,8 @@ struct ModelDocument: Sendable {
         lines.append(("params", Self.object(model.params.map { ($0.key, $0.value) })))
         lines.append(("tags", Self.object(model.tags.filter { !$0.key.hasPrefix(Stamp.prefix) }.map { ($0.key, $0.value) })))
         lines.append(("metrics", "[" + model.metrics.map(Self.metric).sorted().map { "\n" + $0 }.joined(separator: ",") + "]"))
-        return "{\n" + lines.map { "\"\($0.0)\": \($0.1)" }.joined(separator: ",\n") + "\n}\n"
+        let unknown = UnknownDocument.members(model.unknown)
+        return "{\n" + lines.map { "\"\($0.0)\": \($0.1)" }.joined(separator: ",\n") + unknown + "\n}\n"
     }
 
     private static func object(_ members: [(String, String)]) -> String {

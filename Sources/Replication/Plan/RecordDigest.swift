@@ -27,6 +27,13 @@ extension SHA256Hasher {
         }
     }
     fileprivate mutating func add(_ params: [Param]) { add(params.map { Tag($0.key, $0.value) }) }
+    /// Nothing where there are none: a record without them has the digest that it had before they were carried.
+    fileprivate mutating func add(_ unknown: [UnknownField]) {
+        for field in unknown {
+            add(field.path)
+            add(field.json)
+        }
+    }
 }
 
 extension Experiment {
@@ -64,6 +71,7 @@ extension Run {
             hasher.add(output.model.rawValue)
             hasher.add(output.step)
         }
+        hasher.add(unknown)
         return hasher.finish()
     }
 }
@@ -87,6 +95,7 @@ extension LoggedModel {
             hasher.add(metric.datasetName)
             hasher.add(metric.datasetDigest)
         }
+        hasher.add(unknown)
         return hasher.finish()
     }
 }

@@ -35,7 +35,8 @@ public struct Counts: Sendable, Hashable {
     /// Every label of `conversions`.
     public static let conversionKinds = [
         "alias_as_tag", "alias_without_version", "empty_run_name", "experiment_name", "experiment_tag_emptied", "logged_model_as_files",
-        "model_metric_without_run", "model_without_counterpart", "overflow", "status", "version_number_filled", "version_status",
+        "model_metric_without_run", "model_without_counterpart", "overflow", "status", "unknown_fields", "version_number_filled",
+        "version_status",
     ]
 }
 

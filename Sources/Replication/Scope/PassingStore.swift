@@ -105,6 +105,7 @@ public struct PassingStore<Base: TrackingStore>: Sendable {
         run.tags = passed(run.tags)
         run.params = passed(run.params)
         run.datasets = run.datasets.map { passed($0) }
+        if !scope.carriesUnknownFields { run.unknown = [] }
         return run
     }
 
@@ -114,6 +115,7 @@ public struct PassingStore<Base: TrackingStore>: Sendable {
         model.statusMessage = model.statusMessage.map { mask.text($0) }
         model.tags = passed(model.tags)
         model.params = passed(model.params)
+        if !scope.carriesUnknownFields { model.unknown = [] }
         for at in model.metrics.indices { model.metrics[at].datasetName = model.metrics[at].datasetName.map { mask.text($0) } }
         return model
     }

@@ -13,12 +13,15 @@ public struct Scope: Sendable, Hashable {
     public var artifacts: Bool
     public var passage: Passage
     public var renaming: Renaming
+    /// Fields of runs and logged models that nobody here knows are carried, as documents among their files.
+    public var unknownFields: Bool
     /// Of all that, only what these names are.
     private var names: NameScope?
 
     public init(
         experiments: PatternList = .everything, models: PatternList = .everything, since: Int64? = nil, until: Int64? = nil,
-        owners: PatternList = .everything, artifacts: Bool = true, passage: Passage = .everything, renaming: Renaming = .none
+        owners: PatternList = .everything, artifacts: Bool = true, passage: Passage = .everything, renaming: Renaming = .none,
+        unknownFields: Bool = false
     ) {
         self.experiments = experiments
         self.models = models
@@ -28,6 +31,7 @@ public struct Scope: Sendable, Hashable {
         self.artifacts = artifacts
         self.passage = passage
         self.renaming = renaming
+        self.unknownFields = unknownFields
     }
 
     public static let everything = Scope()
@@ -35,6 +39,16 @@ public struct Scope: Sendable, Hashable {
     /// Nothing is out of it: no name, owner or time.
     public var hasNoEdge: Bool {
         experiments == .everything && models == .everything && owners == .everything && since == nil && until == nil && names == nil
+    }
+    public var carriesUnknownFields: Bool { unknownFields && unknownFieldsObstacles.isEmpty }
+    /// Keys of the configuration under which they are not carried: nobody knows whether they hold what may not pass.
+    public var unknownFieldsObstacles: [String] {
+        var keys: [String] = []
+        if !passage.mask.isEmpty { keys.append("scope.mask") }
+        if !passage.leaveOut.tags.isEmpty { keys.append("scope.leave_out.tags") }
+        if !passage.leaveOut.params.isEmpty { keys.append("scope.leave_out.params") }
+        if passage.leaveOut.holds(file: UnknownDocument.path) { keys.append("scope.leave_out.artifacts") }
+        return keys
     }
     public var hasAllExperiments: Bool { experiments == .everything && names == nil }
 
@@ -85,6 +99,7 @@ public struct Scope: Sendable, Hashable {
         add("scope.until", until.map { ["\($0)"] } ?? [])
         add("scope.owners", owners.patterns)
         add("scope.artifacts", artifacts ? [] : ["false"])
+        add("scope.unknown_fields", unknownFields ? ["true"] : [])
         add("scope.leave_out.tags", passage.leaveOut.tags)
         add("scope.leave_out.params", passage.leaveOut.params)
         add("scope.leave_out.artifacts", passage.leaveOut.artifacts)
@@ -100,7 +115,7 @@ public struct Scope: Sendable, Hashable {
     /// Tells one scope from another.
     var fingerprint: String {
         let old = Self.text([experiments.patterns, models.patterns, [since, until].map { $0.map(String.init) ?? "" }, ["\(artifacts)"]])
-        let isPlain = owners.patterns.isEmpty && passage.isWhole && renaming == .none
+        let isPlain = owners.patterns.isEmpty && passage.isWhole && renaming == .none && !unknownFields
         return isPlain ? old : SHA256Digest.of(parts.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value);" }.joined().utf8).hex
     }
 

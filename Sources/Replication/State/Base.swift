@@ -24,6 +24,8 @@ public struct Base: Sendable, Hashable {
         public static let adopted = Field("adopted")
         /// Out of scope, and copied because something in scope cannot do without it.
         static let brought = Field("brought")
+        /// The document of its unknown fields.
+        static let unknown = Field("unknown_fields")
         /// The primary has said that it is gone there for good.
         static let purged = Field("purged")
         /// Somebody else's experiment or model, ours added beside what is there: it is never deleted, restored or renamed.

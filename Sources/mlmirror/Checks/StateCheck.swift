@@ -33,6 +33,13 @@ enum StateCheck {
             + "followed any more\(masked)"
     }
 
+    /// Whether unknown fields are carried, where that is asked for.
+    static func unknownFields(_ scope: Scope) -> String {
+        guard !scope.carriesUnknownFields else { return "carried, in documents among the files of their runs and logged models" }
+        let keys = scope.unknownFieldsObstacles.joined(separator: ", ")
+        return "not carried, although scope.unknown_fields is true: nobody knows whether they hold what may not pass by \(keys)"
+    }
+
     private static func new(_ path: String) throws -> String {
         let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
         guard access(folder, W_OK | X_OK) == 0 else {

@@ -43,6 +43,7 @@ struct CheckCommand: MirrorCommand {
             shown = showConfig ? ShownSetting.all(settings) : []
             list.run("state file") { try StateCheck.run(settings.state.value) }
             if !list.hasFailure { list.run("scope") { try StateCheck.scope(settings) } }
+            if settings.unknownFields.value { list.ok("unknown fields", StateCheck.unknownFields(settings.scope)) }
             let servers = ServerCheck(session: session)
             if offline { servers.runOffline(settings, &list) } else { try await servers.run(settings, &list) }
             list.run("feed") { try FeedCheck.run(settings) }

@@ -27,6 +27,7 @@ struct ConfigurationFile: Sendable {
     var since: Setting<Int64>?
     var until: Setting<Int64>?
     var artifacts: Setting<Bool>?
+    var unknownFields: Setting<Bool>?
     var owners: Setting<[String]>?
     var passage = PassageSection()
     /// Of the secondary.
@@ -83,7 +84,7 @@ struct ConfigurationFile: Sendable {
     ])
     private static let modeKeys = KeyTable(known: ["stragglers", "retire_primary"])
     private static let scopeKeys = KeyTable(known: [
-        "experiments", "models", "since", "until", "artifacts", "owners", "leave_out", "rename", "mask",
+        "experiments", "models", "since", "until", "artifacts", "owners", "leave_out", "rename", "mask", "unknown_fields",
     ])
     private static let authenticationKeys = KeyTable(
         known: ["username", "password_file", "token_file"],
@@ -147,6 +148,7 @@ struct ConfigurationFile: Sendable {
         since = try scope.instant("since")
         until = try scope.instant("until")
         artifacts = try scope.truth("artifacts")
+        unknownFields = try scope.truth("unknown_fields")
         owners = try scope.names("owners")
         passage = try PassageSection(scope)
     }

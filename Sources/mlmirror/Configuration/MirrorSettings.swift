@@ -14,6 +14,8 @@ struct StoreSettings: Sendable {
     var registry: Setting<String>?
     /// Of a workspace of Databricks: how much of its documented rates is used, in percent; the primary's only.
     var rateShare: Setting<Int>?
+    /// Fields that are newer than this program are read too; the primary's only.
+    var carriesUnknownFields = false
     /// What the HTTP client may read: without the variables that belong to the other store.
     var environment: [String: String]
 }
@@ -48,6 +50,7 @@ struct MirrorSettings: Sendable {
     var since: Setting<Int64>?
     var until: Setting<Int64>?
     var artifacts: Setting<Bool>
+    var unknownFields: Setting<Bool>
     var owners: Setting<[String]>
     var leaveOut: Setting<LeaveOut>
     var renaming: Setting<Renaming>
@@ -91,7 +94,7 @@ struct MirrorSettings: Sendable {
         Scope(
             experiments: PatternList(experiments.value), models: PatternList(models.value), since: since?.value, until: until?.value,
             owners: PatternList(owners.value), artifacts: artifacts.value, passage: Passage(leaveOut: leaveOut.value, mask: mask.value),
-            renaming: renaming.value)
+            renaming: renaming.value, unknownFields: unknownFields.value)
     }
 
     /// The primary, seen as it may be seen.
@@ -149,6 +152,7 @@ struct ShownSetting: Sendable, Hashable, Encodable {
         add("scope.since", settings.since, Instant.text)
         add("scope.until", settings.until, Instant.text)
         add("scope.artifacts", settings.artifacts) { $0 ? "true" : "false" }
+        add("scope.unknown_fields", settings.unknownFields) { $0 ? "true" : "false" }
         add("scope.owners", settings.owners, patterns)
         func list(_ texts: [String]) -> String { texts.isEmpty ? "nothing" : texts.joined(separator: ", ") }
         add("scope.leave_out.tags", settings.leaveOut) { list($0.tags) }

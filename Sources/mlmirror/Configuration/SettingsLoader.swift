@@ -37,7 +37,7 @@ struct SettingsLoader {
         let file = try configurationFile()
         let primaryURI = try uri(.primary, flags.primary, file)
         let secondaryURI = try uri(.secondary, flags.secondary, file)
-        let settings = MirrorSettings(
+        var settings = MirrorSettings(
             file: file?.path,
             primary: try store(.primary, primaryURI, file),
             secondary: try store(.secondary, secondaryURI, file),
@@ -49,6 +49,7 @@ struct SettingsLoader {
             since: try instant(flags.since, "--since", "MLMIRROR_SINCE", file?.since),
             until: try instant(flags.until, "--until", "MLMIRROR_UNTIL", file?.until),
             artifacts: flags.noArtifacts ? Setting(false, .flag("--no-artifacts")) : file?.artifacts ?? Setting(true, .standard),
+            unknownFields: file?.unknownFields ?? Setting(false, .standard),
             owners: file?.owners ?? Setting([], .standard),
             leaveOut: file?.passage.leaveOut ?? Setting(LeaveOut(), .standard),
             renaming: file?.passage.renaming ?? Setting(.none, .standard),
@@ -81,6 +82,7 @@ struct SettingsLoader {
         }
         try checkCanary(settings)
         try checkEdits(settings)
+        settings.primary.carriesUnknownFields = settings.scope.carriesUnknownFields
         return settings
     }
 

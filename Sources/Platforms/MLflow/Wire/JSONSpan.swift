@@ -77,6 +77,43 @@ enum JSONSpan {
         return (try? JSONDecoder().decode(String.self, from: Data("\"\(plain)\"".utf8))) ?? plain
     }
 
+    /// A value in the one form that it has whatever the order of names and the space between them. Texts and numbers stay as they are written;
+    /// what is neither, as a bare `NaN`, becomes a text.
+    ///
+    /// - Parameter depth: how many levels it may have.
+    static func canonical(of bytes: [UInt8], in range: Range<Int>, depth: Int = 32) throws(Malformed) -> [UInt8] {
+        guard depth > 0 else { throw Malformed(offset: range.lowerBound) }
+        var result: [UInt8] = []
+        switch bytes[range.lowerBound] {
+        case UInt8(ascii: "{"):
+            let members = try members(of: bytes, in: range)
+            for member in members.sorted(by: { bytes[$0.name].lexicographicallyPrecedes(bytes[$1.name]) }) {
+                result.append(result.isEmpty ? UInt8(ascii: "{") : UInt8(ascii: ","))
+                result.append(UInt8(ascii: "\""))
+                result += bytes[member.name]
+                result += Array("\":".utf8)
+                result += try canonical(of: bytes, in: member.value, depth: depth - 1)
+            }
+            result += Array((result.isEmpty ? "{}" : "}").utf8)
+            return result
+        case UInt8(ascii: "["):
+            for element in try elements(of: bytes, in: range) {
+                result.append(result.isEmpty ? UInt8(ascii: "[") : UInt8(ascii: ","))
+                result += try canonical(of: bytes, in: element, depth: depth - 1)
+            }
+            result += Array((result.isEmpty ? "[]" : "]").utf8)
+            return result
+        default:
+            let isWord = ["true", "false", "null"].contains { bytes[range].elementsEqual($0.utf8) }
+            let isNumber = bytes[range].allSatisfy { "0123456789+-.eE".utf8.contains($0) }
+            if isWord || isNumber || bytes[range.lowerBound] == UInt8(ascii: "\"") { return Array(bytes[range]) }
+            result.append(UInt8(ascii: "\""))
+            result += bytes[range]
+            result.append(UInt8(ascii: "\""))
+            return result
+        }
+    }
+
     /// Where the value that starts at `start` ends. No recursion: depth is a number.
     private static func end(ofValue bytes: [UInt8], _ start: Int, _ limit: Int) throws(Malformed) -> Int {
         var depth = 0

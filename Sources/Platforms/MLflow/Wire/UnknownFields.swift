@@ -15,6 +15,8 @@ final class UnknownFields: Sendable {
     private static let most = 1000
     /// What an answer can make grow.
     private static let names = 100
+    /// Bytes of one thing's fields that are carried.
+    private static let largest = 64 << 10
 
     private static let known: [String: [String: Set<String>]] = [
         "experiments": [
@@ -70,6 +72,34 @@ final class UnknownFields: Sendable {
             let name = String(decoding: body[member.name], as: UTF8.self)
             guard let known = parts[name], let inner = try? JSONSpan.members(of: body, in: member.value) else { continue }
             note(body, inner, known, "\(listing).\(name)")
+        }
+    }
+
+    /// The fields of one thing themselves, by path: the first hundred, and of those the values that fit.
+    static func fields(of body: [UInt8], in entity: Range<Int>, of listing: String) -> [UnknownField] {
+        guard let parts = known[listing], let members = try? JSONSpan.members(of: body, in: entity) else { return [] }
+        var found: [String: Range<Int>] = [:]
+        func take(_ members: [(name: Range<Int>, value: Range<Int>)], besides known: Set<String>, _ prefix: String) {
+            for member in members {
+                let name = JSONSpan.unescaped(body[member.name])
+                if known.contains(name) || body[member.value].elementsEqual("null".utf8) { continue }
+                // The first of equal names is the one that counts.
+                if found[prefix + name] == nil { found[prefix + name] = member.value }
+            }
+        }
+        take(members, besides: parts[""] ?? [], "")
+        for member in members {
+            let name = String(decoding: body[member.name], as: UTF8.self)
+            guard let known = parts[name], let inner = try? JSONSpan.members(of: body, in: member.value) else { continue }
+            take(inner, besides: known, name + ".")
+        }
+        var room = largest
+        return found.sorted { $0.key < $1.key }.prefix(names).map { path, value -> UnknownField in
+            guard value.count <= room, let json = try? JSONSpan.canonical(of: body, in: value) else {
+                return UnknownField(path: path, json: nil)
+            }
+            room -= value.count
+            return UnknownField(path: path, json: String(decoding: json, as: UTF8.self))
         }
     }
 
