@@ -96,6 +96,54 @@ import Testing
         #expect(fixture.secondary.files(of: .run(copy.run.id)) == ["model/x": Array("1".utf8)])
     }
 
+    /// Nor by a pass that copies no files: it was brought, and no listing tells of it when another one does.
+    @Test func filesThatWaitAreNotForgottenByAPassWithoutFiles() async throws {
+        let fixture = try MirrorFixture()
+        let dev = try await fixture.primary.createExperiment(name: "dev", tags: [])
+        let run = try await Workload(store: fixture.primary).run(in: dev, "trained", files: ["model/x": "1"])
+        let name = ModelName("net")
+        try await fixture.primary.createRegisteredModel(name, description: "", tags: [])
+        _ = try await fixture.primary.createVersion(NewVersion(model: name, source: "\(run.artifactURI)/model", run: run.id))
+        func narrow(_ configuration: inout MirrorConfiguration) { configuration.scope.experiments = PatternList(["prod"]) }
+        fixture.secondary.setFault { operation in
+            operation.name == "writeArtifact" ? .before(StoreError(.stop, .unauthorized, "it ends here")) : nil
+        }
+        await #expect(throws: StoreError.self) { try await fixture.backfill(narrow) }
+        fixture.secondary.setFault(nil)
+        let copy = try #require(fixture.secondary.snapshot.runs.first { $0.run.name == "trained" })
+        for _ in 0..<2 {
+            let summary = try await fixture.backfill {
+                narrow(&$0)
+                $0.scope.artifacts = false
+            }
+            #expect(summary.failures == [])
+            #expect(try fixture.withState { try $0.pending() } == [.runArtifacts: 1])
+        }
+        #expect(fixture.secondary.files(of: .run(copy.run.id)).isEmpty)
+        try await fixture.backfill(narrow)
+        #expect(fixture.secondary.files(of: .run(copy.run.id)) == ["model/x": Array("1".utf8)])
+        #expect(try fixture.withState { try $0.pending() }.isEmpty)
+    }
+
+    @Test func aModelsPurgeWaitsForAScopeThatHasIt() async throws {
+        let fixture = try MirrorFixture()
+        func replicate(_ configuration: inout MirrorConfiguration) { configuration.rules = ConflictRules([.purgedOnPrimary: .replicate]) }
+        let name = ModelName("net")
+        try await fixture.primary.createRegisteredModel(name, description: "", tags: [])
+        try await fixture.backfill(replicate)
+        try await fixture.primary.deleteRegisteredModel(name)
+        try await fixture.backfill {
+            replicate(&$0)
+            $0.scope.models = PatternList(["other"])
+        } prepare: {
+            try $0.append([Change(.registeredModel(name))], at: 0)
+        }
+        #expect(try await fixture.secondary.registeredModel(name) != nil)
+        try await fixture.backfill(replicate)
+        #expect(try await fixture.secondary.registeredModel(name) == nil)
+        #expect(try fixture.withState { try $0.pending() }.isEmpty)
+    }
+
     /// It may have been made, by an attempt that did not live to note it: that is not forgotten by who lets it go.
     @Test func whatIsInDoubtStaysSoWhereItIsLetGo() async throws {
         let fixture = try MirrorFixture()

@@ -5,7 +5,12 @@ extension Mirror {
     /// Copies the files of a run or logged model that are not on the secondary yet.
     func applyArtifacts(_ entry: ChangeLogEntry) async throws {
         // What waited when the scope was another one.
-        guard configuration.scope.artifacts else { return try acknowledge(Acknowledgement(entry: entry, keepsIntents: true)) }
+        guard configuration.scope.artifacts else {
+            if try isBrought(entry.key.kind == .runArtifacts ? .run(RunID(entry.key.id)) : .loggedModel(LoggedModelID(entry.key.id))) {
+                try leaveToWiderScopes()
+            }
+            return try acknowledge(Acknowledgement(entry: entry, keepsIntents: true))
+        }
         try await holdIfPaused(filesOf: entry.key)
         guard let owners = try await artifactOwners(entry.key) else {
             return try acknowledge(Acknowledgement(entry: entry, keepsIntents: true))

@@ -1,4 +1,4 @@
-/// An entity in a scope that people have paused: it stays in the log. Not a failure.
+/// An entity in a scope that people have paused, or that is for another pass than this one: it stays in the log. Not a failure.
 struct Held: Error {
     /// Of the pauses that it was held by.
     let version: Int

@@ -98,6 +98,9 @@ extension Mirror {
     /// The primary states that it is gone for good: what is on the secondary stays, or is deleted there too, as the rules say.
     func applyHardDeletion(_ entry: ChangeLogEntry) async throws {
         let identity = try state.identity(entry.key.kind, entry.key.id)
+        if let identity, identity.kind == .registeredModel, try await !mayPurge(identity), try await !keepsPurged(entry.key) {
+            try leaveToWiderScopes()
+        }
         guard let identity, try await mayPurge(identity), try await !keepsPurged(entry.key), try !state.isRetired(entry.key),
             try await deleteThere(entry.key, identity)
         else { return try await keepHardDeleted(entry, identity) }

@@ -21,6 +21,18 @@ extension Mirror {
         return try state.isNoted(Intent(key, .made)) || state.isNoted(Intent(key, .brought))
     }
 
+    /// Out of scope, and followed all the same.
+    func isBrought(_ key: EntityKey) throws -> Bool {
+        if let base = try state.identity(key.kind, key.id)?.base { return base[Self.broughtField] != nil }
+        return try state.isNoted(Intent(key, .brought))
+    }
+
+    /// What no listing tells of again is not let go by one pass of a narrower scope: it waits for whoever has it in his. Who follows the
+    /// primary is that one himself.
+    func leaveToWiderScopes() throws {
+        if configuration.filePause == nil { throw Held(version: paused.withLock { $0.version }) }
+    }
+
     /// Ends with a change of something that is out of scope. When that comes back, nothing is taken for known.
     func leave(_ entry: ChangeLogEntry, of thing: EntityKey? = nil) throws {
         let key = thing ?? entry.key
