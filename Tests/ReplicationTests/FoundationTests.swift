@@ -84,6 +84,45 @@ import Testing
         #expect(secondary.snapshot.runs.count == 2, "what is beside them is not brought")
     }
 
+    /// As `copy_model_version` makes one: what it was made of is out of scope, and so is the run that all began with.
+    @Test func aCopyStandsOnWhatItWasMadeOf() async throws {
+        func onlyProd(_ configuration: inout MirrorConfiguration) {
+            configuration.scope.experiments = PatternList(["none"])
+            configuration.scope.models = PatternList(["prod"])
+        }
+        let run = try await Workload(store: primary).run(in: ExperimentID("0"), "run", files: ["model/x": "1"])
+        for name in ["dev", "prod"] { try await primary.createRegisteredModel(ModelName(name), description: "", tags: []) }
+        _ = try await primary.createVersion(NewVersion(model: ModelName("dev"), source: "\(run.artifactURI)/model", run: run.id))
+        _ = try await primary.createVersion(NewVersion(model: ModelName("prod"), source: "models:/dev/1"))
+        #expect(try await fixture.backfill(onlyProd).failures == [])
+        let there = try copy("run")
+        #expect(secondary.snapshot.versions[ModelName("prod")]?.map(\.source) == ["\(there.artifactURI)/model"])
+        #expect(secondary.snapshot.versions[ModelName("dev")] == nil)
+        #expect(secondary.files(of: .run(there.id))["model/x"] == Array("1".utf8))
+        #expect(try await fixture.verify(onlyProd).differences == [])
+        secondary.losePoint(of: there.id, metric: "loss")
+        #expect(try await fixture.verify(onlyProd).differences.map(\.field) == ["history:loss"])
+        // One that is there outlives what it was made of.
+        try await primary.deleteRegisteredModel(ModelName("dev"))
+        try await primary.setDescription("late", ofRegisteredModel: ModelName("prod"))
+        #expect(try await fixture.backfill(onlyProd).failures == [])
+        #expect(try await secondary.registeredModel(ModelName("prod"))?.description == "late")
+    }
+
+    /// The copy is listed first, and what it was made of has another number there.
+    @Test func aCopyIsMadeOfTheCopyWhateverItsNumber() async throws {
+        func renumber(_ configuration: inout MirrorConfiguration) { configuration.rules = ConflictRules([.versionNumber: .renumber]) }
+        let run = try await Workload(store: primary).run(in: ExperimentID("0"), "run", files: ["model/x": "1"])
+        let (dev, prod) = (ModelName("dev"), ModelName("a prod"))
+        for name in [dev, prod] { try await primary.createRegisteredModel(name, description: "", tags: []) }
+        for _ in 0..<2 { _ = try await primary.createVersion(NewVersion(model: dev, source: "\(run.artifactURI)/model", run: run.id)) }
+        try await primary.deleteVersion(1, of: dev)
+        _ = try await primary.createVersion(NewVersion(model: prod, source: "models:/dev/2", run: run.id))
+        #expect(try await fixture.backfill(renumber).failures == [])
+        #expect(secondary.snapshot.versions[dev]?.map(\.number) == [1])
+        #expect(secondary.snapshot.versions[prod]?.map(\.source) == ["models:/dev/1"])
+    }
+
     /// With a new state file nobody remembers what was brought, but what stands on it says so.
     @Test func whatIsBroughtIsFollowedByANewStateFile() async throws {
         func models(_ configuration: inout MirrorConfiguration) { configuration.scope.experiments = PatternList(["none"]) }

@@ -49,22 +49,40 @@ extension Mirror {
             if waits, let other = VersionSource.version(version.source), other.model != version.model {
                 let key = EntityKey.registeredModel(other.model)
                 if try state.entry(key) != nil { throw Waits(key: key) }
+                if isNew, try await isStillToCome(other, for: version) {
+                    try append([key])
+                    throw Waits(key: key)
+                }
             }
-            let found = References.find(inURI: version.source)
-            for run in found.runs.union(version.run.map { [$0] } ?? []).sorted() {
-                guard try await ensureRun(run, regardless: true) != nil else { continue }
-                if isNew { try await bringAgain(.run(run), files: .runArtifacts) }
-                if waits { try waitIfPending(.run(run), files: .runArtifacts, for: isNew ? version : nil, &unseen) }
-            }
-            for model in found.models.union(version.loggedModel.map { [$0] } ?? []).sorted() {
-                guard try await ensureLoggedModel(model, regardless: true) != nil else { continue }
-                if isNew { try await bringAgain(.loggedModel(model), files: .loggedModelArtifacts) }
-                if waits { try waitIfPending(.loggedModel(model), files: .loggedModelArtifacts, for: isNew ? version : nil, &unseen) }
+            for one in try await isNew ? ancestry(of: version) : [version] {
+                let found = References.find(inURI: one.source)
+                for run in found.runs.union(one.run.map { [$0] } ?? []).sorted() {
+                    guard try await ensureRun(run, regardless: true) != nil else { continue }
+                    if isNew { try await bringAgain(.run(run), files: .runArtifacts) }
+                    if waits { try waitIfPending(.run(run), files: .runArtifacts, for: isNew ? version : nil, &unseen) }
+                }
+                for model in found.models.union(one.loggedModel.map { [$0] } ?? []).sorted() {
+                    guard try await ensureLoggedModel(model, regardless: true) != nil else { continue }
+                    if isNew { try await bringAgain(.loggedModel(model), files: .loggedModelArtifacts) }
+                    if waits { try waitIfPending(.loggedModel(model), files: .loggedModelArtifacts, for: isNew ? version : nil, &unseen) }
+                }
             }
         }
         guard let last = unseen.last else { return }
         try append(unseen)
         throw Waits(key: last)
+    }
+
+    /// Whether a version that another one is to be made of is in scope, and not copied yet: it may be listed later. Asked once for each.
+    private func isStillToCome(_ other: (model: ModelName, number: Int), for version: ModelVersion) async throws -> Bool {
+        let key = EntityKey.registeredModel(other.model)
+        guard configuration.scope.contains(other.model), try !state.isSetAside(key) else { return false }
+        let known = try state.identity(.registeredModel, other.model.rawValue)?.base
+        let field = RegistryWork.descriptionField(ModelVersion(model: other.model, number: other.number, source: ""))
+        guard known?[field] == nil else { return false }
+        let isFirst = lookedAtFiles.withLock { $0[version.model, default: []].insert("\(version.number) \(key)").inserted }
+        guard isFirst, try await primary.registeredModel(other.model).map({ !$0.isPrompt }) ?? false else { return false }
+        return try await primary.version(of: other.model, other.number) != nil
     }
 
     /// - Parameter version: that is to be made of it.

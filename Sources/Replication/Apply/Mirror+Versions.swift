@@ -1,23 +1,22 @@
 extension Mirror {
     /// Writes one version, and gives back its number on the secondary.
     func writeVersion(_ version: ModelVersion, _ name: ModelName, _ there: [ModelVersion], _ work: inout RegistryWork) async throws -> Int {
-        let origin = try await origin(of: version)
+        let numbers = work.rules.decision(.versionNumber, Self.numberField(version))
+        var existing = there.first { isOurs($0, version) }
+        let isEarly =
+            existing.map { $0.number < version.number } ?? false && numbers == .fill && work.highestNumber < version.number
+            && !work.rules.isSealed
+        // Of a copy that is there it is not asked again what it was made of: that may be gone since.
+        let isMade = existing != nil && !isEarly && VersionSource.version(version.source) != nil
+        let origin = try await origin(of: version, followsCopies: !isMade)
         for model in origin.models where !work.wrote(version) { work.followUps.insert(.loggedModel(model)) }
         let (map, holder) = (origin.map, origin.holder)
-        let source: String
-        switch try await sourceThere(of: version, origin) {
-        case .translated(let uri), .same(let uri): source = uri
-        case .refused(let why):
-            throw SetAside(reason: "source_refused", message: "its source \"\(shownSource(version))\" is not forwarded: \(why)")
-        }
+        let source = try await isMade ? "" : acceptedSource(of: version, origin)
         // Files and run go together.
         let isHeld = origin.places.models.values.contains { source == $0 || source.hasPrefix($0 + "/") }
         let run = (isHeld ? holder : nil) ?? version.run.flatMap { map.runs[$0] }
         let tags = versionTags(version, map) + (work.aliases[version.number] ?? []).map { Stamp.tag(ofAlias: $0) }
-        let numbers = work.rules.decision(.versionNumber, Self.numberField(version))
-        var existing = there.first { isOurs($0, version) }
-        if let early = existing, early.number < version.number, numbers == .fill, work.highestNumber < version.number, !work.rules.isSealed
-        {
+        if let early = existing, isEarly {
             try await takeBack(version, early.number, name, &work)
             existing = nil
         }

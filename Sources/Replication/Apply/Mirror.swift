@@ -32,7 +32,7 @@ struct Mirror<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
     let refused = Locked<Set<EntityKey>>([])
     /// The secondary has turned out to take no dataset inputs.
     let lacksDatasets = Locked(false)
-    /// Versions that are to be made, and the files that were looked at for them.
+    /// Versions that are to be made, and the files and models that were looked at for them.
     let lookedAtFiles = Locked<[ModelName: Set<String>]>([:])
     /// Of what is being applied: for a letter that tells what it was about.
     private let recordsRead = Locked<[EntityKey: @Sendable () -> SHA256Digest]>([:])

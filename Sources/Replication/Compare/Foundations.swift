@@ -39,7 +39,10 @@ final class Foundations: Sendable {
 extension Comparison {
     func compareFoundations(of versions: [ModelVersion]) async throws {
         guard let foundations, !mirror.configuration.scope.hasNoEdge else { return }
-        for version in versions {
+        var all: [ModelVersion] = []
+        // Files of a copy are those of what it was made of.
+        for version in versions { all += try await mirror.retrying { try await mirror.ancestry(of: version) } }
+        for version in all {
             let found = References.find(inURI: version.source)
             for run in found.runs.union(version.run.map { [$0] } ?? []).sorted() {
                 try await compareFoundation(run, foundations)
