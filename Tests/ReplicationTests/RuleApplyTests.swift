@@ -117,6 +117,29 @@ import Testing
         try await expectVerdict(decision, rules)
     }
 
+    @Test(arguments: texts) func aTagThatIsDeletedHereAndWasEditedThere(_ decision: ConflictDecision) async throws {
+        let rules = ConflictRules([.tag: decision])
+        let run = try await workload.run(in: ExperimentID("0"), "r", tags: [Tag("a", "1"), Tag("b", "1")])
+        let name = ModelName("net")
+        try await primary.createRegisteredModel(name, description: "", tags: [Tag("a", "1"), Tag("b", "1")])
+        try await fixture.backfill { $0.rules = rules }
+        let copy = RunID(try fixture.there(.run, run.id.rawValue))
+        try await secondary.logBatch(RunBatch(tags: [Tag("a", "theirs"), Tag("c", "theirs")]), toRun: copy)
+        for key in ["a", "c"] { try await secondary.setTag(Tag(key, "theirs"), ofRegisteredModel: name) }
+        for key in ["a", "b"] {
+            try await primary.deleteTag(key, ofRun: run.id)
+            try await primary.deleteTag(key, ofRegisteredModel: name)
+        }
+        let summary = try await fixture.backfill { $0.rules = rules }
+        #expect(summary.counts.conflicts == 2)
+        let (there, model) = (try await secondary.run(copy)?.tags ?? [], try await secondary.registeredModel(name)?.tags ?? [])
+        for tags in [there, model] {
+            #expect(tags["a"] == (decision == .primary ? nil : "theirs"))
+            #expect(tags["b"] == nil && tags["c"] == "theirs", "what is theirs alone stays")
+        }
+        try await expectQuiet(rules)
+    }
+
     @Test(arguments: [ConflictDecision.park, .secondary]) func otherParams(_ decision: ConflictDecision) async throws {
         let rules = ConflictRules([.param: decision])
         let run = try await workload.run(in: ExperimentID("0"), "r")

@@ -88,6 +88,13 @@ public struct TagPlan: Sendable, Hashable {
                         key: key, field: field.description, kind: kind, decision: policy.decision,
                         detail: "deleted on the primary, edited on the secondary"))
                 fields[field] = base?[field]
+            case .nothing where !keepsForeign && policy.decision == .primary && base?[field] != nil:
+                // As with an edited value that the primary has still: it is written over.
+                delete.append(name)
+                conflicts.append(
+                    Conflict(
+                        key: key, field: field.description, kind: kind, decision: .primary,
+                        detail: "edited on the secondary; deleted as on the primary"))
             case .nothing, .write, .overwrite: break
             }
         }
