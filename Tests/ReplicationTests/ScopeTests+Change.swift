@@ -182,4 +182,26 @@ extension ScopeTests {
             #expect(there.runs.map(\.run.lifecycle) == [.active] && there.models.count == 1, "\(state)")
         }
     }
+
+    /// It is pending for good: nobody would see its end.
+    @Test func thePendingLoggedModelThatWentOutIsNotWatched() async throws {
+        let fixture = try MirrorFixture()
+        let id = try await fixture.primary.createExperiment(name: "out", tags: [])
+        let model = try await fixture.primary.createLoggedModel(
+            NewLoggedModel(experiment: id, name: "m", modelType: nil, sourceRun: nil, params: [], tags: []))
+        let files = EntityKey(.loggedModelArtifacts, model.id.rawValue)
+        try await fixture.backfill { $0.filePause = 1000 }
+        let later = fixture.clock.nowMilliseconds + 1_000_000
+        let muchLater = later + 1_000_000
+        #expect(try fixture.withState { try $0.queueDueFiles(at: later, longest: 1000, limit: 9) } == 1)
+        #expect(try fixture.withState { try $0.hasDueFiles(at: muchLater) }, "it is pending, and goes on being watched")
+        try await fixture.backfill {
+            $0.filePause = 1000
+            $0.scope.experiments = PatternList(["in"])
+        }
+        #expect(try fixture.withState { try $0.entry(files) } == nil)
+        // Once more, for the last time.
+        #expect(try fixture.withState { try $0.queueDueFiles(at: muchLater, longest: 1000, limit: 9) } == 1)
+        #expect(try fixture.withState { try !$0.hasDueFiles(at: .max) })
+    }
 }

@@ -168,13 +168,12 @@ extension Mirror {
         if isRun {
             // Somebody deleted the copy, and that is respected: nothing is put into it.
             guard identity.base?[Self.historiesUnknownField] == nil else { return nil }
-            guard let record = try await artifactRoot(ofRun: RunID(key.id)) else { return nil }
+            guard let record = try await artifactRoot(ofRun: RunID(key.id)) else { return try endWatch(key) }
             if hasEdge, try identity.record == nil || mayHaveLeft(RunID(key.id)), let run = try await readRun(RunID(key.id)),
                 try await !isInScope(run)
             {
-                // That ends the watching of its files.
                 if identity.record != nil { try append([.run(run.id)]) }
-                return nil
+                return try endWatch(key)
             }
             let looksAtNames = configuration.rules.looksAtNames(of: .experiment) || modes.withLock { $0.ledger.hasSeals }
             if looksAtNames, let run = try await readRun(RunID(key.id)) {
@@ -182,8 +181,11 @@ extension Mirror {
             }
             here = ArtifactOwner(.run(RunID(key.id)), root: record)
         } else {
-            guard let record = try await primary.loggedModel(LoggedModelID(key.id)) else { return nil }
-            if hasEdge, try await !isInScope(record) { return nil }
+            guard let record = try await primary.loggedModel(LoggedModelID(key.id)) else { return try endWatch(key) }
+            if hasEdge, try await !isInScope(record) {
+                if identity.record != nil { try append([.loggedModel(record.id)]) }
+                return try endWatch(key)
+            }
             here = ArtifactOwner(.loggedModel(record.id), root: record.artifactURI)
             subject = .experiment(record.experiment)
         }
@@ -208,6 +210,12 @@ extension Mirror {
             owners.modelFolders = try state.modelFolders(of: RunID(identity.secondaryID))
         }
         return owners
+    }
+
+    /// What is out of scope, or gone, has no end that would be seen.
+    private func endWatch(_ key: EntityKey) throws -> Owners? {
+        try state.endWatch(key, at: clock.nowMilliseconds)
+        return nil
     }
 
     /// Reading a run only for its root would be a request a run: the last reading is remembered for a while.

@@ -213,6 +213,11 @@ extension ReplicationState {
         ).execute(arguments: [watch.owner.kind.rawValue, watch.owner.id, milliseconds + watch.pause, watch.pause, watch.until])
     }
 
+    /// One that has no end yet.
+    func endWatch(_ owner: EntityKey, at milliseconds: Int64) throws {
+        try transaction("files") { try Self.endWatch(owner.kind, owner.id, until: milliseconds, $0) }
+    }
+
     static func endWatch(_ kind: EntityKey.Kind, _ id: String, until end: Int64, _ db: Database) throws {
         try db.cachedStatement(sql: "UPDATE file_watch SET until = ? WHERE kind = ? AND id = ? AND until IS NULL")
             .execute(arguments: [end, kind.rawValue, id])
