@@ -64,6 +64,23 @@ import Testing
         try restored.close()
     }
 
+    /// With a lost state file the marks tell of seals, after people have taken them back.
+    @Test(arguments: [NameScope.everything, NameScope(experiments: ["b"])])
+    func whatIsTakenBackBeforeItsMarksAreReadStaysSo(_ scope: NameScope) async throws {
+        let fixture = LiveFixture(try MirrorFixture())
+        _ = try await fixture.pair.primary.createExperiment(name: "a", tags: [])
+        try await sealEverything(fixture)
+        try await fixture.pair.backfill(state: "new.db") { _ in
+        } prepare: { state in
+            _ = try state.endModes(scope)
+        }
+        let restored = try ReplicationState.open(path: fixture.pair.folder.file("new.db"))
+        #expect(try restored.modes.switches.map(\.step) == (scope == .everything ? [] : [.sealed]))
+        #expect(try restored.control(.dualAsked) == nil)
+        try restored.close()
+        #expect(marked(fixture.pair.secondary) == (scope == .everything ? [] : ["Default", "a"]))
+    }
+
     /// Another seal that holds for it has its mark there.
     @Test func whatAnotherSealHoldsStaysMarked() async throws {
         let fixture = LiveFixture(try MirrorFixture())

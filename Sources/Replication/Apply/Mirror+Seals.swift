@@ -82,6 +82,7 @@ extension Mirror {
         }
         let now = clock.nowMilliseconds
         let known = try state.modes
+        var restored: [NameScope] = []
         for scope in scopes where !known.switches.contains(where: { $0.scope == scope && $0.isSealing }) {
             try state.changeModes { ledger in
                 var one = ModeSwitch(scope, askedAt: now)
@@ -89,9 +90,18 @@ extension Mirror {
                 one.sealedAt = now
                 ledger.ask(one)
             }
+            restored.append(scope)
             logger.event(
                 .modeStep,
                 ["step": "\(ModeSwitch.Step.sealed.rawValue)", "names": "\(scope.text)", "detail": "by the marks on the secondary"])
+        }
+        try obeyModes()
+        // Taken back while the marks were read: whoever said it saw no switch yet.
+        let asked = try state.dualAsked
+        let ended = restored.filter { asked.contains(.everything) || asked.contains($0) }
+        guard !ended.isEmpty else { return }
+        try state.changeModes { ledger in
+            ledger.switches.removeAll { ended.contains($0.scope) && $0.askedAt == now }
         }
         try obeyModes()
     }

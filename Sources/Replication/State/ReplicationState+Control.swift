@@ -16,6 +16,8 @@ public enum ControlName: String, Sendable, CaseIterable {
     case onlyReported = "only_reported"
     /// Seals have ended, and their marks on the secondary are to be taken off; a number that tells one asking from the next.
     case endedSeals = "ended_seals"
+    /// What was taken back to `dual` before the secondary was looked through for marks of seals: `NameScope`s as JSON, one a line.
+    case dualAsked = "dual_asked"
     /// Unknown fields that were told of, one a line.
     case unknownTold = "unknown_told"
     /// What the primary holds and nobody copies, by kind, as JSON; absent where there is nothing.

@@ -48,6 +48,30 @@ extension ReplicationState {
         }
     }
 
+    /// Back to `dual`. Said while the marks of an earlier state file's seals may still be looked for, it holds for those too.
+    ///
+    /// - Returns: the switches that ended.
+    public func endModes(_ scope: NameScope) throws -> [ModeSwitch] {
+        try write { db in
+            // To a file that knows no pair yet, names are more likely misspelt.
+            let sql = "SELECT adopted = 0 AND (name IS NOT NULL OR ?) FROM pair"
+            let namesNothing = scope == .everything
+            let isOpen = try Bool.fetchOne(db, sql: sql, arguments: [namesNothing]) ?? false
+            guard isOpen, let text = scope.encoded else { return }
+            let name = ControlName.dualAsked
+            let before = try String.fetchOne(db, sql: "SELECT value FROM control WHERE name = ?", arguments: [name.rawValue])
+            try Self.setControl(name, ((before.map { [$0] } ?? []) + [text]).joined(separator: "\n"), db)
+        }
+        return try changeModes(comparesAnew: "back to dual") { $0.end(scope) }
+    }
+
+    /// What people have taken back since this file began, or was found to be old, while nobody has read the marks of seals.
+    var dualAsked: [NameScope] {
+        get throws {
+            try (control(.dualAsked) ?? "").split(separator: "\n").compactMap { NameScope(encoded: String($0)) }
+        }
+    }
+
     /// The owner's next step, unless people have said otherwise meanwhile.
     ///
     /// - Parameter asking: why everything is to be compared with the primary, in the same step.

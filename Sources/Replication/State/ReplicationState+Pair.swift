@@ -117,7 +117,10 @@ extension ReplicationState {
     }
 
     public func setAdopted() throws {
-        try transaction("adopted") { try $0.execute(sql: "UPDATE pair SET adopted = 1") }
+        try transaction("adopted") { db in
+            try db.execute(sql: "UPDATE pair SET adopted = 1")
+            try Self.setControl(.dualAsked, nil, db)
+        }
     }
 
     /// Notes things found on the secondary by their stamps. Known ones are left as they are.

@@ -287,5 +287,7 @@ extension ReplicationState {
             try db.execute(sql: "DELETE FROM \(table)")
         }
         try db.execute(sql: "UPDATE pair SET adopted = 0")
+        // What was said to it then may have been taken back since.
+        try setControl(.dualAsked, nil, db)
     }
 }

@@ -98,8 +98,10 @@ struct ModeCommand: SessionCommand {
     }
 
     private func end(_ state: ReplicationState, _ session: Session) throws -> Outcome {
-        let ended = try state.changeModes(comparesAnew: "back to dual") { $0.end(scope) }
-        guard !ended.isEmpty || scope == .everything else {
+        let ended = try state.endModes(scope)
+        // Marks that are still looked for may tell of more.
+        let isKnown = try state.pair() == nil || state.hasAdopted()
+        guard !ended.isEmpty || scope == .everything || !isKnown else {
             let switches = try state.modes.switches.map(\.scope.text)
             let there = switches.isEmpty ? "nothing" : switches.joined(separator: "; ")
             throw MirrorError(.configuration, "\(scope.text): not switched by these patterns; switched is: \(there)")
