@@ -255,6 +255,21 @@ struct DeadLetterCommandTests {
         try owner.close()
     }
 
+    @Test("beside a command that has the state file, and answers nobody, nobody waits", .timeLimit(.minutes(1)))
+    func besideABackfill() async throws {
+        try some(2)
+        let owner = try ReplicationState.open(path: state)
+        let notice = "; another command has the state file, and no daemon: the next daemon does it.\n"
+        #expect(await world.run(["resync", "--state", state, "run", "r1"]) == .ok)
+        #expect(world.printed == "Noted\(notice)")
+        #expect(await letters("requeue", ["--all"]) == .ok)
+        #expect(world.printed == "Noted: 2 letters\(notice)")
+        #expect(await letters("discard", ["1", "--yes"]) == .ok)
+        #expect(world.printed == "Noted: 1 letter\(notice)")
+        #expect(try owner.openRequests().map(\.what) == [.resync, .requeue, .discard])
+        try owner.close()
+    }
+
     @Test("help begins with examples", arguments: [[], ["list"], ["show"], ["requeue"], ["discard"]])
     func help(_ command: [String]) async {
         #expect(await world.run(["dead-letters"] + command + ["--help"], [:]) == .ok)

@@ -33,6 +33,8 @@ public struct MirrorStatus: Sendable, Hashable {
     /// What the primary holds and nobody copies, by kind.
     public var uncopied: [String: Int] = [:]
     public var report: LiveReport?
+    /// Whoever has the state file is a daemon, which answers what it is asked; another command that has it answers nobody.
+    public var hasDaemon: Bool { condition != .stopped && report?.hasEnded == false }
 
     /// - Parameter milliseconds: now, since 1970.
     public init(of state: ReplicationState, at milliseconds: Int64) throws {

@@ -145,7 +145,7 @@ struct ConflictsResolveCommand: SessionCommand {
                         + "\(ConflictText.allowed(conflict.kind)), found \(decision.rawValue)")
             }
             try state.resolve(chosen.map(\.conflict), decision, at: session.clock.nowMilliseconds)
-            let isRunning = try MirrorStatus(of: state, at: session.clock.nowMilliseconds).condition != .stopped
+            let isRunning = try MirrorStatus(of: state, at: session.clock.nowMilliseconds).hasDaemon
             let ids = Set(chosen.map(\.conflict.id))
             let now = try state.conflicts().filter { ids.contains($0.conflict.id) }
             let count = Quantity.count(chosen.count, "conflict")

@@ -73,11 +73,11 @@ struct DeadLetterRequeueCommand: SessionCommand {
                 "\(letters) put back; no daemon runs: the next start or backfill tries again.")
         }
         guard let request = try await decision.ask(.requeue, path, session, output, waits: !noWait && decision.pause == .nothing) else {
-            let paused = decision.pause.notice.map { " \($0)" } ?? ""
+            let notice = decision.pause.notice.map { ". \($0)" } ?? (noWait ? nil : decision.absence) ?? "."
             let outcome = session.answer(
-                output, DecisionDocument("requeue", .waiting, letters: decision.count), "Noted: \(letters).\(paused)")
+                output, DecisionDocument("requeue", .waiting, letters: decision.count), "Noted: \(letters)\(notice)")
             // Who would have waited has not got what was asked for.
-            return noWait ? outcome : Outcome(.incomplete, "the daemon is paused")
+            return noWait || decision.absence != nil ? outcome : Outcome(.incomplete, "the daemon is paused")
         }
         guard request.state == .done else { throw CommandFailure(request.message) }
         return try await tell(decision, path, session)
@@ -147,7 +147,8 @@ struct DeadLetterDiscardCommand: SessionCommand {
         var count = 0
         if decision.hasOwner {
             guard let request = try await decision.ask(.discard, path, session, output, waits: !noWait) else {
-                return session.answer(output, DecisionDocument("discard", .waiting, letters: decision.count), "Noted: \(letters).")
+                let notice = (noWait ? nil : decision.absence) ?? "."
+                return session.answer(output, DecisionDocument("discard", .waiting, letters: decision.count), "Noted: \(letters)\(notice)")
             }
             guard request.state == .done else { throw CommandFailure(request.message) }
             count = Int(request.message) ?? decision.count
@@ -187,12 +188,16 @@ private struct LetterDecision {
     /// A daemon, or a command that copies: it alone writes to the letters.
     var hasOwner: Bool
     var pause: Pause
+    /// Why it does not answer; nil: it does.
+    var absence: String?
 
     init(_ choice: LetterChoice, _ path: String, _ session: Session) async throws {
-        (selection, count, things, hasOwner, pause) = try await session.visitingState(path) { state in
+        (selection, count, things, hasOwner, pause, absence) = try await session.visitingState(path) { state in
             let (selection, count) = try choice.resolved(state)
             let status = try MirrorStatus(of: state, at: session.clock.nowMilliseconds)
-            return (selection, count, try LetterThings(selection, in: state), status.condition != .stopped, status.pause)
+            return (
+                selection, count, try LetterThings(selection, in: state), status.condition != .stopped, status.pause, status.absenceNotice
+            )
         }
     }
 
@@ -202,7 +207,7 @@ private struct LetterDecision {
     ) async throws -> OwnerRequest? {
         try await session.visitingState(path) { state in
             let number = try state.ask(what, selection.encoded, at: session.clock.nowMilliseconds)
-            return waits ? try await OwnerWait(state, session, output).answer(to: number) : nil
+            return waits && absence == nil ? try await OwnerWait(state, session, output).answer(to: number) : nil
         }
     }
 }

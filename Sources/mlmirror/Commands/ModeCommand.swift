@@ -115,7 +115,7 @@ struct ModeCommand: SessionCommand {
         try state.changeModes { $0.ask(asked) }
         var said: String?
         while let one = try state.modes.switches.first(where: { $0.scope == scope }), !one.step.isLast {
-            let isRunning = try MirrorStatus(of: state, at: session.clock.nowMilliseconds).condition != .stopped
+            let isRunning = try MirrorStatus(of: state, at: session.clock.nowMilliseconds).hasDaemon
             if !isRunning || noWait {
                 session.remark(isRunning ? "Noted." : "Noted; no daemon runs: the next one does it.", output)
                 return try show(state, session)

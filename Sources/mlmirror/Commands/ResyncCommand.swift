@@ -11,8 +11,8 @@ struct ResyncCommand: SessionCommand {
               mlmirror resync --state mirror.db experiment 12
               mlmirror resync --state mirror.db model churn
 
-            The id is the primary's. A daemon does it at once; without one it is done
-            when the next one starts. Ends with 0 when all of it is copied, with 3 when
+            The id is the primary's. A daemon does it at once; without one, also while
+            a backfill has the state file, it is done when the next one starts. Ends with 0 when all of it is copied, with 3 when
             some of it is set aside, or held by a pause, and refuses what is out of
             scope. While everything, or all files, are paused it does not wait, and ends
             with 3.
@@ -40,13 +40,12 @@ struct ResyncCommand: SessionCommand {
         try await session.visitingState(try stateOptions.path(session)) { state in
             let number = try state.ask(.resync, "\(kind.rawValue) \(id)", at: session.clock.nowMilliseconds)
             let status = try MirrorStatus(of: state, at: session.clock.nowMilliseconds)
-            guard status.condition != .stopped, !noWait, status.pause == .nothing else {
-                let noted = status.pause.notice.map { "Noted. \($0)" } ?? "Noted."
-                let outcome = session.answer(
-                    output, RequestDocument(state: OwnerRequest.State.waiting.rawValue),
-                    status.condition == .stopped ? "Noted; no daemon runs: the next one does it." : noted)
+            guard status.hasDaemon, !noWait, status.pause == .nothing else {
+                let paused = status.condition == .stopped ? nil : status.pause.notice.map { ". \($0)" }
+                let notice = paused ?? status.absenceNotice ?? "."
+                let outcome = session.answer(output, RequestDocument(state: OwnerRequest.State.waiting.rawValue), "Noted\(notice)")
                 // Who would have waited has not got what was asked for.
-                return status.condition == .stopped || noWait ? outcome : Outcome(.incomplete, "the daemon is paused")
+                return !status.hasDaemon || noWait ? outcome : Outcome(.incomplete, "the daemon is paused")
             }
             let request = try await OwnerWait(state, session, output).answer(to: number)
             guard request.state == .done else { throw CommandFailure(request.message) }
@@ -88,6 +87,12 @@ extension Pause {
 }
 
 extension MirrorStatus {
+    /// Why nobody answers; nil: a daemon does.
+    var absenceNotice: String? {
+        if condition == .stopped { return "; no daemon runs: the next one does it." }
+        return hasDaemon ? nil : "; another command has the state file, and no daemon: the next daemon does it."
+    }
+
     /// What people have paused, also by name; nil: nothing.
     var pauseNotice: String? {
         if let notice = pause.notice { return notice }
@@ -120,7 +125,7 @@ struct OwnerWait {
                 throw StateError(.locked, "\(state.path): the request is no longer in the file")
             }
             if request.state == .done || request.state == .refused { return request }
-            guard status.condition != .stopped else {
+            guard status.hasDaemon else {
                 throw StateError(.locked, "\(state.path): the daemon ended before it was done; the next one goes on with it.")
             }
             try whileWaiting(status)
