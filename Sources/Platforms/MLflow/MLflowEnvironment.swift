@@ -1,5 +1,3 @@
-public import Curl
-
 /// The settings that MLflow's own client takes from environment variables and from `~/.mlflow/credentials`.
 public struct MLflowEnvironment: Sendable {
     private let variables: [String: String]
@@ -22,22 +20,10 @@ public struct MLflowEnvironment: Sendable {
         return .none
     }
 
-    public var workspace: String? { value("MLFLOW_WORKSPACE") }
-
     /// Seconds; nil where unset or not a positive number.
     public var requestTimeout: Double? {
         value("MLFLOW_HTTP_REQUEST_TIMEOUT").flatMap(Double.init).flatMap { $0 > 0 && $0.isFinite ? $0 : nil }
     }
-
-    /// One store's endpoint from these settings.
-    public func endpoint(uri: String) throws(MLflowEndpoint.InvalidURI) -> MLflowEndpoint {
-        let inURI = try TrackingURI(uri).user != nil
-        return try MLflowEndpoint(
-            uri: uri, credentials: inURI ? .none : credentials, workspace: workspace, requestTimeout: requestTimeout ?? 120)
-    }
-
-    /// TLS and proxy settings: `MLFLOW_TRACKING_INSECURE_TLS`, `_SERVER_CERT_PATH`, `_CLIENT_CERT_PATH` and what the HTTP client maps.
-    public var clientConfiguration: HTTPClientConfiguration { .fromEnvironment(variables) }
 
     private func value(_ name: String) -> String? { variables[name].flatMap { $0.isEmpty ? nil : $0 } }
 

@@ -1,18 +1,5 @@
 public import Replication
 
-/// What a first look at a server found. Whether it may be written to is not known before something is written.
-public struct MLflowProbe: Sendable, Hashable {
-    /// nil where the server does not say, as one behind a proxy that hides `/version`.
-    public var version: String?
-    public var identity: StoreIdentity
-    /// MLflow 3 and later.
-    public var hasLoggedModels: Bool
-    /// One line for people.
-    public var summary: String {
-        "MLflow \(version ?? "of unknown version"), readable; writing is not tried by this check"
-    }
-}
-
 extension MLflowStore {
     /// An MLflow server has no identifier of its own. Its first experiment's id, artifact location and time of creation (set when the
     /// data base was made) stand in, with the workspace: two addresses of one server give the same.
@@ -65,14 +52,6 @@ extension MLflowStore {
         }
         let text = String(decoding: body.prefix(64), as: UTF8.self).split(whereSeparator: \.isWhitespace).first.map(String.init) ?? ""
         return text.first?.isNumber == true && text.contains(".") ? text : nil
-    }
-
-    /// Asks whether the address is an MLflow server that may be read: two or three small requests, none of which writes.
-    public func probe() async throws -> MLflowProbe {
-        let identity = try await identity()
-        let version = try await serverVersion()
-        let major = version.flatMap { $0.split(separator: ".").first }.flatMap { Int($0) }
-        return MLflowProbe(version: version, identity: identity, hasLoggedModels: major.map { $0 >= 3 } ?? dialect.hasLoggedModels)
     }
 }
 

@@ -14,7 +14,6 @@ public struct Dialect: Sendable, Hashable {
     public var experimentTags = Int.max
     /// Of registered models and versions (`MAX_REGISTERED_MODEL_TAG_VALUE_LENGTH`).
     public var registryTagValueLength = 100_000
-    public var keyLength = 250
     /// Most experiments that one search for runs or logged models may name.
     public var experimentsPerSearch = 200
     /// Whether the list of experiments may have to be taken in the store's own order.
