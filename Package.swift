@@ -29,7 +29,7 @@ let package = Package(
         .target(name: "Systemd", dependencies: ["CSystemd"], swiftSettings: settings),
         .target(name: "Hashing", dependencies: ["CCrypto"], swiftSettings: settings),
         .target(name: "Replication", dependencies: ["Hashing", grdb, logging], swiftSettings: settings),
-        .target(name: "Platforms", dependencies: ["Curl", "Hashing", "Replication", grdb, logging], swiftSettings: settings),
+        .target(name: "Platforms", dependencies: ["Curl", "Hashing", "Replication", grdb], swiftSettings: settings),
         .executableTarget(
             name: "mlmirror",
             dependencies: [
