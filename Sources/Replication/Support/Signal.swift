@@ -1,14 +1,14 @@
 /// Wakes one waiter; signals that nobody waits for coalesce into one.
-public final class Signal: Sendable {
+package final class Signal: Sendable {
     private struct State {
         var isRaised = false
         var waiter: CheckedContinuation<Void, Never>?
     }
     private let state = Locked(State())
 
-    public init() {}
+    package init() {}
 
-    public func raise() {
+    package func raise() {
         let waiter: CheckedContinuation<Void, Never>? = state.withLock { state in
             guard let waiter = state.waiter else {
                 state.isRaised = true
@@ -21,7 +21,7 @@ public final class Signal: Sendable {
     }
 
     /// Returns at the next signal, at once when one was raised before, and when the task is cancelled.
-    public func wait() async {
+    package func wait() async {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 // A second waiter would push the first one out: both look again.
