@@ -110,7 +110,7 @@ extension Mirror {
     }
 
     /// Small files are read again at most once a minute while their owner has not ended; when it has, or was deleted, and at the last look of all.
-    private func fileLook(_ entry: ChangeLogEntry, _ owners: FileOwners) -> FileLook {
+    private func fileLook(_ entry: ChangeLogEntry, _ owners: Owners) -> FileLook {
         var look = FileLook(isOwnerSettled: owners.isSettled, readsSmallFiles: false, isDeep: configuration.deep)
         guard configuration.filePause != nil else {
             look.isDeep = look.isDeep || !owners.isSettled
@@ -134,7 +134,7 @@ extension Mirror {
     }
     private static var millisecondsBetweenReadings: Int64 { 60_000 }
 
-    struct FileOwners: Sendable {
+    struct Owners: Sendable {
         var primary: ArtifactOwner
         var secondary: ArtifactOwner
         /// Where they are on the secondary, with a slash at its end, when not at the root.
@@ -159,7 +159,7 @@ extension Mirror {
         func there(_ path: String) -> String { Overflow.place(of: folder + path, besides: folder.isEmpty ? modelFolders : []) }
     }
 
-    private func artifactOwners(_ key: EntityKey) async throws -> FileOwners? {
+    private func artifactOwners(_ key: EntityKey) async throws -> Owners? {
         let isRun = key.kind == .runArtifacts
         guard let identity = try state.identity(isRun ? .run : .loggedModel, key.id), let root = identity.root else { return nil }
         let hasEdge = !configuration.scope.hasNoEdge && identity.base.map { $0[Self.broughtField] == nil } ?? false
@@ -190,7 +190,7 @@ extension Mirror {
             subject = .experiment(record.experiment)
         }
         if !isRun, let place = ModelFolder(identity) {
-            var owners = FileOwners(
+            var owners = Owners(
                 primary: here, secondary: place.owner, isSettled: identity.isSettled, isDeleted: false,
                 mayHaveFiles: configuration.repairs || identity.base?[.adopted] != nil)
             owners.folder = place.name + "/"
@@ -198,7 +198,7 @@ extension Mirror {
             return owners
         }
         let there: ArtifactOwner.ID = isRun ? .run(RunID(identity.secondaryID)) : .loggedModel(LoggedModelID(identity.secondaryID))
-        var owners = FileOwners(
+        var owners = Owners(
             primary: here, secondary: ArtifactOwner(there, root: root), isSettled: identity.isSettled,
             isDeleted: identity.base?[Self.lifecycleField] == FieldDigest(Lifecycle.deleted.rawValue),
             mayHaveFiles: configuration.repairs || identity.base?[.adopted] != nil)

@@ -5,7 +5,7 @@ import Logging
 extension Mirror {
     /// - Returns: false when the file was set aside.
     func copy(
-        _ file: ArtifactEntry, _ owners: FileOwners, _ known: ManifestRow?, sizeThere: Int64?, _ key: EntityKey, _ conflicts: FileConflicts
+        _ file: ArtifactEntry, _ owners: Owners, _ known: ManifestRow?, sizeThere: Int64?, _ key: EntityKey, _ conflicts: FileConflicts
     ) async throws -> Bool {
         do {
             // A server leaves the size out when it is zero, or when it does not know it: then the bytes are counted first.
@@ -67,14 +67,14 @@ extension Mirror {
     }
 
     /// Whether the secondary's file is another one than we left there, and than the primary's.
-    private func hasMoved(_ file: ArtifactEntry, _ size: Int64, _ owners: FileOwners, _ known: ManifestRow?) async throws -> Bool {
+    private func hasMoved(_ file: ArtifactEntry, _ size: Int64, _ owners: Owners, _ known: ManifestRow?) async throws -> Bool {
         guard let there = try await digestThere(owners.there(file.path), owners) else { return known != nil }
         if there == known?.sha256 { return false }
         return try await digest(primary, file.path, owners.primary, size) != there
     }
 
     /// Of a file of whatever size; nil when there is none.
-    private func digestThere(_ path: String, _ owners: FileOwners) async throws -> SHA256Digest? {
+    private func digestThere(_ path: String, _ owners: Owners) async throws -> SHA256Digest? {
         do {
             return try await secondary.readArtifact(path, of: owners.secondary) { source in
                 let meter = Meter(board)
@@ -94,7 +94,7 @@ extension Mirror {
         }
     }
 
-    private func transfer(_ path: String, _ size: Int64, _ owners: FileOwners) async throws -> SHA256Digest {
+    private func transfer(_ path: String, _ size: Int64, _ owners: Owners) async throws -> SHA256Digest {
         try await primary.readArtifact(path, of: owners.primary) { source in
             let meter = Meter(board)
             let counted = ByteStream {
@@ -118,7 +118,7 @@ extension Mirror {
     }
 
     /// Nil when the secondary has no such file after all.
-    private func digestThere(_ path: String, _ owners: FileOwners, _ size: Int64) async throws -> SHA256Digest? {
+    private func digestThere(_ path: String, _ owners: Owners, _ size: Int64) async throws -> SHA256Digest? {
         do { return try await digest(secondary, path, owners.secondary, size) } catch let error as StoreError
             where error.reason == .notFound
         { return nil }
