@@ -88,12 +88,15 @@ import Testing
         let isAway = Locked(true)
         world.primary.setFault { _ in isAway.withLock { $0 } ? .unreachable : nil }
         let status = try await run(session()) { hangUp in
-            #expect(try await until { world.complained.contains("store is away") }, "\(world.complained)")
+            let isAwaySaid = try await until { world.complained.contains("store is away") }
+            #expect(isAwaySaid, "\(world.complained)")
             hangUp()
-            #expect(try await until { world.complained.contains("configuration read again") }, "\(world.complained)")
+            let wasReadAgain = try await until { world.complained.contains("configuration read again") }
+            #expect(wasReadAgain, "\(world.complained)")
             #expect(heard.withLock { !$0.contains("ready") && !$0.contains("reloading") })
             isAway.withLock { $0 = false }
-            #expect(try await until { heard.withLock { $0.contains("ready") } }, "\(world.complained)")
+            let isReady = try await until { heard.withLock { $0.contains("ready") } }
+            #expect(isReady, "\(world.complained)")
         }
         #expect(status == .ok)
     }
