@@ -230,8 +230,8 @@ class Blobs:
             raise storage(400, "Md5Mismatch")
 
     def copied(self, request, source, most):
-        if self.faults.get("copy_refused"):
-            raise storage(403, "CannotVerifyCopySource")
+        if refused := self.faults.get("copy_refused"):
+            raise storage(*(refused if isinstance(refused, list) else (403, "CannotVerifyCopySource")))
         wanted = request.headers.get("x-ms-source-range")
         bounds = RANGE.fullmatch(wanted.strip()) if wanted else None
         if len(source) > MOST_SOURCE_ADDRESS or request.body.length or wanted and not bounds:
@@ -240,8 +240,12 @@ class Blobs:
         try:
             connection, target = self.connected(source)
             try:
-                connection.request("GET", target, headers={"Range": wanted} if wanted else {})
+                condition = request.headers.get("x-ms-source-if-match")
+                headers = ({"Range": wanted} if wanted else {}) | ({"If-Match": condition} if condition else {})
+                connection.request("GET", target, headers=headers)
                 answer = connection.getresponse()
+                if answer.status in (412, 416):
+                    raise storage(answer.status, "SourceConditionNotMet" if answer.status == 412 else "InvalidRange")
                 if answer.status not in (200, 206):
                     # As told by the service: it passes on what kept it from reading.
                     raise storage(404 if answer.status == 404 else 403 if answer.status < 500 else 500, "CannotVerifyCopySource")

@@ -115,6 +115,8 @@ STORAGE_TEXTS = {
     "Md5Mismatch": "The MD5 value specified in the request did not match with the MD5 value calculated by the server.",
     "MissingContentLengthHeader": "Content-Length HTTP header is not specified.",
     "MissingRequiredHeader": "An HTTP header that's mandatory for this request is not specified.",
+    "PublicAccessNotPermitted": "Public access is not permitted on this storage account.",
+    "SourceConditionNotMet": "The source condition specified using HTTP conditional header(s) is not met.",
     "RequestBodyTooLarge": "The request body is too large and exceeds the maximum permissible limit.",
     "ServerBusy": "The server is busy.",
     "InternalError": "The server encountered an internal error. Please retry the request.",

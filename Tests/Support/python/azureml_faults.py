@@ -4,7 +4,8 @@
     {"errors":       {"match": REGEX, "count": N, "status": 503}}       refused, not applied
     {"lost_answers": {"match": REGEX, "count": N, "status": null}}      applied; closed without an answer, or answered so
     {"delay":        {"match": REGEX, "seconds": S}}
-    {"copy_refused": true}                                              Put Block From URL is answered CannotVerifyCopySource
+    {"copy_refused": true}                                              Put Block From URL is answered 403 CannotVerifyCopySource
+    {"copy_refused": [409, "PublicAccessNotPermitted"]}                 or so
     {"duplicates":   false}                                             metric rows alike are kept once
     {"async_seconds": S}                                                when log-batch-async is applied
     {"limits":       {"tags": N, "params": N, "metric_names": N, "rows": N}}
@@ -98,7 +99,7 @@ class Plan:
 
 class Faults(Plan):
     MATCHING = ("throttle", "errors", "lost_answers", "delay")
-    SIMPLE = {"copy_refused": bool, "duplicates": bool, "async_seconds": (int, float), "limits": dict}
+    SIMPLE = {"copy_refused": (bool, list), "duplicates": bool, "async_seconds": (int, float), "limits": dict}
 
     def limit(self, name, default):
         return self.simple.get("limits", {}).get(name, default)
