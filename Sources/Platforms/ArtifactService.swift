@@ -6,4 +6,15 @@ protocol ArtifactService: Sendable {
     func readArtifact<R: Sendable>(_ path: String, of owner: ArtifactOwner, _ read: @Sendable (ByteStream) async throws -> R) async throws
         -> R
     func writeArtifact(_ path: String, size: Int64, to owner: ArtifactOwner, _ bytes: ByteStream) async throws
+    func copySource(_ path: String, of owner: ArtifactOwner) async throws -> ArtifactCopySource?
+    func copyArtifact(
+        _ path: String, to owner: ArtifactOwner, from source: ArtifactCopySource, progress: @escaping @Sendable () -> Void
+    ) async throws -> ArtifactCopy
+}
+
+extension ArtifactService {
+    func copySource(_ path: String, of owner: ArtifactOwner) async throws -> ArtifactCopySource? { nil }
+    func copyArtifact(
+        _ path: String, to owner: ArtifactOwner, from source: ArtifactCopySource, progress: @escaping @Sendable () -> Void
+    ) async throws -> ArtifactCopy { .notTried }
 }

@@ -10,6 +10,8 @@ public struct MirrorConfiguration: Sendable, Hashable {
     public var window = 8
     /// Files in flight, 1...32.
     public var artifactWindow = 4
+    /// Where the secondary's storage can fetch a file from the primary's, it does.
+    public var copiesInStorage = true
     /// Looks again at the histories and files of runs whose record has not changed.
     public var deep = false
     /// Makes the secondary equal where verification found that it is not, whoever changed it: also what it has too much is removed from what is ours.

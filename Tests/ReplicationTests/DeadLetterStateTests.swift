@@ -104,6 +104,7 @@ import Testing
                     INSERT INTO dead_letter VALUES ('run', 'late', '', 'invalid', 'why late', 20);
                     INSERT INTO dead_letter VALUES ('run_artifacts', 'early', 'a.bin', 'too_large', 'why early', 10);
                     ALTER TABLE conflict DROP COLUMN rule; DROP TABLE resolution; DROP TABLE straggler; DROP TABLE retired;
+                    ALTER TABLE artifact DROP COLUMN tag;
                     PRAGMA user_version = 4;
                     """)
         }

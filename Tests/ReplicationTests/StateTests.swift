@@ -156,7 +156,7 @@ import Testing
         try execute(
             DeadLetterStateTests.withoutBacklog + DeadLetterStateTests.withoutNumbers
                 + "DROP TABLE straggler; DROP TABLE retired; DROP INDEX change_log_deletions; ALTER TABLE change_log DROP COLUMN held; ALTER TABLE pair DROP COLUMN progress; "
-                + "ALTER TABLE conflict DROP COLUMN rule; DROP TABLE resolution; "
+                + "ALTER TABLE conflict DROP COLUMN rule; DROP TABLE resolution; ALTER TABLE artifact DROP COLUMN tag; "
                 + "INSERT INTO conflict VALUES ('run', 'a', 'param:p', 'park', 'd', 1), ('run', 'a', 'tag:x', 'primary', 'd', 2), "
                 + "('registered_model', 'm', 'v1:stage', 'primary', 'd', 3); PRAGMA user_version = 2",
             in: path)

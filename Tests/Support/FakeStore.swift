@@ -94,6 +94,10 @@ public final class FakeStore: WritableStore {
         var journal: [Change]?
         /// Traces by experiment: counted, never copied.
         var traces: [ExperimentID: Int] = [:]
+        /// Whose files this store's storage fetches by itself.
+        var fetchesFrom: FakeStore?
+        /// Files of this store by the addresses that were given for them.
+        var given: [String: [UInt8]] = [:]
         /// A page of experiments begins with the last one of the page before it.
         var pagesOverlap = false
 

@@ -26,6 +26,7 @@ struct ConfigurationFileTests {
         Refusal("window: 65\n", "m.yaml:1:9: window: expected a whole number from 1 to 64, found the number 65"),
         Refusal("window: 1.5\n", "m.yaml:1:9: window: expected a whole number from 1 to 64, found the number 1.5"),
         Refusal("artifact_window: [4]\n", "m.yaml:1:18: artifact_window: expected a whole number from 1 to 32, found a list"),
+        Refusal("server_side_copy: sometimes\n", "m.yaml:1:19: server_side_copy: expected true or false, found \"sometimes\""),
         Refusal("state: 5\n", "m.yaml:1:8: state: expected text, found the number 5; put it in quotes"),
         Refusal("state:\n", "m.yaml:1:7: state: expected text, found nothing"),
         Refusal("pair: true\n", "m.yaml:1:7: pair: expected text, found the truth value true; put it in quotes"),

@@ -170,7 +170,62 @@ struct DatabricksTests {
         #expect(letters.output.contains("constant") && !letters.output.contains("run"), "\(letters.output)")
     }
 
+    /// The storage account of the one fetches from that of the other: what is large does not pass through here.
+    @Test func largeFilesPassFromStorageToStorage() async throws {
+        async let started = DatabricksEmulator.start(["--rate-scale", "0", "--no-headers"])
+        async let other = AzureMLEmulator.start()
+        let workspace = try await started
+        let secondary = try await other
+        let folder = try TemporaryFolder()
+        defer {
+            workspace.stop()
+            secondary.stop()
+        }
+        let flags = ["--primary", "databricks", "--secondary", secondary.description.tracking_uri, "--state", folder.file("state.db")]
+        let environment = secondary.environment.merging(workspace.environment.filter { $0.key.hasPrefix("DATABRICKS_") }) { $1 }
+        func mlmirror(_ command: String, _ more: [String] = []) async throws -> RealPair.Result {
+            try await RealPair.run(RealPair.binary, [command] + flags + more, environment)
+        }
+        struct Request: Decodable {
+            var method: String
+            var path: String
+            var bytes_in: Int
+        }
+        func copied(megabytes: Int) async throws -> [Request] {
+            try await Self.writeFile(megabytes: megabytes, workspace)
+            try await secondary.control("DELETE", "/requests")
+            let done = try await mlmirror("backfill")
+            #expect(done.status == 0, "\(done.output)\(done.errors)")
+            let requests = try JSONDecoder().decode([Request].self, from: try await secondary.control("GET", "/requests"))
+            let proven = try await mlmirror("verify", ["--deep"])
+            #expect(proven.status == 0 && proven.output.contains("Both sides agree"), "\(proven.output)\(proven.errors)")
+            return requests
+        }
+        // The first address that is fetched from has ended.
+        try await workspace.control("POST", "/faults", #"{"expired_sas": {"count": 1, "method": "GET"}}"#)
+        let fetched = try await copied(megabytes: 130)
+        #expect(fetched.reduce(0) { $0 + $1.bytes_in } < 1 << 20)
+        #expect(fetched.count { $0.method == "PUT" && $0.path.contains("comp=block&") } >= 3)
+
+        try await secondary.control("POST", "/faults", #"{"copy_refused": [409, "PublicAccessNotPermitted"]}"#)
+        let carried = try await copied(megabytes: 5)
+        #expect(carried.reduce(0) { $0 + $1.bytes_in } > 5 << 20)
+    }
+
     // MARK: The official client
+
+    private static func writeFile(megabytes: Int, _ workspace: DatabricksEmulator) async throws {
+        let program = """
+            import mlflow, os, tempfile
+            mlflow.set_experiment("/Shared/large")
+            with mlflow.start_run(), tempfile.TemporaryDirectory() as folder:
+                with open(f"{folder}/large.bin", "wb") as file:
+                    for _ in range(\(megabytes)):
+                        file.write(os.urandom(1 << 20))
+                mlflow.log_artifact(f"{folder}/large.bin", "checkpoints")
+            """
+        _ = try await python(program, workspace)
+    }
 
     private static func write(_ arguments: [String], _ workspace: DatabricksEmulator) async throws {
         let script = RealPair.package.appendingPathComponent("Tests/Support/python/databricks_writer.py").path

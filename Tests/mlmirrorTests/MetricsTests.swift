@@ -16,6 +16,7 @@ import Testing
         var counts = Counts()
         counts.runs.created = 3
         counts.fileBytes = 5_000_000_000
+        counts.copiedFileBytes = 4_000_000_000
         counts.conversions = ["overflow": 4]
         let standing = LiveStanding(
             report: report, counts: counts, isConnected: true, isReconciling: false, checkpoint: LSN(rawValue: 7), head: LSN(rawValue: 9),
@@ -58,7 +59,8 @@ import Testing
             "mlmirror_checkpoint_lsn 7", "mlmirror_pending_changes{entity=\"run\"} 2", "mlmirror_pending_changes{entity=\"experiment\"} 0",
             "mlmirror_oldest_pending_timestamp_seconds 0", "mlmirror_start_timestamp_seconds 1700000000",
             "mlmirror_heartbeat_timestamp_seconds 1700000000.050", "mlmirror_changes_total{entity=\"run\",operation=\"create\"} 3",
-            "mlmirror_artifact_bytes_total 5000000000", "mlmirror_dead_letters 1", "mlmirror_state_file_bytes 4096",
+            "mlmirror_artifact_bytes_total 5000000000", "mlmirror_artifact_copied_bytes_total 4000000000", "mlmirror_dead_letters 1",
+            "mlmirror_state_file_bytes 4096",
             "mlmirror_verify_last_success_timestamp_seconds 1700000001", "mlmirror_conflicts{kind=\"param\"} 2",
             "mlmirror_conversions_total{kind=\"overflow\"} 4", "mlmirror_requests_total{store=\"secondary\",class=\"points\"} 5",
             "mlmirror_request_duration_seconds_bucket{store=\"secondary\",le=\"0.01\"} 1",

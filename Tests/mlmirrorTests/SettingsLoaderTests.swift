@@ -55,6 +55,15 @@ struct SettingsLoaderTests {
         #expect(fromFlags.state.value == "flag.db" && fromFlags.state.origin == .flag("--state"))
     }
 
+    @Test("storage fetches files by itself unless the file says otherwise")
+    func serverSideCopy() throws {
+        #expect(try load(flags()).mirrorConfiguration().copiesInStorage)
+        let path = try folder.write("m.yaml", "server_side_copy: false\n")
+        let settings = try load(flags { $0.config = path })
+        #expect(!settings.mirrorConfiguration().copiesInStorage)
+        #expect(settings.serverSideCopy.origin == .file(Place(file: path, line: 1, column: 19)))
+    }
+
     @Test("patterns on the command line replace those in the file")
     func patterns() throws {
         let path = try folder.write("m.yaml", "scope: { experiments: [a, b], models: [m] }\n")

@@ -10,6 +10,8 @@ struct BlobStore: Sendable {
     let failure: MLflowFailure
     /// Seconds until the first byte of an answer.
     let timeout: Double
+    /// Of an account that is itself reached without TLS.
+    var allowsHTTP = false
 
     private static let version = HTTPHeader("x-ms-version", "2020-10-02")
 
@@ -20,7 +22,9 @@ struct BlobStore: Sendable {
     private func request(
         _ call: MLflowCall, _ url: String, _ query: String = "", _ headers: [HTTPHeader] = [], isIdempotent: Bool
     ) throws(StoreError) -> HTTPRequest {
-        guard url.hasPrefix("https://") else { throw failure.malformed(call, "an address of a blob that is not https") }
+        guard url.hasPrefix("https://") || allowsHTTP && url.hasPrefix("http://") else {
+            throw failure.malformed(call, "an address of a blob that is not https")
+        }
         let separator = query.isEmpty ? "" : url.contains("?") ? "&" : "?"
         var request = HTTPRequest(call.method, url + separator + query, headers: [Self.version] + headers, isIdempotent: isIdempotent)
         request.timeouts.firstByte = timeout
@@ -88,16 +92,67 @@ struct BlobStore: Sendable {
     func putBlock(_ url: String, _ id: String, _ bytes: [UInt8], of subject: String) async throws {
         let call = Self.call(.put, subject, isWrite: true)
         let headers = [HTTPHeader("Content-MD5", Base64.encode(MD5Hasher.of(bytes)))]
-        // The same block again is the same block.
-        let request = try request(call, url, "comp=block&blockid=\(PercentEncoding.encode(id))", headers, isIdempotent: true)
-        let response = try await exchange(call, request, .bytes(bytes))
+        let response = try await block(call, url, id, headers, bytes)
         guard response.status == 201 else { throw refusal(call, response.status, response.headers) }
     }
 
-    /// Makes a blob of its blocks.
-    func commit(_ url: String, _ blocks: [String], md5: String, isNew: Bool, of subject: String) async throws {
+    private func block(_ call: MLflowCall, _ url: String, _ id: String, _ headers: [HTTPHeader], _ bytes: [UInt8]) async throws
+        -> HTTPResponse
+    {
+        // The same block again is the same block.
+        let request = try request(call, url, "comp=block&blockid=\(PercentEncoding.encode(id))", headers, isIdempotent: true)
+        return try await exchange(call, request, .bytes(bytes))
+    }
+
+    /// Storage does not fetch a block, whoever asks how often.
+    struct CopyRefusal: Error {
+        var status: Int
+        /// The storage's own word.
+        var code: String
+        /// For people.
+        var message: String
+        /// An address may have ended.
+        var isOfAuthority: Bool { status == 401 || status == 403 }
+        /// That address is the source's, not the one of the blob that is written.
+        var isOfSource: Bool { code == "CannotVerifyCopySource" }
+        /// It says nothing of other files: this one is gone, or is another one now.
+        var isOfFile: Bool { [404, 412, 416].contains(status) }
+    }
+
+    /// Has storage fetch one block of a blob that `commit` makes ("Put Block From URL").
+    ///
+    /// - Parameters:
+    ///   - range: of the source's bytes; they are of this tag, or nothing is fetched.
+    ///   - md5: of these bytes, where it is known: storage compares it with what arrives.
+    /// - Throws: `CopyRefusal`, besides what all requests throw.
+    func copyBlock(
+        _ url: String, _ id: String, from source: String, _ range: Range<Int64>, tag: String, md5: String?, of subject: String
+    ) async throws {
         let call = Self.call(.put, subject, isWrite: true)
-        var headers = [HTTPHeader("x-ms-blob-content-md5", md5), HTTPHeader("Content-Type", "application/xml")]
+        var headers = [
+            HTTPHeader("x-ms-copy-source", source), HTTPHeader("x-ms-source-if-match", tag),
+            HTTPHeader("x-ms-source-range", "bytes=\(range.lowerBound)-\(range.upperBound - 1)"),
+        ]
+        if let md5 { headers.append(HTTPHeader("x-ms-source-content-md5", md5)) }
+        let response = try await block(call, url, id, headers, [])
+        if response.status == 201 { return }
+        guard (400..<500).contains(response.status), ![408, 429].contains(response.status) else {
+            throw refusal(call, response.status, response.headers)
+        }
+        let code = Self.code(response.headers)
+        throw CopyRefusal(
+            status: response.status, code: code,
+            message: failure.message(
+                call, "HTTP \(response.status) \(code)", "see whether the storage account of the source lets this one in"))
+    }
+
+    /// Makes a blob of its blocks.
+    ///
+    /// - Parameter md5: kept with the blob; storage does not compare it.
+    func commit(_ url: String, _ blocks: [String], md5: String?, isNew: Bool, of subject: String) async throws {
+        let call = Self.call(.put, subject, isWrite: true)
+        var headers = [HTTPHeader("Content-Type", "application/xml")]
+        if let md5 { headers.append(HTTPHeader("x-ms-blob-content-md5", md5)) }
         if isNew { headers.append(HTTPHeader("If-None-Match", "*")) }
         let list = blocks.map { "<Latest>\($0)</Latest>" }.joined()
         let body = "<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>\(list)</BlockList>"
@@ -112,9 +167,13 @@ struct BlobStore: Sendable {
         }
     }
 
+    private static func code(_ headers: [HTTPHeader]) -> String {
+        headers.first { $0.name.lowercased() == "x-ms-error-code" }?.value ?? ""
+    }
+
     /// Storage names its reason in a header, and in XML.
     private func refusal(_ call: MLflowCall, _ status: Int, _ headers: [HTTPHeader]) -> StoreError {
-        let code = headers.first { $0.name.lowercased() == "x-ms-error-code" }?.value ?? ""
+        let code = Self.code(headers)
         let wait = RetryAfter.seconds(headers, now: failure.now())
         let what = "HTTP \(status) \(code)"
         func error(_ decision: StoreError.Decision, _ reason: StoreError.Reason, _ advice: String, isInDoubt: Bool = false) -> StoreError {

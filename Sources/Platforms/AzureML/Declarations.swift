@@ -6,6 +6,8 @@ actor Declarations {
     private let history: MLflowService
     private var waiting: [String: [Request]] = [:]
     private var isBusy: Set<String> = []
+    /// Addresses that were given and came to nothing.
+    private var unused: [ExactName: String] = [:]
 
     private struct Request {
         var path: String
@@ -14,6 +16,7 @@ actor Declarations {
 
     /// Paths in one request: as azureml-mlflow sends. The service refuses more than 100.
     private static let most = 50
+    private static let mostUnused = 100
 
     init(_ history: MLflowService) { self.history = history }
 
@@ -21,12 +24,21 @@ actor Declarations {
     /// - Returns: where the bytes are to be written; nil where the path was declared before.
     func declare(_ path: String, _ place: String) async throws -> String? {
         try Task.checkCancellation()
+        if let address = unused.removeValue(forKey: Self.name(path, place)) { return address }
         let answer = await withCheckedContinuation { answer in
             waiting[place, default: []].append(Request(path: path, answer: answer))
             if isBusy.insert(place).inserted { Task { await send(place) } }
         }
         return try answer.get()
     }
+
+    /// An address that `declare` gave and nothing was written to: the next who declares the path has it.
+    func giveBack(_ address: String, of path: String, _ place: String) {
+        if unused.count >= Self.mostUnused { unused = [:] }
+        unused[Self.name(path, place)] = address
+    }
+
+    private static func name(_ path: String, _ place: String) -> ExactName { ExactName(place + "/" + path) }
 
     /// Not of any caller's task: what ends one of them must not end it for the others.
     private func send(_ place: String) async {

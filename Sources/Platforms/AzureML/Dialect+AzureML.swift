@@ -30,6 +30,7 @@ extension Dialect {
         dialect.renamesModels = false
         dialect.deletesExperimentTags = false
         dialect.registersOwnFilesOnly = true
+        dialect.fetchesFiles = true
         return dialect
     }()
 }

@@ -13,13 +13,14 @@ struct RunFiles: ArtifactService {
     /// `.../artifact/v2.0/SCOPE`
     let artifacts: MLflowService
     let blobs: BlobStore
-    private let declarations: Declarations
-    private let listings = RecentListings()
+    let declarations: Declarations
+    let listings = RecentListings()
+    let breaker = CopyBreaker()
 
     /// Bytes: up to here one request, from here on blocks. As azure-storage-blob has it.
     static let largestSinglePut: Int64 = 64 << 20
     private static let smallestBlock: Int64 = 8 << 20
-    private static let mostBlocks: Int64 = 50_000
+    static let mostBlocks: Int64 = 50_000
     /// A block that is held is tried for about four minutes: giving it up gives up all that were sent before it.
     private static let attemptsOfBlock = 14
     /// Seconds, at most, between two attempts.
@@ -34,12 +35,12 @@ struct RunFiles: ArtifactService {
     }
 
     /// A run in the run history service.
-    private struct Place: Sendable {
+    struct Place: Sendable {
         var path: String
         var run: RunID
     }
 
-    private func place(_ owner: ArtifactOwner) throws(StoreError) -> Place {
+    func place(_ owner: ArtifactOwner) throws(StoreError) -> Place {
         guard case .run(let id) = owner.id, let found = workspace.owner(ofRoot: owner.root), found.run == id else {
             throw StoreError(
                 .setAside, .unsupported,
@@ -50,7 +51,7 @@ struct RunFiles: ArtifactService {
         return Place(path: path, run: id)
     }
 
-    private func check(_ path: String, _ owner: ArtifactOwner) throws(StoreError) {
+    func check(_ path: String, _ owner: ArtifactOwner) throws(StoreError) {
         guard let fault = ArtifactPath.fault(path) else { return }
         throw StoreError(
             .setAside, .invalid,
@@ -117,7 +118,7 @@ struct RunFiles: ArtifactService {
         return paths.compactMap { path in sizes[ExactName(path)].map { ArtifactEntry(path: path, isDirectory: false, size: $0) } }
     }
 
-    private func size(_ path: String, _ place: Place, _ owner: ArtifactOwner) async throws -> Int64? {
+    func size(_ path: String, _ place: Place, _ owner: ArtifactOwner) async throws -> Int64? {
         guard let url = try await readAddress(path, place, owner) else { return nil }
         return try await blobs.size(url, of: "file \(path) of \(owner)")
     }
@@ -154,10 +155,7 @@ struct RunFiles: ArtifactService {
         let place = try place(owner)
         let subject = "writing file \(path) of \(owner)"
         defer { listings.forget(place.path) }
-        var address = try await declarations.declare(path, place.path)
-        let isNew: Bool
-        if address == nil { (address, isNew) = try await addressOfDeclared(path, place, owner, subject) } else { isNew = true }
-        guard let url = address else { return }
+        let (url, isNew) = try await target(path, place, owner, subject)
         if size <= Self.largestSinglePut {
             try await blobs.put(url, size: size, isNew: isNew, of: subject, bytes)
         } else {
@@ -165,9 +163,15 @@ struct RunFiles: ArtifactService {
         }
     }
 
+    /// Where a file is to be written, and whether nothing may be there yet.
+    func target(_ path: String, _ place: Place, _ owner: ArtifactOwner, _ subject: String) async throws -> (url: String, isNew: Bool) {
+        if let address = try await declarations.declare(path, place.path) { return (address, true) }
+        return try await addressOfDeclared(path, place, owner, subject)
+    }
+
     /// A path that was declared, whose blob never came, is declared anew where the service gives no address for what is there.
     private func addressOfDeclared(_ path: String, _ place: Place, _ owner: ArtifactOwner, _ subject: String) async throws -> (
-        String?, Bool
+        url: String, isNew: Bool
     ) {
         do {
             return (try await writeAddress(path, place, subject), false)
@@ -189,7 +193,7 @@ struct RunFiles: ArtifactService {
     }
 
     /// For a path that was declared before: by an attempt that did not live to write it, or for a file that has changed since.
-    private func writeAddress(_ path: String, _ place: Place, _ subject: String) async throws -> String {
+    func writeAddress(_ path: String, _ place: Place, _ subject: String) async throws -> String {
         let route = "/artifacts/ExperimentRun/dcid.\(PercentEncoding.encode(place.run.rawValue))/write"
         let call = MLflowCall.get(route, [("path", path)], of: subject)
         return try Self.decode(Content.self, try await artifacts.send(call), call, artifacts).contentUri
@@ -208,8 +212,7 @@ struct RunFiles: ArtifactService {
         while let block = try await source.next() {
             count += Int64(block.count)
             meter.add(block)
-            let number = String(ids.count)
-            let id = Base64.encode(Array((String(repeating: "0", count: 9 - number.count) + number).utf8))
+            let id = Self.blockID(ids.count)
             try await putBlock(block, id, &url, path, place, subject)
             ids.append(id)
         }
@@ -217,7 +220,18 @@ struct RunFiles: ArtifactService {
             let call = MLflowCall(method: .put, path: "a blob", subject: subject, isWrite: true)
             throw history.failure.truncated(call, "\(count) bytes came, \(size) were announced")
         }
-        let md5 = meter.md5()
+        try await commit(path, place, url, ids, md5: meter.md5(), isNew: isNew, subject)
+    }
+
+    /// All of a blob have the same length.
+    static func blockID(_ number: Int) -> String {
+        let digits = String(number)
+        return Base64.encode(Array((String(repeating: "0", count: 9 - digits.count) + digits).utf8))
+    }
+
+    func commit(
+        _ path: String, _ place: Place, _ url: String, _ ids: [String], md5: String?, isNew: Bool, _ subject: String
+    ) async throws {
         do {
             try await blobs.commit(url, ids, md5: md5, isNew: isNew, of: subject)
         } catch let error as StoreError where error.reason == .forbidden {
@@ -237,13 +251,18 @@ struct RunFiles: ArtifactService {
                 if error.reason == .forbidden {
                     url = try await writeAddress(path, place, subject)
                 } else {
-                    var rest = 0.2 * Double(1 << attempt)
-                    if case .retry(let after?) = error.decision { rest = max(rest, after) }
-                    try await Task.sleep(for: .seconds(min(rest, Self.longestRest)))
+                    try await Self.rest(attempt, error)
                 }
                 attempt += 1
             }
         }
+    }
+
+    /// Before a block is tried again.
+    static func rest(_ attempt: Int, _ error: StoreError) async throws {
+        var rest = 0.2 * Double(1 << attempt)
+        if case .retry(let after?) = error.decision { rest = max(rest, after) }
+        try await Task.sleep(for: .seconds(min(rest, longestRest)))
     }
 
     /// These services write their members in camel case.

@@ -84,9 +84,7 @@ struct DatabricksFiles: ArtifactService {
         _ path: String, of owner: ArtifactOwner, _ read: @Sendable (ByteStream) async throws -> R
     ) async throws -> R {
         try check(path, owner)
-        let file = SignedFile(
-            client: service.client, failure: service.failure, timeout: service.endpoint.requestTimeout,
-            allowsHTTP: service.endpoint.baseURL.hasPrefix("http://"), subject: "file \(path) of \(owner)")
+        let file = file(path, owner)
         do {
             return try await file.read(
                 try await address(path, owner, isFresh: false), again: { try await address(path, owner, isFresh: true) }, read)
@@ -98,6 +96,26 @@ struct DatabricksFiles: ArtifactService {
                 throw refused.error
             }
         }
+    }
+
+    /// Nil also where storage does not say what it has: who then reads the file is told why.
+    func copySource(_ path: String, of owner: ArtifactOwner) async throws -> ArtifactCopySource? {
+        try check(path, owner)
+        let file = file(path, owner)
+        for isFresh in [false, true] {
+            guard let url = try await address(path, owner, isFresh: isFresh).copied(allowsHTTP: file.allowsHTTP) else { return nil }
+            guard let found = try await file.properties(url) else { continue }
+            return ArtifactCopySource(size: found.size, tag: found.tag, md5: found.md5, address: url) {
+                try await address(path, owner, isFresh: true).copied(allowsHTTP: file.allowsHTTP)
+            }
+        }
+        return nil
+    }
+
+    private func file(_ path: String, _ owner: ArtifactOwner) -> SignedFile {
+        SignedFile(
+            client: service.client, failure: service.failure, timeout: service.endpoint.requestTimeout,
+            allowsHTTP: service.endpoint.baseURL.hasPrefix("http://"), subject: "file \(path) of \(owner)")
     }
 
     private func address(_ path: String, _ owner: ArtifactOwner, isFresh: Bool) async throws -> SignedAddress {
@@ -118,6 +136,8 @@ struct DatabricksFiles: ArtifactService {
         var path: String?
         var signedUri: String?
         var headers: [Header]?
+        var type: String?
+        var isOfAzure: Bool { ["AZURE_SAS_URI", "AZURE_ADLS_GEN2_SAS_URI"].contains(type) }
     }
 
     /// The addresses of some files, by their paths.
@@ -131,7 +151,7 @@ struct DatabricksFiles: ArtifactService {
                     continue
                 }
                 let headers = (credential.headers ?? []).map { HTTPHeader($0.name, $0.value) }
-                found[ExactName(path)] = SignedAddress(url: url, headers: headers, askedAt: now)
+                found[ExactName(path)] = SignedAddress(url: url, headers: headers, askedAt: now, isOfAzure: credential.isOfAzure)
             }
             guard next == nil || next != token else { break }
             token = next

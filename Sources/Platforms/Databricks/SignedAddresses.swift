@@ -7,6 +7,22 @@ struct SignedAddress: Sendable {
     var headers: [HTTPHeader]
     /// Seconds on the owner's clock.
     var askedAt: Double
+    /// Of Azure's storage, in the manner of a blob or of a file of Data Lake.
+    var isOfAzure = false
+}
+
+extension SignedAddress {
+    /// Most bytes of an address that Azure's storage fetches from.
+    private static let longestCopied = 2048
+
+    /// For a storage account that fetches the file by itself: nothing else than the address can be handed on to it. Blobs and files of Data
+    /// Lake are the same, under two hosts.
+    func copied(allowsHTTP: Bool) -> String? {
+        guard isOfAzure, headers.isEmpty, url.hasPrefix("https://") || allowsHTTP && url.hasPrefix("http://") else { return nil }
+        let isOfLake = TrackingURI.authority(of: url).contains(".dfs.")
+        let blob = isOfLake ? url.replacing(".dfs.", with: ".blob.", maxReplacements: 1) : url
+        return blob.utf8.count <= Self.longestCopied ? blob : nil
+    }
 }
 
 extension SignedAddress: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {

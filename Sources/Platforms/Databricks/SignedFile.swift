@@ -25,6 +25,31 @@ struct SignedFile: Sendable {
 
     private var call: MLflowCall { MLflowCall(method: .get, path: "its storage", subject: subject, isWrite: false) }
 
+    /// What storage says of a file.
+    struct Properties: Sendable {
+        var size: Int64
+        /// Names the bytes: the same tag, the same file.
+        var tag: String
+        var md5: String?
+    }
+
+    /// Nil where storage says less, or nothing.
+    ///
+    /// - Parameter address: one that needs no headers.
+    func properties(_ address: String) async throws -> Properties? {
+        var request = HTTPRequest(.head, address)
+        request.timeouts.firstByte = timeout
+        let response: HTTPResponse
+        do { response = try await client.send(request.about(.files)) } catch let error as HTTPError {
+            if error.kind == .cancelled { throw CancellationError() }
+            return nil
+        }
+        guard response.status == 200, let size = response.header("Content-Length").flatMap({ Int64($0) }),
+            let tag = response.header("ETag"), tag.hasPrefix("\"")
+        else { return nil }
+        return Properties(size: size, tag: tag, md5: response.header("Content-MD5").nonEmpty)
+    }
+
     private func request(_ address: SignedAddress, _ further: [HTTPHeader] = []) throws(StoreError) -> HTTPRequest {
         guard address.url.hasPrefix("https://") || allowsHTTP && address.url.hasPrefix("http://") else {
             throw failure.malformed(call, "an address of a file that is not https")

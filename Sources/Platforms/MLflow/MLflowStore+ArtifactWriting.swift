@@ -23,6 +23,13 @@ extension MLflowStore {
         }
     }
 
+    public func copyArtifact(
+        _ path: String, to owner: ArtifactOwner, from source: ArtifactCopySource, progress: @escaping @Sendable () -> Void
+    ) async throws -> ArtifactCopy {
+        try Task.checkCancellation()
+        return try await files?.copyArtifact(path, to: owner, from: source, progress: progress) ?? .notTried
+    }
+
     /// For a root that is not proxied: the server itself writes to it.
     private func upload(_ path: String, size: Int64, to owner: ArtifactOwner, _ bytes: ByteStream) async throws {
         func unsupported(_ why: String) -> StoreError {

@@ -70,6 +70,11 @@ extension MLflowStore {
         }
     }
 
+    public func copySource(_ path: String, of owner: ArtifactOwner) async throws -> ArtifactCopySource? {
+        try Task.checkCancellation()
+        return try await files?.copySource(path, of: owner)
+    }
+
     private func download<R: Sendable>(_ call: MLflowCall, _ read: @Sendable (ByteStream) async throws -> R) async throws -> R {
         try await authorized(call) { try await download(call, $0, read) }
     }

@@ -11,15 +11,12 @@ extension Mirror {
             // A server leaves the size out when it is zero, or when it does not know it: then the bytes are counted first.
             let size = if let size = file.size { size } else { try await length(file.path, owners.primary) }
             let isPresent = sizeThere == size || known?.size == size
-            if isPresent {
-                let here = try await digest(primary, file.path, owners.primary, size)
-                let there = if let known { known.sha256 } else { try await digestThere(owners.there(file.path), owners, size) }
-                if here == there, conflicts.mayRest(file.path) {
-                    try state.note(ManifestRow(path: file.path, size: size, sha256: here, isSettled: owners.isSettled), of: key)
-                    return true
-                }
+            if isPresent, let content = try await unchanged(file.path, size, owners, known), conflicts.mayRest(file.path) {
+                try state.note(ManifestRow(path: file.path, size: size, content: content, isSettled: owners.isSettled), of: key)
+                return true
             }
-            if let decision = conflicts.asks(file.path) {
+            let asked = conflicts.asks(file.path)
+            if let decision = asked {
                 // What is there may be ours, although nobody lived to say so.
                 let intent = FileConflicts.intent(file.path)
                 let mayBeOurs = try conflicts.heedsDoubt && state.isInDoubt(intent, of: key)
@@ -29,12 +26,15 @@ extension Mirror {
                 }
                 try state.noteWrites([intent], of: key)
             }
-            let written = try await transfer(file.path, size, owners)
+            // Whether somebody has changed a file there is told by the digest of the bytes that were written.
+            let copied = asked == nil ? try await copyInStorage(file.path, size, owners, key) : nil
+            let written = if let copied { copied } else { FileContent.sha256(try await transfer(file.path, size, owners)) }
             conflicts.overwrote(file.path)
-            try state.note(ManifestRow(path: file.path, size: size, sha256: written, isSettled: owners.isSettled), of: key)
+            try state.note(ManifestRow(path: file.path, size: size, content: written, isSettled: owners.isSettled), of: key)
             board.count { counts in
                 counts.files += 1
                 counts.fileBytes += size
+                if copied != nil { counts.copiedFileBytes += size }
             }
             return true
         } catch let error as StoreError where error.reason == .notFound {
@@ -53,6 +53,17 @@ extension Mirror {
         }
     }
 
+    /// What the primary's file is known by, where it is still the one that was written; nil: it is another one, or nobody knows.
+    private func unchanged(_ path: String, _ size: Int64, _ owners: Owners, _ known: ManifestRow?) async throws -> FileContent? {
+        if let tag = known?.tag {
+            // Its storage says so, without giving a byte.
+            return try await primary.copySource(path, of: owners.primary)?.tag == tag ? .tag(tag) : nil
+        }
+        let here = try await digest(primary, path, owners.primary, size)
+        let there = if let known { known.sha256 } else { try await digestThere(owners.there(path), owners, size) }
+        return here == there ? .sha256(here) : nil
+    }
+
     private func isListed(_ path: String, _ owner: ArtifactOwner) async throws -> Bool {
         let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? ""
         var (token, seen): (PageToken?, Set<PageToken>) = (nil, [])
@@ -66,7 +77,8 @@ extension Mirror {
         return false
     }
 
-    /// Whether the secondary's file is another one than we left there, and than the primary's.
+    /// Whether the secondary's file is another one than we left there, and than the primary's. Of one whose bytes nobody here has seen, the
+    /// former is not known: it counts as changed.
     private func hasMoved(_ file: ArtifactEntry, _ size: Int64, _ owners: Owners, _ known: ManifestRow?) async throws -> Bool {
         guard let there = try await digestThere(owners.there(file.path), owners) else { return known != nil }
         if there == known?.sha256 { return false }
@@ -105,15 +117,39 @@ extension Mirror {
                 try meter.add(chunk, path, expected: size)
                 return chunk
             }
-            do {
+            try await writing {
                 try await secondary.writeArtifact(owners.there(path), size: size, to: owners.secondary, counted)
-            } catch let error as StoreError where error.reason == .notFound {
-                // Not the file has vanished, but the place it goes to.
-                throw StoreError(.retry(after: nil), .serverFailure, error.message)
             }
             // A writer that knows the length may never ask for the end.
             try meter.finish(path, expected: size)
             return meter.digest()
+        }
+    }
+
+    /// A file of this many bytes or fewer is here sooner than storage has been asked for it and has said what it did.
+    private static var smallestCopied: Int64 { 4 << 20 }
+
+    /// The secondary's storage fetches the file from the primary's; nil: the bytes are to be carried.
+    private func copyInStorage(_ path: String, _ size: Int64, _ owners: Owners, _ key: EntityKey) async throws -> FileContent? {
+        guard configuration.copiesInStorage, secondary.dialect.fetchesFiles, size > Self.smallestCopied,
+            let source = try await primary.copySource(path, of: owners.primary), source.size == size
+        else { return nil }
+        let outcome = try await writing {
+            try await secondary.copyArtifact(owners.there(path), to: owners.secondary, from: source) { board.beat() }
+        }
+        switch outcome {
+        case .copied: return .tag(source.tag)
+        case .notTried: return nil
+        case .refused(let why):
+            logger.event(.copyRefused, ["entity": "\(key)", "path": path, "detail": why])
+            return nil
+        }
+    }
+
+    private func writing<Answer>(_ write: () async throws -> Answer) async throws -> Answer {
+        do { return try await write() } catch let error as StoreError where error.reason == .notFound {
+            // Not the file has vanished, but the place it goes to.
+            throw StoreError(.retry(after: nil), .serverFailure, error.message)
         }
     }
 

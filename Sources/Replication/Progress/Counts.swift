@@ -22,6 +22,8 @@ public struct Counts: Sendable, Hashable {
     public var inputs = 0
     public var files = 0
     public var fileBytes: Int64 = 0
+    /// Of these, what storage has copied from storage: they did not pass through here.
+    public var copiedFileBytes: Int64 = 0
     public var requests = 0
     public var retries = 0
     /// What could not stand on the secondary as it was, and how it was written instead: label to count.

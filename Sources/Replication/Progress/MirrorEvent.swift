@@ -45,6 +45,7 @@ public enum MirrorEvent: String, Sendable, CaseIterable {
     case unknownField = "unknown_field"
     case keptAfterPurge = "kept_after_purge"
     case fileVanished = "file_vanished"
+    case copyRefused = "copy_refused"
     case retry
     // One-shot commands.
     case backfillProgress = "backfill_progress"
@@ -114,6 +115,7 @@ public enum MirrorEvent: String, Sendable, CaseIterable {
         case .deadLetter: "set aside"
         case .keptAfterPurge: "gone from the primary; kept on the secondary"
         case .fileVanished: "file vanished while it was copied"
+        case .copyRefused: "storage does not fetch a file by itself; its bytes are carried"
         case .retry: "will try again"
         case .backfillProgress: "backfill goes on"
         case .backfillFinished: "backfill finished"

@@ -88,4 +88,9 @@ extension PassingStore: WritableStore where Base: WritableStore {
     public func writeArtifact(_ path: String, size: Int64, to owner: ArtifactOwner, _ bytes: ByteStream) async throws {
         try await asking { try await base.writeArtifact(path, size: size, to: owner, bytes) }
     }
+    public func copyArtifact(
+        _ path: String, to owner: ArtifactOwner, from source: ArtifactCopySource, progress: @escaping @Sendable () -> Void
+    ) async throws -> ArtifactCopy {
+        try await asking { try await base.copyArtifact(path, to: owner, from: source, progress: progress) }
+    }
 }

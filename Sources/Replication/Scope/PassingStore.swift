@@ -244,4 +244,7 @@ extension PassingStore: TrackingStore {
     {
         try await asking { try await base.readArtifact(path, of: owner, read) }
     }
+    public func copySource(_ path: String, of owner: ArtifactOwner) async throws -> ArtifactCopySource? {
+        try await asking { try await base.copySource(path, of: owner) }
+    }
 }

@@ -2,19 +2,34 @@ import Foundation
 import GRDB
 public import Hashing
 
+/// What tells the bytes of a file from others.
+public enum FileContent: Sendable, Hashable {
+    case sha256(SHA256Digest)
+    /// Storage has copied them from storage, and nobody here has seen them: the primary's storage names them so.
+    case tag(String)
+}
+
 /// A file as it was written to the secondary.
 public struct ManifestRow: Sendable, Hashable {
     public var path: String
     public var size: Int64
-    public var sha256: SHA256Digest
+    public var content: FileContent
     /// The owner had ended when the bytes were read: they are not expected to change.
     public var isSettled: Bool
-    public init(path: String, size: Int64, sha256: SHA256Digest, isSettled: Bool) {
+    public init(path: String, size: Int64, content: FileContent, isSettled: Bool) {
         self.path = path
         self.size = size
-        self.sha256 = sha256
+        self.content = content
         self.isSettled = isSettled
     }
+
+    public init(path: String, size: Int64, sha256: SHA256Digest, isSettled: Bool) {
+        self.init(path: path, size: size, content: .sha256(sha256), isSettled: isSettled)
+    }
+
+    /// Nil where nobody here has seen the bytes.
+    public var sha256: SHA256Digest? { if case .sha256(let digest) = content { digest } else { nil } }
+    var tag: String? { if case .tag(let tag) = content { tag } else { nil } }
 }
 
 /// A non-idempotent write that is about to be sent for an entity.
@@ -233,11 +248,12 @@ extension ReplicationState {
     public func manifest(of owner: EntityKey) throws -> [ExactName: ManifestRow] {
         try read { db in
             let statement = try db.cachedStatement(
-                sql: "SELECT path, size, sha256, settled FROM artifact WHERE owner_kind = ? AND owner = ?")
+                sql: "SELECT path, size, sha256, settled, tag FROM artifact WHERE owner_kind = ? AND owner = ?")
             var rows: [ExactName: ManifestRow] = [:]
             for row in try Row.fetchAll(statement, arguments: [owner.kind.rawValue, owner.id]) {
-                let file = ManifestRow(
-                    path: row[0], size: row[1], sha256: SHA256Digest(bytes: [UInt8](row[2] as Data)), isSettled: row[3])
+                let digest = SHA256Digest(bytes: [UInt8](row[2] as Data))
+                let content = (row[4] as String?).map { FileContent.tag($0) } ?? .sha256(digest)
+                let file = ManifestRow(path: row[0], size: row[1], content: content, isSettled: row[3])
                 rows[ExactName(file.path)] = file
             }
             return rows
@@ -246,8 +262,9 @@ extension ReplicationState {
 
     public func note(_ file: ManifestRow, of owner: EntityKey) throws {
         try transaction("file") { db in
-            try db.cachedStatement(sql: "INSERT OR REPLACE INTO artifact VALUES (?, ?, ?, ?, ?, ?)").execute(arguments: [
-                owner.kind.rawValue, owner.id, file.path, file.size, Data(file.sha256.bytes), file.isSettled,
+            let digest = file.sha256.map { Data($0.bytes) }
+            try db.cachedStatement(sql: "INSERT OR REPLACE INTO artifact VALUES (?, ?, ?, ?, coalesce(?, x''), ?, ?)").execute(arguments: [
+                owner.kind.rawValue, owner.id, file.path, file.size, digest, file.isSettled, file.tag,
             ])
             // It is ours for certain: whatever is there later is somebody's.
             try Self.forgetWrite(FileConflicts.intent(file.path), of: owner, db)

@@ -6,7 +6,7 @@ extension ReplicationState {
     /// Each step leads from the version before it to its own; a file of an earlier version is brought up when it is opened.
     private static let steps: [@Sendable (Database) throws -> Void] = [
         createFirstSchema, addLiveReplication, addHeldChanges, addProgress, addResolutions, numberDeadLetters, tellIndexFromTable, addModes,
-        countBacklogAsItIsWritten,
+        countBacklogAsItIsWritten, addFileTags,
     ]
     static var schemaVersion: Int { steps.count }
 
@@ -235,6 +235,14 @@ extension ReplicationState {
                     at INTEGER NOT NULL,
                     PRIMARY KEY (kind, id)
                 ) STRICT, WITHOUT ROWID;
+                """)
+    }
+
+    private static func addFileTags(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                -- What the primary's storage calls the bytes that nobody here has seen: then their digest is empty.
+                ALTER TABLE artifact ADD COLUMN tag TEXT;
                 """)
     }
 

@@ -53,6 +53,8 @@ public struct Dialect: Sendable, Hashable {
     public var readsHistorySince = false
     /// Whether all histories of a run can be read at once, cheaply.
     public var readsWholeRuns = false
+    /// Whether its storage can fetch files from other storage by itself.
+    public var fetchesFiles = false
     public init() {}
     /// An MLflow server; limits from its `utils/validation.py`.
     public static let mlflow = Dialect()

@@ -141,9 +141,13 @@ public protocol TrackingStore: Sendable {
     func artifacts(of owner: ArtifactOwner, under path: String, _ page: PageToken?) async throws -> Page<ArtifactEntry>
     func readArtifact<R: Sendable>(_ path: String, of owner: ArtifactOwner, _ read: @Sendable (ByteStream) async throws -> R) async throws
         -> R
+    /// What another store's storage needs to fetch a file by itself; nil where that cannot be had. Asked only where
+    /// `dialect.fetchesFiles` of the other store.
+    func copySource(_ path: String, of owner: ArtifactOwner) async throws -> ArtifactCopySource?
 }
 
 extension TrackingStore {
     public var unknownFields: [String: Int] { [:] }
     public var unfinishedModels: Set<ModelName> { [] }
+    public func copySource(_ path: String, of owner: ArtifactOwner) async throws -> ArtifactCopySource? { nil }
 }

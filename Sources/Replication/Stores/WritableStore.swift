@@ -125,4 +125,16 @@ public protocol WritableStore: TrackingStore {
 
     /// Writes a whole file of `size` bytes. Fewer or more bytes fail, and leave no file that looks complete where the store can help it.
     func writeArtifact(_ path: String, size: Int64, to owner: ArtifactOwner, _ bytes: ByteStream) async throws
+    /// Has this store's own storage fetch a whole file. Where it does not, nothing has changed. Asked only where `dialect.fetchesFiles`.
+    ///
+    /// - Parameter progress: told that some of it has arrived.
+    func copyArtifact(
+        _ path: String, to owner: ArtifactOwner, from source: ArtifactCopySource, progress: @escaping @Sendable () -> Void
+    ) async throws -> ArtifactCopy
+}
+
+extension WritableStore {
+    public func copyArtifact(
+        _ path: String, to owner: ArtifactOwner, from source: ArtifactCopySource, progress: @escaping @Sendable () -> Void
+    ) async throws -> ArtifactCopy { .notTried }
 }

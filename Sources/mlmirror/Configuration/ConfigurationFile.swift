@@ -48,6 +48,7 @@ struct ConfigurationFile: Sendable {
     var canaryExperiment: Setting<String>?
     var window: Setting<Int>?
     var artifactWindow: Setting<Int>?
+    var serverSideCopy: Setting<Bool>?
     var metricsFile: Setting<String>?
     var metricsListen: Setting<LoopbackAddress>?
     var stragglers: Setting<StragglerRule>?
@@ -65,8 +66,8 @@ struct ConfigurationFile: Sendable {
 
     private static let topKeys = KeyTable(
         known: [
-            "primary", "secondary", "state", "pair", "scope", "live", "window", "artifact_window", "metrics_file", "metrics_listen", "mode",
-            "rules",
+            "primary", "secondary", "state", "pair", "scope", "live", "window", "artifact_window", "server_side_copy", "metrics_file",
+            "metrics_listen", "mode", "rules",
         ])
     private static let storeKeys = KeyTable(
         known: ["uri", "auth", "workspace", "ca_file", "client_certificate_file", "experiment_names", "edited"],
@@ -112,6 +113,7 @@ struct ConfigurationFile: Sendable {
         pair = try top.text("pair")
         window = try top.wholeNumber("window", in: Self.windowRange)
         artifactWindow = try top.wholeNumber("artifact_window", in: Self.artifactWindowRange)
+        serverSideCopy = try top.truth("server_side_copy")
         metricsFile = try top.text("metrics_file")
         metricsListen = try top.text("metrics_listen").map { Setting(try LoopbackAddress($0.value, $0.origin), $0.origin) }
         if let section = try top.section("secondary", keys: Self.storeKeys) {

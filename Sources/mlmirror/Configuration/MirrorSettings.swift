@@ -69,6 +69,8 @@ struct MirrorSettings: Sendable {
     var canaryExperiment: Setting<String>
     var window: Setting<Int>
     var artifactWindow: Setting<Int>
+    /// The secondary's storage fetches files from the primary's by itself, where it can.
+    var serverSideCopy: Setting<Bool>
     /// For Prometheus; nil: none is written.
     var metricsFile: Setting<String>?
     /// Where Prometheus may ask; nil: nowhere.
@@ -112,6 +114,7 @@ struct MirrorSettings: Sendable {
         configuration.rules = rules.value
         configuration.window = window.value
         configuration.artifactWindow = artifactWindow.value
+        configuration.copiesInStorage = serverSideCopy.value
         configuration.deep = deep
         configuration.stragglers = stragglers.value
         return configuration
@@ -180,6 +183,7 @@ struct ShownSetting: Sendable, Hashable, Encodable {
         add("live.canary_experiment", settings.canaryExperiment) { $0 }
         add("window", settings.window) { String($0) }
         add("artifact_window", settings.artifactWindow) { String($0) }
+        add("server_side_copy", settings.serverSideCopy) { String($0) }
         add("mode.stragglers", settings.stragglers, \.rawValue)
         add("mode.retire_primary", settings.retirePrimary, \.rawValue)
         let rules = RulesSection.lines(settings.rules.value)

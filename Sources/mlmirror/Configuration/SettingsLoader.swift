@@ -22,7 +22,7 @@ struct FlagValues: Sendable {
 /// `client_certificate_file`), of the primary also `feed` ("auto"), `database`, `reinstall_triggers` (false), `registry` and `rate_share` (40), of the secondary `experiment_names` and `edited` (true), `state`, `pair` ("default"),
 /// `scope` (`experiments`, `models`, `since`, `until`, `artifacts`: true, `owners`, and see `PassageSection`), `live` (`cycle_seconds` 5, `requests_per_second` 5,
 /// `file_grace_seconds` 600, `file_sweep_per_second` 2, `canary_seconds` 0, `canary_experiment` "mlmirror-canary"),
-/// `window` (8), `artifact_window` (4), `metrics_file`, `metrics_listen`, `mode` (`stragglers`: carry, `retire_primary`: keep), `rules` (see `RulesSection`).
+/// `window` (8), `artifact_window` (4), `server_side_copy` (true), `metrics_file`, `metrics_listen`, `mode` (`stragglers`: carry, `retire_primary`: keep), `rules` (see `RulesSection`).
 /// `Environment.names` lists the variables.
 struct SettingsLoader {
     static let standardFile = "/etc/mlmirror/mlmirror.yaml"
@@ -67,6 +67,7 @@ struct SettingsLoader {
                 ?? Setting(CanaryConfiguration(seconds: 0).experiment, .standard),
             window: try number("MLMIRROR_WINDOW", ConfigurationFile.windowRange, file?.window, 8),
             artifactWindow: try number("MLMIRROR_ARTIFACT_WINDOW", ConfigurationFile.artifactWindowRange, file?.artifactWindow, 4),
+            serverSideCopy: file?.serverSideCopy ?? Setting(true, .standard),
             metricsFile: environment.setting("MLMIRROR_METRICS_FILE") ?? file?.metricsFile?.map { TextFile.path($0, besides: file?.path) },
             metricsListen: try environment.setting("MLMIRROR_METRICS_LISTEN").map {
                 Setting(try LoopbackAddress($0.value, $0.origin), $0.origin)

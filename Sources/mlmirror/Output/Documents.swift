@@ -38,6 +38,7 @@ struct BackfillDocument: Encodable {
     var inputs: Int
     var files: Int
     var fileBytes: Int64
+    var copiedFileBytes: Int64
     var requests: Int
     var retries: Int
     var conversions: [String: Int]
@@ -68,6 +69,7 @@ struct BackfillDocument: Encodable {
         inputs = counts.inputs
         files = counts.files
         fileBytes = counts.fileBytes
+        copiedFileBytes = counts.copiedFileBytes
         requests = counts.requests
         retries = counts.retries
         conversions = counts.conversions

@@ -87,6 +87,8 @@ struct MetricsText {
             })
         lines.counter("metric_points_total", "Metric points written.", Int64(counts.metricPoints))
         lines.counter("artifact_bytes_total", "Bytes of files written.", counts.fileBytes)
+        lines.counter(
+            "artifact_copied_bytes_total", "Of these, bytes that storage has copied from storage by itself.", counts.copiedFileBytes)
         lines.counter("files_total", "Files written.", Int64(counts.files))
         lines.metric(
             "conversions_total", "counter", "Things that stand on the secondary in another form, by how.",
