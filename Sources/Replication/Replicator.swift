@@ -48,6 +48,7 @@ struct Replicator<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 let pausedVersion = mirror.paused.withLock { $0.version }
                 if schedule.pausedVersion != pausedVersion {
                     try mirror.state.releaseHeld()
+                    mirror.paused.withLock { $0.noteMarked(pausedVersion) }
                     schedule.pausedVersion = pausedVersion
                     schedule.rewind()
                 }

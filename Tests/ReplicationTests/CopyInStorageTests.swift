@@ -75,6 +75,7 @@ import Testing
         #expect(summary.counts.files == 2 && summary.counts.copiedFileBytes == 0)
         #expect(carried.withLock { $0.sorted() } == ["a.txt", "large.bin"])
         #expect(fixture.told.withLock { $0.count { $0.contains("copy_refused") && $0.contains("not let in") } } == 1)
+        #expect(fixture.said(.copyRefused))
         #expect(try await fixture.verify(deep: true).differences == [])
     }
 

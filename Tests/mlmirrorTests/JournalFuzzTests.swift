@@ -17,16 +17,17 @@ import Testing
             if number.isMultiple(of: 2), !bytes.isEmpty { bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8(ascii: "=") }
             let equals = bytes.firstIndex(of: UInt8(ascii: "="))
             guard let found = field(bytes) else {
-                #expect(equals == nil || equals == 0, "case \(number)")
+                if let equals, equals > 0 { Issue.record("case \(number): it has a name") }
                 continue
             }
-            #expect(found.name == String(decoding: bytes[..<(equals ?? 0)], as: UTF8.self), "case \(number)")
-            #expect(found.value == String(decoding: bytes[((equals ?? 0) + 1)...], as: UTF8.self), "case \(number)")
+            let name = String(decoding: bytes[..<(equals ?? 0)], as: UTF8.self)
+            let value = String(decoding: bytes[((equals ?? 0) + 1)...], as: UTF8.self)
+            if found != Journal.Field(name, value) { Issue.record("case \(number)") }
         }
         #expect(JournalReader.field(UnsafeRawBufferPointer(start: nil, count: 0)) == nil)
         #expect(field(Array("A=".utf8)) == Journal.Field("A", ""))
         #expect(field(Array("=A".utf8)) == nil)
-        let large = Array("MLMIRROR_STATUS=".utf8) + [UInt8](repeating: 0xff, count: 5 << 20)
+        let large = Array("MLMIRROR_STATUS=".utf8) + [UInt8](repeating: 0xff, count: 1 << 16)
         #expect(field(large)?.name == "MLMIRROR_STATUS")
         #expect(field(large + [UInt8](repeating: 0x20, count: JournalReader.longestField)) == nil)
     }
@@ -79,7 +80,7 @@ import Testing
         let json = try document()
         var random = SplitMix(seed: 7)
         var taken = 0
-        for number in 0..<400 {
+        for number in 0..<150 {
             let (said, at) = (changed(json, &random), Int64.random(in: 0...Int64(UInt64.max / 1000), using: &random))
             for arguments in [["status"], ["status", "--json"]] {
                 let world = TestWorld()
@@ -94,6 +95,6 @@ import Testing
                 #expect(isPrintable, "case \(number): \(said)")
             }
         }
-        #expect(taken > 20)
+        #expect(taken > 20, "\(taken)")
     }
 }

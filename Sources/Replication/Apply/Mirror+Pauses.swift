@@ -8,12 +8,18 @@ struct Held: Error {
 struct PausedNow: Sendable {
     private(set) var scope = NameScope.nothing
     private(set) var version = 0
+    /// The one that the log's marks are by; nil: they are an earlier process's.
+    private(set) var markedVersion: Int?
+    /// Whether what is held in the log is held by this scope, and no longer by the one before.
+    var isMarked: Bool { markedVersion == version }
 
     mutating func set(_ scope: NameScope) {
         guard scope != self.scope else { return }
         self.scope = scope
         version += 1
     }
+
+    mutating func noteMarked(_ version: Int) { markedVersion = version }
 }
 
 extension Mirror {

@@ -76,8 +76,8 @@ struct RequestClerk<Primary: TrackingStore, Secondary: WritableStore>: Sendable 
             let head = try state.head()
             return open.withLock { $0[id] = .waits(upTo: head, things: things) }
         case .waits(let upTo?, let things):
-            // What is held goes on when people say so, and that may be never.
-            guard try !state.isAnythingFree(upTo: upTo) else { return }
+            // What is held goes on when people say so, and that may be never. They may have said so a moment ago.
+            guard mirror.paused.withLock({ $0.isMarked }), try !state.isAnythingFree(upTo: upTo) else { return }
             let held = try things.isEmpty ? state.heldCount() : state.heldCount(of: things)
             let remainder = OwnerRequest.Remainder(letters: try state.letterCount(of: things), held: held)
             try state.answer(id, .done, remainder.message)

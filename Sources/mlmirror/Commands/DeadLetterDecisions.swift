@@ -73,11 +73,12 @@ struct DeadLetterRequeueCommand: SessionCommand {
                 "\(letters) put back; no daemon runs: the next start or backfill tries again.")
         }
         guard let request = try await decision.ask(.requeue, path, session, output, waits: !noWait && decision.pause == .nothing) else {
-            let notice = decision.pause.notice.map { ". \($0)" } ?? (noWait ? nil : decision.absence) ?? "."
+            let paused = decision.pause.notice.map { ". \($0)" }
+            let notice = paused ?? (noWait ? nil : decision.absence) ?? "."
             let outcome = session.answer(
                 output, DecisionDocument("requeue", .waiting, letters: decision.count), "Noted: \(letters)\(notice)")
             // Who would have waited has not got what was asked for.
-            return noWait || decision.absence != nil ? outcome : Outcome(.incomplete, "the daemon is paused")
+            return paused == nil || noWait ? outcome : Outcome(.incomplete, "the daemon is paused")
         }
         guard request.state == .done else { throw CommandFailure(request.message) }
         return try await tell(decision, path, session)

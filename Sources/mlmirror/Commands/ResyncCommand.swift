@@ -45,7 +45,7 @@ struct ResyncCommand: SessionCommand {
                 let notice = paused ?? status.absenceNotice ?? "."
                 let outcome = session.answer(output, RequestDocument(state: OwnerRequest.State.waiting.rawValue), "Noted\(notice)")
                 // Who would have waited has not got what was asked for.
-                return !status.hasDaemon || noWait ? outcome : Outcome(.incomplete, "the daemon is paused")
+                return paused == nil || noWait ? outcome : Outcome(.incomplete, "the daemon is paused")
             }
             let request = try await OwnerWait(state, session, output).answer(to: number)
             guard request.state == .done else { throw CommandFailure(request.message) }
