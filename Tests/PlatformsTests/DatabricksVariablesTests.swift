@@ -54,7 +54,17 @@ import Testing
         ),
         // A host of the environment is never asked with a token of the file.
         (.standard, ["DATABRICKS_HOST": "h.example"], "nothing says who asks the workspace https://h.example: set DATABRICKS_TOKEN"),
-        (.standard, ["DATABRICKS_TOKEN": "canary"], "no host of a workspace: set DATABRICKS_HOST, or write host under [DEFAULT] in F/cfg"),
+        // Nor is a host of the file asked with a token of the environment, unless the profile is named.
+        (
+            .standard, ["DATABRICKS_TOKEN": "canary"],
+            "no host of a workspace: DATABRICKS_TOKEN is set, so that no profile is read which is not named; set DATABRICKS_HOST, or name"
+        ),
+        (.standard, ["ARM_TENANT_ID": "t"], "no host of a workspace: ARM_TENANT_ID is set, so that no profile is read which is not named"),
+        (.profile("DEFAULT"), ["DATABRICKS_TOKEN": "canary"], "https://adb-1.2.azuredatabricks.net pat by DATABRICKS_TOKEN"),
+        (
+            .profile("team"), ["DATABRICKS_TOKEN": "canary"],
+            "more than one way to ask the workspace: pat by DATABRICKS_TOKEN, oauth-m2m by client_secret of profile team"
+        ),
         (.profile("team"), ["DATABRICKS_HOST": "h.example"], "DATABRICKS_HOST names another workspace than host of profile team"),
         (.host("https://h.example"), ["DATABRICKS_TOKEN": "canary"], "https://h.example pat by DATABRICKS_TOKEN"),
         (

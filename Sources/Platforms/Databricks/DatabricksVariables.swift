@@ -34,7 +34,12 @@ public struct DatabricksVariables: Sendable {
         ("azure_client_id", "ARM_CLIENT_ID"), ("azure_client_secret", "ARM_CLIENT_SECRET"), ("azure_tenant_id", "ARM_TENANT_ID"),
         ("azure_use_msi", "ARM_USE_MSI"), ("azure_environment", "ARM_ENVIRONMENT"),
     ]
-    private static let secrets = ["token", "password", "client_secret", "oidc_token_filepath", "azure_client_secret", "azure_use_msi"]
+    /// What says who asks, or which workspace: where the environment has one of these, a profile is read only when it is named (databricks-sdk,
+    /// `config.py`, `is_any_auth_configured`).
+    private static let telling = [
+        "host", "token", "username", "password", "client_id", "client_secret", "oidc_token_env", "oidc_token_filepath",
+        "azure_workspace_resource_id", "azure_client_id", "azure_client_secret", "azure_tenant_id", "azure_use_msi",
+    ]
 
     /// - Throws: `Invalid`.
     public init(_ address: DatabricksAddress, environment: [String: String]) throws(Invalid) {
@@ -49,15 +54,15 @@ public struct DatabricksVariables: Sendable {
         case .standard, .host:
             named = environment["DATABRICKS_CONFIG_PROFILE"].flatMap { $0.isEmpty ? nil : ($0, "DATABRICKS_CONFIG_PROFILE") }
         }
-        let isSaid = values["host"] != nil || Self.secrets.contains { values[$0] != nil } || values["azure_workspace_resource_id"] != nil
+        let said = Self.telling.compactMap { values[$0] }.first
         var isAtAddress = false
         if case .host = address { isAtAddress = true }
         let path = Self.path(environment)
         var profile: [String: Value] = [:]
-        if named == nil, !isSaid, !isAtAddress { named = Self.chosen(path) }
+        if named == nil, said == nil, !isAtAddress { named = Self.chosen(path) }
         if let named {
             profile = try Self.profile(named.name, path, by: named.by)
-        } else if !isSaid, !isAtAddress {
+        } else if said == nil, !isAtAddress {
             profile = try Self.profile("DEFAULT", path, by: nil)
         }
         if case .profile = address, let here = values["host"], let there = profile["host"], try !Self.isSame(here, there) {
@@ -71,6 +76,11 @@ public struct DatabricksVariables: Sendable {
             values["host"] = own
         }
         guard let host = values["host"] else {
+            if named == nil, let said {
+                throw Invalid(
+                    "no host of a workspace: \(said.source) is set, so that no profile is read which is not named; set DATABRICKS_HOST, or name "
+                        + "a profile of \(path): databricks://PROFILE")
+            }
             throw Invalid("no host of a workspace: set DATABRICKS_HOST, or write host under [\(named?.name ?? "DEFAULT")] in \(path)")
         }
         self.host = try Self.normalized(host)
