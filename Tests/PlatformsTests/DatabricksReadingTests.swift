@@ -57,6 +57,29 @@ import Testing
         }
     }
 
+    @Test func aHostOfSeveralWorkspacesIsToldWhichOneIsMeant() async throws {
+        let workspace = try Workspace()
+        let host = workspace.server.url
+        try await workspace.with(Self.pat.merging(["DATABRICKS_HOST": host + "/?o=77"]) { $1 }) { store in
+            _ = try await store.experiments(nil)
+            #expect(try await store.identity() == DatabricksWorkspace.identity("77"))
+            #expect(
+                workspace.asked.allSatisfy {
+                    $0.header("x-databricks-org-id") == "77" && $0.header("x-databricks-workspace-id") == "77"
+                })
+        }
+        // What answers is not what was meant.
+        let other = try Workspace()
+        try await other.with(Self.pat.merging(["DATABRICKS_WORKSPACE_ID": "78"]) { $1 }) { store in
+            await expectFailure(.notMLflow) { try await store.identity() }
+        }
+        let plain = try Workspace()
+        try await plain.with(Self.pat) { store in
+            _ = try await store.identity()
+            #expect(plain.asked.allSatisfy { $0.header("x-databricks-workspace-id") == nil })
+        }
+    }
+
     @Test(arguments: [
         (403, #"{"error_code":"PERMISSION_DENIED","message":"no"}"#, StoreError.Reason.forbidden, StoreError.Decision.setAside),
         (403, "PERMISSION_DENIED: User does not have CAN_READ", .forbidden, .setAside),

@@ -143,6 +143,38 @@ import Testing
         #expect(text.hasPrefix(expected), "\(text)")
     }
 
+    /// Several workspaces may share a host: what a browser shows of one names it.
+    @Test(
+        arguments: [
+            (DatabricksAddress.standard, ["DATABRICKS_HOST": "https://h.example/?o=12#mlflow"], "12"),
+            (.standard, ["DATABRICKS_HOST": "h.example?workspace_id=12"], "12"),
+            (.standard, ["DATABRICKS_HOST": "h.example/?o=12&w=a-b"], "a-b"),
+            (.standard, ["DATABRICKS_HOST": "h.example/?o=twelve"], nil),
+            (.standard, ["DATABRICKS_HOST": "h.example/?o=12", "DATABRICKS_WORKSPACE_ID": "13"], "13"),
+            (.profile("shared"), [:], "5"),
+            // Said for another workspace.
+            (.host("https://h.example"), ["DATABRICKS_HOST": "other.example", "DATABRICKS_WORKSPACE_ID": "13"], nil),
+            (.host("https://h.example"), ["DATABRICKS_WORKSPACE_ID": "13"], "13"),
+            (.host("https://h.example"), ["DATABRICKS_HOST": "h.example/?o=12"], "12"),
+        ] as [(DatabricksAddress, [String: String], String?)]) func theWorkspaceOfASharedHostIsKept(
+            _ address: DatabricksAddress, _ environment: [String: String], _ expected: String?
+        ) throws
+    {
+        let folder = try TemporaryFolder()
+        try "[shared]\nhost = https://h.example/?o=5\n".write(toFile: folder.file("cfg"), atomically: true, encoding: .utf8)
+        let environment = environment.merging(["DATABRICKS_CONFIG_FILE": folder.file("cfg")]) { $1 }
+        let variables = try DatabricksVariables(address, environment: environment)
+        #expect(variables["workspace_id"]?.text == expected && variables.host == "https://h.example")
+    }
+
+    @Test func twoWorkspacesOfOneHostAreTwo() throws {
+        let profile = "[shared]\nhost = https://h.example/?o=5\ntoken = canary\n"
+        let other = try found(.profile("shared"), ["DATABRICKS_HOST": "h.example/?o=6"], file: profile)
+        #expect(other.hasPrefix("DATABRICKS_HOST names another workspace than host of profile shared"), "\(other)")
+        let bad = try found(.profile("shared"), ["DATABRICKS_WORKSPACE_ID": "5 6"], file: profile)
+        #expect(bad.hasPrefix("DATABRICKS_WORKSPACE_ID: expected the number of a workspace"), "\(bad)")
+    }
+
     @Test func hostsAreToldApart() {
         for host in [
             "adb-12.3.azuredatabricks.net", "dbc-a1.cloud.databricks.com", "1.2.gcp.databricks.com", "adb-1.1.databricks.azure.us",

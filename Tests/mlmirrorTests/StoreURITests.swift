@@ -54,6 +54,11 @@ struct StoreURITests {
                 "http://host?a=b",
                 "an address has no ? and no #; expected http://HOST[:PORT], https://HOST[:PORT], azureml://... or databricks"
             ),
+            (
+                "https://adb-1.2.azuredatabricks.net/?o=12",
+                "expected https://adb-1.2.azuredatabricks.net alone; where several workspaces share it, set DATABRICKS_WORKSPACE_ID to what "
+                    + "follows ?o="
+            ),
             ("http://u:%zz@host", "the user name or password in the address is not percent-encoded as it must be"),
         ])
     func refuses(_ text: String, _ message: String) {

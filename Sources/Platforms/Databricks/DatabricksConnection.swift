@@ -11,7 +11,7 @@ public struct DatabricksConnection: Sendable {
     /// Seconds since 1970; nil: it says nothing of an end, or is renewed.
     public let credentialEndsAt: Double?
 
-    /// The workspace's number as a variable or a profile gives it: asked for where the workspace does not say it.
+    /// Which workspace a variable or a profile names: sent with each request, for several may share a host.
     private let saidID: String?
 
     /// Of Azure Databricks, in every cloud of Azure.
@@ -70,16 +70,17 @@ public struct DatabricksConnection: Sendable {
                 tokens: try tokens(Self.resource), resource: try resourceID.map { ($0, try tokens(management)) })
         }
         self.tokenClient = tokenClient
-        var service = MLflowService(
-            try MLflowEndpoint(uri: host, requestTimeout: requestTimeout), client: client, authorization: authorization)
+        let said = variables.map { $0["workspace_id"]?.text } ?? environment["DATABRICKS_WORKSPACE_ID"].nonEmpty
+        saidID = said
+        var endpoint = try MLflowEndpoint(uri: host, requestTimeout: requestTimeout)
+        if let said { endpoint.routing = DatabricksHost.headers(to: said) }
+        var service = MLflowService(endpoint, client: client, authorization: authorization)
         service.rates = AdaptiveRates(classOf: DatabricksRates.name, onWait: { tally.noteWait($0) }) {
             DatabricksRates.perSecond[$0].map { $0 * rateShare }
         }
         service.failure.access = DatabricksAccess.advice
         service.failure.withoutFeature = "this workspace has it switched off"
         let dialect = readsUnityCatalog ? Dialect.databricksUnityCatalog : .databricks
-        let said = environment["DATABRICKS_WORKSPACE_ID"].nonEmpty ?? variables?["workspace_id"]?.text
-        saidID = said
         let registry = readsUnityCatalog ? RegistryRoute.unityCatalog : .own
         let other = readsUnityCatalog ? RegistryRoute.own : .unityCatalog
         store = MLflowStore(service, dialect: dialect, files: DatabricksFiles(service), registry: registry, otherRegistry: other) {

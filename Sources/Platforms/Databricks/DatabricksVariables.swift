@@ -27,7 +27,7 @@ public struct DatabricksVariables: Sendable {
     private static let names = [
         ("host", "DATABRICKS_HOST"), ("token", "DATABRICKS_TOKEN"), ("username", "DATABRICKS_USERNAME"),
         ("password", "DATABRICKS_PASSWORD"), ("client_id", "DATABRICKS_CLIENT_ID"), ("client_secret", "DATABRICKS_CLIENT_SECRET"),
-        ("auth_type", "DATABRICKS_AUTH_TYPE"), ("oidc_token_env", "DATABRICKS_OIDC_TOKEN_ENV"),
+        ("auth_type", "DATABRICKS_AUTH_TYPE"), ("workspace_id", "DATABRICKS_WORKSPACE_ID"), ("oidc_token_env", "DATABRICKS_OIDC_TOKEN_ENV"),
         // The later of two goes before the other.
         ("oidc_token_filepath", "DATABRICKS_OIDC_TOKEN_FILE"), ("oidc_token_filepath", "DATABRICKS_OIDC_TOKEN_FILEPATH"),
         ("azure_workspace_resource_id", "DATABRICKS_AZURE_RESOURCE_ID"),
@@ -69,6 +69,7 @@ public struct DatabricksVariables: Sendable {
             throw Invalid(
                 "\(here.source) names another workspace than \(there.source): a credential would go to the wrong one; unset \(here.source)")
         }
+        let hosts = [values["host"], profile["host"]].compactMap { $0 }
         values.merge(profile) { own, _ in own }
         if case .host(let url) = address {
             let own = Value(text: url, source: "the address")
@@ -84,6 +85,18 @@ public struct DatabricksVariables: Sendable {
             throw Invalid("no host of a workspace: set DATABRICKS_HOST, or write host under [\(named?.name ?? "DEFAULT")] in \(path)")
         }
         self.host = try Self.normalized(host)
+        if foreignHost != nil {
+            // Of the other workspace.
+            values["workspace_id"] = nil
+        } else if values["workspace_id"] == nil {
+            for host in hosts where try Self.normalized(host) == self.host {
+                guard let id = DatabricksHost.workspaceID(askedOf: host.text), values["workspace_id"] == nil else { continue }
+                values["workspace_id"] = Value(text: id, source: "?o= in \(host.source)")
+            }
+        }
+        if let id = values["workspace_id"], !DatabricksHost.isWorkspaceID(id.text) {
+            throw Invalid("\(id.source): expected the number of a workspace, as the address in its browser has it after ?o=")
+        }
         self.values = values
     }
 
@@ -99,7 +112,10 @@ public struct DatabricksVariables: Sendable {
                 + "unset both, or name the same workspace")
     }
 
-    private static func isSame(_ a: Value, _ b: Value) throws(Invalid) -> Bool { try normalized(a) == normalized(b) }
+    private static func isSame(_ a: Value, _ b: Value) throws(Invalid) -> Bool {
+        let (here, there) = (DatabricksHost.workspaceID(askedOf: a.text), DatabricksHost.workspaceID(askedOf: b.text))
+        return try normalized(a) == normalized(b) && (here == nil || there == nil || here == there)
+    }
 
     private static func normalized(_ host: Value) throws(Invalid) -> String {
         do { return try DatabricksHost.normalized(host.text) } catch { throw Invalid("\(host.source): \(error)") }

@@ -6,14 +6,20 @@ enum DatabricksWorkspace {
     /// From the header that every answer bears; behind a proxy that takes it away, from the host's name, from what the workspace publishes
     /// of itself, or from what people say.
     ///
-    /// - Parameter said: the number that a variable or a profile gives.
+    /// - Parameter said: the number, or another name, that a variable or a profile gives.
     static func id(_ service: MLflowService, said: String? = nil) async throws -> String {
         struct Body: Encodable, Sendable { var maxResults = 1 }
         let call = try MLflowCall.search(MLflowCall.api("experiments/search"), Body(), of: "which workspace it is")
         let answer = try await service.repeating(call) {
             try await service.authorized(call) { try await service.answer(call, $0, .bytes(call.body), orSay: "not JSON") }
         }
-        if let id = answer.header("x-databricks-org-id").nonEmpty ?? DatabricksHost.workspaceID(of: service.endpoint.baseURL) { return id }
+        if let id = answer.header("x-databricks-org-id").nonEmpty ?? DatabricksHost.workspaceID(of: service.endpoint.baseURL) {
+            guard let said, DatabricksHost.isNumber(said), said != id else { return id }
+            throw StoreError(
+                .stop, .notMLflow,
+                "\(service.endpoint.name): workspace \(id) answers, and \(said) was named; correct DATABRICKS_WORKSPACE_ID, workspace_id of the "
+                    + "profile, or ?o= in the host")
+        }
         if let id = try await published(service) ?? said.nonEmpty { return id }
         throw StoreError(
             .stop, .notMLflow,

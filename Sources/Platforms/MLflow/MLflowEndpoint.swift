@@ -31,6 +31,8 @@ public struct MLflowEndpoint: Sendable, Hashable {
     public var requestTimeout: Double
     /// Its address as people write it, where that is another.
     var knownAs: String?
+    /// What tells a host of several stores which one is meant.
+    var routing: [HTTPHeader] = []
 
     /// What is wrong with a tracking URI. Its text never repeats user or password.
     public struct InvalidURI: Error, Sendable, Hashable, CustomStringConvertible {
@@ -65,7 +67,7 @@ public struct MLflowEndpoint: Sendable, Hashable {
     var headers: [HTTPHeader] {
         var headers = [HTTPHeader("Accept", "application/json")]
         if let workspace { headers.append(HTTPHeader("X-MLFLOW-WORKSPACE", workspace)) }
-        return headers
+        return headers + routing
     }
 }
 

@@ -66,7 +66,11 @@ struct StoreURI: Sendable, Hashable, CustomStringConvertible {
             throw fail("unknown scheme \(scheme.isEmpty ? "\"\"" : scheme); known are \(Self.known.joined(separator: ", "))")
         }
         let rest = text[separator.upperBound...]
-        guard !rest.contains(where: { $0 == "?" || $0 == "#" }) else { throw fail("an address has no ? and no #; \(expected)") }
+        guard !rest.contains(where: { $0 == "?" || $0 == "#" }) else {
+            let host = rest.prefix { !"/?#".contains($0) }.lowercased()
+            guard DatabricksHost.isMeant(by: host) else { throw fail("an address has no ? and no #; \(expected)") }
+            throw fail("expected https://\(host) alone; where several workspaces share it, set DATABRICKS_WORKSPACE_ID to what follows ?o=")
+        }
         let authority = rest.prefix { $0 != "/" }
         let hostAndPort = authority.split(separator: "@", omittingEmptySubsequences: false).last ?? ""
         if hostAndPort.endIndex == authority.endIndex, hostAndPort.startIndex != authority.startIndex {
