@@ -195,7 +195,7 @@ import Testing
     }
 
     /// One that moved to the first page while the second was read has pushed another one over their border, and is itself in neither.
-    @Test func versionsThatShiftUnderTheReadingAreListedAnew() async throws {
+    @Test(arguments: [false, true]) func versionsThatShiftUnderTheReadingAreListedAnew(_ readsUnityCatalog: Bool) async throws {
         let workspace = try Workspace { request, connection in
             guard request.target.contains("model-versions/search") else { return false }
             let isSecond = request.target.contains("page_token=more")
@@ -206,7 +206,7 @@ import Testing
                 "{\"model_versions\":[\(versions.joined(separator: ","))]\(isSecond ? "" : ",\"next_page_token\":\"more\"")}")
             return true
         }
-        try await workspace.with(Self.pat) { store in
+        try await workspace.with(Self.pat, readsUnityCatalog: readsUnityCatalog) { store in
             await expectFailure(.truncated) { try await store.versions(of: ModelName("m"), nil) }
         }
     }

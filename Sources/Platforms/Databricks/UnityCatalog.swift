@@ -77,7 +77,9 @@ extension MLflowStore {
             guard page.next == nil || page.next != token else { break }
             token = page.next
         } while token != nil
-        let ready = ready(listed.filter { $0.version.model == model }.sorted { $0.version.number < $1.version.number }, of: model)
+        listed.removeAll { $0.version.model != model }
+        try requireOnce(listed, of: model)
+        let ready = ready(listed.sorted { $0.version.number < $1.version.number }, of: model)
         answer.elements = try await each(ready, &answer.undecodable) {
             try await version(of: model, $0.number)
         } id: {

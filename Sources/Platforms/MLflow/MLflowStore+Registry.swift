@@ -59,12 +59,7 @@ extension MLflowStore {
         }
         // Some data bases compare texts without case.
         listed.elements.removeAll { $0.version.model != model }
-        // Without an order a page may shift under the reading: one that comes twice tells of others that did not come at all.
-        guard isOnePage || Set(listed.elements.map(\.version.number)).count == listed.elements.count else {
-            throw StoreError(
-                .retry(after: nil), .truncated,
-                "\(self.name): the versions of registered model \(model) changed while they were listed; ask again")
-        }
+        if !isOnePage { try requireOnce(listed.elements, of: model) }
         if !isOrdered { listed.elements.sort { $0.version.number < $1.version.number } }
         let versions = dialect.registersLater ? ready(listed.elements, of: model) : listed.elements.map(\.version)
         return Page(versions, undecodable: listed.undecodable, next: listed.next)
@@ -80,6 +75,13 @@ extension MLflowStore {
             version = try wire.entity()
             createdAt = wire.creationTimestamp?.value
         }
+    }
+
+    /// Without an order a page may shift under the reading: one that comes twice tells of others that did not come at all.
+    func requireOnce(_ listed: [ListedVersion], of model: ModelName) throws(StoreError) {
+        guard Set(listed.map(\.version.number)).count < listed.count else { return }
+        throw StoreError(
+            .retry(after: nil), .truncated, "\(name): the versions of registered model \(model) changed while they were listed; ask again")
     }
 
     /// What can be copied. One that is pending holds back those after it: a number that is passed over here would be used up on the
