@@ -236,6 +236,47 @@ import Testing
         }
     }
 
+    /// The list of Unity Catalog shows no alias: one that has moved is seen without a read of every model in every look.
+    @Test func aLookAtManyModelsReadsFewOfThem() async throws {
+        let (alias, update, reads) = (Locked(1), Locked(1), Locked(0))
+        let workspace = try Workspace { request, connection in
+            guard request.target.contains("unity-catalog") else { return false }
+            if request.target.contains("search") {
+                let models = (0..<30).map {
+                    "{\"name\":\"a.b.m\($0)\",\"last_updated_timestamp\":\($0 == 29 ? update.withLock { $0 } : 1)}"
+                }
+                try connection.json("{\"registered_models\":[\(models.joined(separator: ","))]}")
+            } else {
+                reads.withLock { $0 += 1 }
+                let name = request.target.drop { $0 != "=" }.dropFirst()
+                let version = alias.withLock { $0 }
+                try connection.json(
+                    "{\"registered_model\":{\"name\":\"\(name)\",\"aliases\":[{\"alias\":\"x\",\"version\":\"\(version)\"}]}}")
+            }
+            return true
+        }
+        try await workspace.with(Self.pat, readsUnityCatalog: true) { store in
+            func look() async throws -> (reads: Int, moved: Int, last: Int?) {
+                reads.withLock { $0 = 0 }
+                let models = try await store.glance(atRegisteredModels: nil).elements
+                #expect(models.map(\.name.rawValue) == (0..<30).map { "a.b.m\($0)" })
+                return (reads.withLock { $0 }, models.count { $0.aliases["x"] == 2 }, models.last?.aliases["x"])
+            }
+            #expect(try await look().reads == 30)
+            // Every alias has moved, and one of them shows in the list.
+            alias.withLock { $0 = 2 }
+            update.withLock { $0 = 2 }
+            let first = try await look()
+            #expect(first.reads == 11 && first.moved == 11 && first.last == 2)
+            #expect(try await look().moved == 21)
+            #expect(try await look().moved == 30)
+            // Who compares everything reads everything.
+            reads.withLock { $0 = 0 }
+            _ = try await store.registeredModels(nil)
+            #expect(reads.withLock { $0 } == 30)
+        }
+    }
+
     /// What one registry holds is told of where the other one is copied: without a word it would be missing.
     @Test(arguments: [false, true]) func theRegistryThatIsNotCopiedIsCounted(_ readsUnityCatalog: Bool) async throws {
         let workspace = try Workspace { request, connection in

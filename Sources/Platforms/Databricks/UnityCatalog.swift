@@ -28,7 +28,8 @@ extension MLflowStore {
     /// Most that a search gives at once.
     private static let unityPage = 100
 
-    func unityModels(_ page: PageToken?) async throws -> Page<RegisteredModel> {
+    /// - Parameter mayKnow: some may be as they were when they were read last.
+    func unityModels(_ page: PageToken?, mayKnow: Bool = false) async throws -> Page<RegisteredModel> {
         let listing = Listing<WireRegisteredModel, RegisteredModel>(
             member: "registered_models", kind: .registeredModel, id: ["name"], convert: { try $0.entity() },
             call: { size, page in
@@ -45,11 +46,17 @@ extension MLflowStore {
                 exchange: error.exchange)
         }
         let listed = answer.elements
-        answer.elements = try await each(listed, &answer.undecodable) {
+        var due = listed
+        var known: [ModelName: RegisteredModel] = [:]
+        if mayKnow { (due, known) = knownModels.withLock { $0.sorted(listed) } }
+        let found = try await each(due, &answer.undecodable) {
             try await registeredModel($0.name)
         } id: {
             $0.name.rawValue
         }
+        let read = Dictionary(found.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        knownModels.withLock { $0.note(due, read: read) }
+        answer.elements = listed.compactMap { read[$0.name] ?? known[$0.name] }
         return answer
     }
 

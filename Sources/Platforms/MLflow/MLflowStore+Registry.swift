@@ -19,6 +19,10 @@ extension MLflowStore {
         }
     }
 
+    public func glance(atRegisteredModels page: PageToken?) async throws -> Page<RegisteredModel> {
+        registry == .unityCatalog ? try await unityModels(page, mayKnow: true) : try await registeredModels(page)
+    }
+
     /// A server lacks one call. One that lacks every call is another, which answers for it while it is away.
     func confirmIsThere(_ what: String, _ lack: StoreError) async throws {
         guard await !memory.isMissing(what) else { return }

@@ -24,6 +24,8 @@ public struct MLflowStore: WritableStore {
     public var carriesUnknownFields = false
     /// With a version that is still being registered.
     let pendingModels = Locked<Set<ModelName>>([])
+    /// Of Unity Catalog, as they were read last.
+    let knownModels = Locked(KnownModels())
 
     /// - Parameter authorization: nil: the endpoint's credentials.
     public init(

@@ -248,7 +248,7 @@ public final class PollingFeed<Store: TrackingStore>: ChangeFeed {
     /// Models whose own record is another than in the last cycle. In the first cycle nothing is known of the last: the sweep compares them.
     private func changedRegisteredModels(_ changes: inout [Change]) async throws {
         let isPrimed = schedule.withLock { $0.isPrimed }
-        try await budget.pages(.registry, { try await store.registeredModels($0) }) { page in
+        try await budget.pages(.registry, { try await store.glance(atRegisteredModels: $0) }) { page in
             note(page.undecodable)
             for model in page.elements where !model.isPrompt && scope.contains(model.name) {
                 let key = EntityKey.registeredModel(model.name)

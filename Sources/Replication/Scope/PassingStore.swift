@@ -217,6 +217,9 @@ extension PassingStore: TrackingStore {
     public func registeredModels(_ page: PageToken?) async throws -> Page<RegisteredModel> {
         passed(try await asking { try await base.registeredModels(page) }) { passed($0) }
     }
+    public func glance(atRegisteredModels page: PageToken?) async throws -> Page<RegisteredModel> {
+        passed(try await asking { try await base.glance(atRegisteredModels: page) }) { passed($0) }
+    }
     public func registeredModel(_ name: ModelName) async throws -> RegisteredModel? {
         try await asking { try await base.registeredModel(name) }.map { passed($0) }
     }

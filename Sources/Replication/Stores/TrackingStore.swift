@@ -126,6 +126,8 @@ public protocol TrackingStore: Sendable {
     func loggedModels(in experiments: [ExperimentID], tagged tag: Tag) async throws -> [LoggedModel]
 
     func registeredModels(_ page: PageToken?) async throws -> Page<RegisteredModel>
+    /// The same with few requests, for looks that are repeated all the time: some may be as they were a few looks ago.
+    func glance(atRegisteredModels page: PageToken?) async throws -> Page<RegisteredModel>
     func registeredModel(_ name: ModelName) async throws -> RegisteredModel?
     /// Ascending by number where the store can order them.
     func versions(of model: ModelName, _ page: PageToken?) async throws -> Page<ModelVersion>
@@ -150,4 +152,5 @@ extension TrackingStore {
     public var unknownFields: [String: Int] { [:] }
     public var unfinishedModels: Set<ModelName> { [] }
     public func copySource(_ path: String, of owner: ArtifactOwner) async throws -> ArtifactCopySource? { nil }
+    public func glance(atRegisteredModels page: PageToken?) async throws -> Page<RegisteredModel> { try await registeredModels(page) }
 }
