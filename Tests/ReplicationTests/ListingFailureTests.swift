@@ -176,6 +176,24 @@ import Testing
         #expect(try await fixture.verify().differences == [])
     }
 
+    /// Its files were refused while it was closed, and nothing in it has changed since: no listing shows that they are to be looked at.
+    @Test func whatWasRefusedWhileItWasClosedIsTriedAgainWhenItIsOpen() async throws {
+        let ids = try await make()
+        let run = try #require(try await primary.runs(RunQuery(experiments: [ids[0]]), nil).elements.first)
+        let live = LiveFixture(fixture)
+        let clock = live.clock
+        try await live.live { daemon in
+            try await daemon.settled()
+            let refusal = StoreError(.setAside, .forbidden, "403")
+            let letters = [
+                DeadLetter(key: EntityKey(.runArtifacts, run.id.rawValue), refusal),
+                DeadLetter(key: .experiment(ids[0]), path: "contents", refusal),
+            ]
+            for letter in letters { try daemon.state.setAside(letter, entry: nil, at: clock.nowMilliseconds) }
+            try await daemon.until("made good") { try daemon.state.deadLetterCount() == 0 && daemon.state.backlog().count == 0 }
+        }
+    }
+
     /// It is alone in its search: that another search is answered tells that it is to blame.
     @Test func oneThatIsAskedForAloneHoldsUpNoOther() async throws {
         var narrow = Dialect.mlflow

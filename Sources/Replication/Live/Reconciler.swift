@@ -68,6 +68,7 @@ struct Reconciler<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
             do {
                 let enumerator = Enumerator(mirror: mirror, wakeup: desk.wakeup, triesOnce: true)
                 try await listing(enumerator) { try await $0.list(noted.letter.key) }
+                if noted.letter.reason == StoreError.Reason.forbidden.rawValue { try requeueForbidden() }
                 try mirror.state.dropUnlisted(noted.number)
             } catch let error as StoreError {
                 // One that is away is away for all of them.
@@ -76,5 +77,15 @@ struct Reconciler<Primary: TrackingStore, Secondary: WritableStore>: Sendable {
                 mirror.tell(letter, try mirror.state.setAside(letter, entry: nil, at: mirror.clock.nowMilliseconds), again: false)
             }
         }
+    }
+
+    /// What was refused one by one while its experiment was closed, and has not changed since, shows in no listing. A letter does not say of which
+    /// experiment it is: what is still closed comes back.
+    private func requeueForbidden() throws {
+        for kind in [EntityKey.Kind.run, .runArtifacts, .loggedModel, .loggedModelArtifacts] {
+            let selection = LetterSelection(kind: kind, reason: StoreError.Reason.forbidden.rawValue)
+            try mirror.state.requeue(selection, at: mirror.clock.nowMilliseconds)
+        }
+        desk.wakeup.raise()
     }
 }
