@@ -89,8 +89,9 @@ public struct DatabricksVariables: Sendable {
             // Of the other workspace.
             values["workspace_id"] = nil
         } else if values["workspace_id"] == nil {
-            for host in hosts where try Self.normalized(host) == self.host {
-                guard let id = DatabricksHost.workspaceID(askedOf: host.text), values["workspace_id"] == nil else { continue }
+            for host in hosts {
+                let isMeant = try Self.normalized(host) == self.host
+                guard isMeant, values["workspace_id"] == nil, let id = DatabricksHost.workspaceID(askedOf: host.text) else { continue }
                 values["workspace_id"] = Value(text: id, source: "?o= in \(host.source)")
             }
         }
